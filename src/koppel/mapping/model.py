@@ -1,0 +1,131 @@
+"""What to synchronise, as data: table mappings and their field mappings, as a mapping file says them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from koppel.odata.records import Scalar, Side
+
+Direction = Literal["both", "to_dataverse", "from_dataverse"]
+Policy = Literal["ask", "business_central", "dataverse", "newest"]
+DeletionPolicy = Literal["none", "restore", "uncouple"]
+Drift = Literal["keep", "overwrite"]
+
+BLANK_KEY = ""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a table mapping.
+
+    ``table``: entity set (Business Central) or logical name (Dataverse). ``key``: the column that names a record to people and by
+    which references find it (a code, a number); ``filter``: OData, which records take part; ``create``: constants for records
+    that Koppel creates here. ``column`` is set on option mappings only: the choice column whose options are coupled.
+    """
+
+    table: str
+    key: str
+    filter: str = ""
+    create: dict[str, Scalar] = {}
+    column: str = ""
+
+
+class Lookup(msgspec.Struct, frozen=True, kw_only=True):
+    """The field refers to a record of another mapping, found through its couplings.
+
+    ``mapping``: the name of that mapping. ``by``: what the Business Central column holds, the record's ``key`` (a code) or its
+    ``id``. ``required``: a reference that is not coupled holds the whole record; otherwise the field waits (``pending``).
+    """
+
+    mapping: str
+    by: Literal["key", "id"] = "key"
+    required: bool = False
+
+
+class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
+    """One pair of fields.
+
+    ``business_central`` or ``dataverse`` is empty where the value is a constant or computed by a rule. ``constant``: written to
+    the destination instead of a value read. ``compute``: the rule function that supplies the source's value (``module.function``).
+    ``code``: a Business Central Code field (trimmed, upper-cased). ``options``: the option mapping that translates a code into the
+    integer of a choice; ``on_missing``: what an uncoupled code does. ``keep_blank``: a blank never overwrites. ``group``: fields
+    of one group merge as one value. ``policy``: overrides the mapping's ``conflicts``. ``line``: where the file says it.
+    """
+
+    business_central: str = ""
+    dataverse: str = ""
+    direction: Direction = "both"
+    enabled: bool = True
+    constant: Scalar = None
+    compute: str = ""
+    code: bool = False
+    lookup: Lookup | None = None
+    options: str = ""
+    on_missing: Literal["empty", "fail"] = "empty"
+    keep_blank: bool = False
+    group: str = ""
+    policy: Policy | None = None
+    line: int = 0
+
+    @property
+    def name(self) -> str:
+        """The field as messages call it: the Business Central name where there is one."""
+        return self.business_central or self.dataverse
+
+
+class MatchPair(msgspec.Struct, frozen=True):
+    """Two columns that must hold the same text for two records to be the same one (case and outer blanks ignored)."""
+
+    business_central: str
+    dataverse: str
+
+
+class Hooks(msgspec.Struct, frozen=True):
+    """Rule functions of a mapping, by name (``module.function``), beside the ``compute`` of its fields.
+
+    ``refuse``: records that must not synchronise, with a reason. ``complete``: the missing parts of a creation. ``follow``:
+    actions after a write.
+    """
+
+    refuse: tuple[str, ...] = ()
+    complete: tuple[str, ...] = ()
+    follow: tuple[str, ...] = ()
+
+
+class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
+    """A named pairing of one table of each side. ``kind`` ``options`` pairs codes with the options of a choice column.
+
+    ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
+    coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
+    ``file`` and ``digest`` tell where it was loaded from and which version of it (a change leads to a full compare).
+    """
+
+    name: str
+    kind: Literal["records", "options"] = "records"
+    business_central: Endpoint
+    dataverse: Endpoint
+    direction: Direction = "both"
+    only_coupled: bool = True
+    depends_on: tuple[str, ...] = ()
+    conflicts: Policy = "ask"
+    deletions: DeletionPolicy = "none"
+    drift: Drift = "keep"
+    initial: Side = "business_central"
+    match: tuple[tuple[MatchPair, ...], ...] = ()
+    create_unmatched: bool = True
+    ignore_integration_user: bool = True
+    parameters: dict[str, Scalar] = {}
+    rules: Hooks = Hooks()
+    fields: tuple[FieldMapping, ...] = ()
+    file: str = ""
+    digest: str = ""
+
+    def endpoint(self, side: Side) -> Endpoint:
+        """The mapping's end on ``side``."""
+        return self.business_central if side == "business_central" else self.dataverse
+
+    def writes_to(self, side: Side) -> bool:
+        """Whether the direction allows writing to ``side``."""
+        blocked: Direction = "to_dataverse" if side == "business_central" else "from_dataverse"
+        return self.direction != blocked
