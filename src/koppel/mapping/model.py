@@ -19,13 +19,14 @@ BLANK_KEY = ""
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One side of a table mapping.
 
-    ``table``: entity set (Business Central) or logical name (Dataverse). ``key``: the column that names a record to people and by
-    which references find it (a code, a number); ``filter``: OData, which records take part; ``create``: constants for records
-    that Koppel creates here. ``column`` is set on option mappings only: the choice column whose options are coupled.
+    ``table``: entity set (Business Central) or logical name (Dataverse). ``key``: the column that names a record to
+    people and by which references find it (a code, a number); ``filter``: OData, which records take part; ``create``:
+    constants for records that Koppel creates here. ``column`` is set on option mappings only: the choice column whose
+    options are coupled; it is the ``key`` there.
     """
 
     table: str
-    key: str
+    key: str = ""
     filter: str = ""
     create: dict[str, Scalar] = {}
     column: str = ""
@@ -34,23 +35,30 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 class Lookup(msgspec.Struct, frozen=True, kw_only=True):
     """The field refers to a record of another mapping, found through its couplings.
 
-    ``mapping``: the name of that mapping. ``by``: what the Business Central column holds, the record's ``key`` (a code) or its
-    ``id``. ``required``: a reference that is not coupled holds the whole record; otherwise the field waits (``pending``).
+    ``mapping``: the name of that mapping. ``by``: what the Business Central column holds, the record's ``key`` (a
+    code), its ``id``, or a rule function (``module.function``) that knows which value stands for which record.
+    ``required``: a reference that is not coupled holds the whole record, always or in one direction only; otherwise
+    the field waits (``pending``).
     """
 
     mapping: str
-    by: Literal["key", "id"] = "key"
-    required: bool = False
+    by: str = "key"
+    required: bool | Direction = False
+
+    def required_towards(self, side: Side) -> bool:
+        """Whether a missing reference holds a record that goes to ``side``."""
+        return self.required in (True, "both", "to_dataverse" if side == "dataverse" else "from_dataverse")
 
 
 class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     """One pair of fields.
 
-    ``business_central`` or ``dataverse`` is empty where the value is a constant or computed by a rule. ``constant``: written to
-    the destination instead of a value read. ``compute``: the rule function that supplies the source's value (``module.function``).
-    ``code``: a Business Central Code field (trimmed, upper-cased). ``options``: the option mapping that translates a code into the
-    integer of a choice; ``on_missing``: what an uncoupled code does. ``keep_blank``: a blank never overwrites. ``group``: fields
-    of one group merge as one value. ``policy``: overrides the mapping's ``conflicts``. ``line``: where the file says it.
+    ``business_central`` or ``dataverse`` is empty where the value is a constant or computed by a rule. ``constant``:
+    written to the destination instead of a value read. ``compute``: the rule function that supplies the source's value
+    (``module.function``). ``code``: a Business Central Code field (trimmed, upper-cased). ``options``: the option
+    mapping that translates a code into the integer of a choice; ``on_missing``: what an uncoupled code does.
+    ``keep_blank``: a blank never overwrites. ``group``: fields of one group merge as one value. ``policy``: overrides
+    the mapping's ``conflicts``. ``line``: where the file says it.
     """
 
     business_central: str = ""
@@ -75,17 +83,20 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MatchPair(msgspec.Struct, frozen=True):
-    """Two columns that must hold the same text for two records to be the same one (case and outer blanks ignored)."""
+    """Two columns that must hold the same text for two records to be the same one (case and outer blanks ignored).
 
-    business_central: str
-    dataverse: str
+    One side may be empty: a field mapping onto the other column then computes the value to compare with.
+    """
+
+    business_central: str = ""
+    dataverse: str = ""
 
 
 class Hooks(msgspec.Struct, frozen=True):
     """Rule functions of a mapping, by name (``module.function``), beside the ``compute`` of its fields.
 
-    ``refuse``: records that must not synchronise, with a reason. ``complete``: the missing parts of a creation. ``follow``:
-    actions after a write.
+    ``refuse``: records that must not synchronise, with a reason. ``complete``: the missing parts of a creation.
+    ``follow``: actions after a write.
     """
 
     refuse: tuple[str, ...] = ()
@@ -96,12 +107,14 @@ class Hooks(msgspec.Struct, frozen=True):
 class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     """A named pairing of one table of each side. ``kind`` ``options`` pairs codes with the options of a choice column.
 
+    ``caption``: the name for people. A field's ``direction`` never exceeds the mapping's.
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
     coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
     ``file`` and ``digest`` tell where it was loaded from and which version of it (a change leads to a full compare).
     """
 
     name: str
+    caption: str = ""
     kind: Literal["records", "options"] = "records"
     business_central: Endpoint
     dataverse: Endpoint

@@ -1,0 +1,178 @@
+"""Mapping files: the standard ones that come with Koppel and those of the user's folders, checked as one set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from koppel.document import Document, did_you_mean, read, read_file, report
+from koppel.errors import MappingError
+from koppel.mapping import checks
+from koppel.mapping.model import Direction, FieldMapping, TableMapping
+
+LOADED = frozenset({"line", "file", "digest"})
+"""Fields of the model that loading sets, not the file."""
+
+ORDER = (
+    "SALESPEOPLE",
+    "CURRENCY",
+    "UNIT OF MEASURE",
+    "PAYMENT TERMS",
+    "SHIPMENT METHOD",
+    "SHIPPING AGENT",
+    "CUSTOMER",
+    "CONTACT",
+    "ITEM-PRODUCT",
+    "RESOURCE-PRODUCT",
+    "CUSTPRCGRP-PRICE",
+    "SALESPRC-PRODPRICE",
+    "OPPORTUNITY",
+    "SALESORDER-ORDER",
+    "POSTEDSALESINV-INV",
+    "POSTEDSALESLINE-INV",
+    "SALES ORDER NOTES",
+)
+"""The standard order, where dependencies leave a choice."""
+
+_TOWARDS: dict[str, Direction] = {"business_central": "from_dataverse", "dataverse": "to_dataverse"}
+
+
+class MappingFile(TableMapping, frozen=True, kw_only=True):
+    """What a mapping file may say: the model, its name under ``mapping``, and whether it replaces a standard one."""
+
+    name: str = msgspec.field(name="mapping")
+    overrides: Literal["standard"] | None = None
+
+
+Read = Document[MappingFile]
+
+
+def load_mappings(
+    folders: Sequence[Path] = (), *, known_rules: Mapping[str, set[str]] | None = None
+) -> dict[str, TableMapping]:
+    """The standard mappings and those of the folders (``*.yaml``, one mapping a file), by name in dependency order.
+
+    ``known_rules``: names of rule functions by kind (``compute``, ``refuse``, ``complete``, ``follow``); without it
+    they are not checked. Raises one ``MappingError`` that lists every mistake of every file by line.
+    """
+    standard = [_read_standard(entry.name, entry.read_text("utf-8")) for entry in _standard_files()]
+    own = [document for folder in folders for document in _read_folder(folder)]
+    documents = _chosen(standard, own)
+    mappings = {m.name: _completed(m, document) for document in documents if (m := document.value)}
+    _check(documents, mappings, known_rules)
+    report((problem for document in documents for problem in document.problems), MappingError)
+    return {mapping.name: mapping for mapping in in_dependency_order(mappings.values())}
+
+
+def in_dependency_order(mappings: Iterable[TableMapping]) -> list[TableMapping]:
+    """Each mapping after those it depends on; where that leaves a choice, in the standard order, then as given.
+
+    Dependencies that are not among ``mappings`` are taken as met.
+    """
+    rank = {name: place for place, name in enumerate(ORDER)}
+    waiting = sorted(mappings, key=lambda mapping: rank.get(mapping.name, len(ORDER)))
+    ordered: list[TableMapping] = []
+    while waiting:
+        names = {mapping.name for mapping in waiting}
+        ready = next(mapping for mapping in waiting if not names & set(mapping.depends_on))
+        waiting.remove(ready)
+        ordered.append(ready)
+    return ordered
+
+
+def digest(mapping: TableMapping) -> str:
+    """A hash of what decides which records take part and what they hold; captions, comments and policies do not."""
+    ends = [(end.table, end.key, end.filter, end.column) for end in (mapping.business_central, mapping.dataverse)]
+    fields = [msgspec.structs.replace(field, line=0, policy=None) for field in mapping.fields if field.enabled]
+    said = (mapping.kind, ends, mapping.direction, mapping.parameters, mapping.rules, fields)
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
+
+
+def _standard_files() -> list[resources.abc.Traversable]:
+    folder = resources.files("koppel.mapping") / "standard"
+    return sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
+
+
+def _read_standard(name: str, text: str) -> Read:
+    return read(text, f"standard/{name}", MappingFile, hidden=LOADED)
+
+
+def _read_folder(folder: Path) -> list[Read]:
+    """The mapping files of a folder, in the order of their names."""
+    if not folder.is_dir():
+        raise MappingError(
+            "there is no such folder of mappings", place=str(folder), remedy="Create it, or take it out of `mappings`."
+        )
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    return [read_file(path, MappingFile, hidden=LOADED) for path in files]
+
+
+def _chosen(standard: Sequence[Read], own: Sequence[Read]) -> list[Read]:
+    """The documents that count: own ones, and standard ones that none of them overrides. Clashes become problems."""
+    ours = {_name(document): document for document in standard}
+    first: dict[str, Read] = {}
+    for document in own:
+        name = _name(document)
+        if name and name in first:
+            _clash(document, first[name], "Rename or delete one of them.")
+        elif document.value and document.value.overrides and name not in ours:
+            document.add(("overrides",), f"there is no standard mapping `{name}`", did_you_mean(name, ours))
+        elif document.value and not document.value.overrides and name in ours:
+            _clash(document, ours[name], "Write `overrides: standard` if yours is to replace it.")
+        first.setdefault(name, document)
+    return [*(document for name, document in ours.items() if name not in first), *own]
+
+
+def _clash(document: Read, other: Read, remedy: str) -> None:
+    place = f"{other.file}:{other.line(('mapping',))}"
+    document.add(("mapping",), f"mapping `{_name(document)}` is defined in {place} too", remedy)
+
+
+def _name(document: Read) -> str:
+    """The mapping's name, also where the rest of its file is broken; empty if even that is."""
+    node = document.places.get(("mapping",))
+    return str(node.value) if node is not None and isinstance(node.value, str) else ""
+
+
+def _completed(mapping: MappingFile, document: Read) -> TableMapping:
+    """The mapping with everything that the file leaves to defaults and places."""
+    values = {name: getattr(mapping, name) for name in TableMapping.__struct_fields__}
+    values["file"] = document.file
+    values["fields"] = tuple(_field(mapping, index, document) for index in range(len(mapping.fields)))
+    if mapping.kind == "options" and not mapping.dataverse.key:
+        values["dataverse"] = msgspec.structs.replace(mapping.dataverse, key=mapping.dataverse.column)
+    loaded = TableMapping(**values)
+    return msgspec.structs.replace(loaded, digest=digest(loaded))
+
+
+def _field(mapping: MappingFile, index: int, document: Read) -> FieldMapping:
+    """A field with its line; without a direction it goes where its constant points, else where the mapping goes."""
+    field, where = mapping.fields[index], ("fields", index)
+    direction = field.direction
+    if (*where, "direction") not in document.places:
+        named = [side for side in _TOWARDS if getattr(field, side)]
+        is_constant = field.constant is not None and len(named) == 1
+        direction = _TOWARDS[named[0]] if is_constant else mapping.direction
+    return msgspec.structs.replace(field, direction=direction, line=document.line(where))
+
+
+def _check(
+    documents: Sequence[Read], mappings: Mapping[str, TableMapping], known_rules: Mapping[str, set[str]] | None
+) -> None:
+    """Note in each sound document what is wrong with its mapping, alone and among the others."""
+    kinds = {_name(document): document.value.kind if document.value else "" for document in documents}
+    by_name = {document.value.name: document for document in documents if document.value}
+    for name, document in by_name.items():
+        mapping = mappings[name]
+        findings = [*checks.within(mapping), *checks.among(mapping, kinds)]
+        findings += checks.rule_names(mapping, known_rules) if known_rules is not None else ()
+        for finding in findings:
+            document.add(finding.where, finding.message, finding.remedy, offset=finding.offset)
+    if ring := checks.cycle(mappings):
+        where = ("depends_on", mappings[ring[0]].depends_on.index(ring[1]))
+        by_name[ring[0]].add(where, f"mappings depend on each other: {' -> '.join(ring)}", "Take one of these out.")
