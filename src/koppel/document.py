@@ -149,6 +149,9 @@ class _Reader:
 
     def _union(self, node: yaml.Node, kind: inspect.UnionType, where: Where, remedy: str) -> Any:
         others = tuple(each for each in kind.types if not isinstance(each, inspect.NoneType))
+        words = [str(word) for each in others if isinstance(each, inspect.LiteralType) for word in each.values]
+        if isinstance(node, yaml.ScalarNode) and node.value in words:
+            return node.value
         if len(others) > 1:
             return self._plain(node, kind.types, where)
         return None if _tag(node) == "null" else self.value(node, others[0], where, remedy)
@@ -196,7 +199,7 @@ class _Reader:
         if not isinstance(node, yaml.ScalarNode):
             return self._refuse(where, f"{_named(where)} must be a single value, not {_described(node)}")
         tag = _tag(node)
-        wanted = {_TAGS[type(kind)] for kind in kinds}
+        wanted = {_TAGS[type(kind)] for kind in kinds if not isinstance(kind, inspect.LiteralType)}
         plain = _CHECKS.get(tag, _never)(node.value)
         if tag in wanted and plain:
             return _CONVERSIONS[tag](node.value)
