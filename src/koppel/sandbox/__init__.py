@@ -1,0 +1,1 @@
+"""Two simulated systems that behave like the real ones, to test mappings against."""

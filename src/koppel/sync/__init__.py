@@ -1,0 +1,1 @@
+"""The shell: read, plan, apply, record."""

@@ -16,8 +16,9 @@ class Column(msgspec.Struct, frozen=True):
 
     A Dataverse lookup is named by its navigation property (``primarycontactid``, ``parentcustomerid_account``): that
     is what is written; ``read_name`` is what is read (``_primarycontactid_value``), and ``targets`` are the entity
-    sets it may point to. Everywhere else ``read_name`` equals ``name``. ``options`` maps a choice's integer to its label, or an
-    enum's member name to itself. ``scale`` is the number of decimals of a decimal or money column, if known.
+    sets it may point to. Everywhere else ``read_name`` equals ``name``. ``options`` maps a choice's integer to its
+    label, or an enum's member name to itself. ``scale`` is the number of decimals of a decimal or money column, if
+    known.
     """
 
     name: str
@@ -33,7 +34,8 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class TableSchema(msgspec.Struct, frozen=True):
-    """One table: its name in mappings (Dataverse: logical name, Business Central: entity set), its entity set, its key.
+    """One table: its name in mappings (Dataverse: logical name, Business Central: entity set), its entity set, its
+    key.
 
     ``modified_at``/``modified_by`` are the read names of the columns that tell when and by whom a row was changed
     (empty: the table does not tell). ``tracks_changes``: it can be read by cursor with deletions. ``takes_ids``: a

@@ -77,9 +77,10 @@ class System(Protocol):
     ) -> AsyncIterator[Page]:
         """All rows, or those that changed.
 
-        With ``cursor``: what changed since it was given, deletions too. Without, with ``since`` (ISO time): rows modified at
-        or after it. With neither: all rows. ``filter`` (OData) is applied by the system where it can; a change-tracking read
-        cannot, so the caller filters again. The last page carries the next cursor where the table tracks changes.
+        With ``cursor``: what changed since it was given, deletions too. Without, with ``since`` (ISO time): rows
+        modified at or after it. With neither: all rows. ``filter`` (OData) is applied by the system where it can; a
+        change-tracking read cannot, so the caller filters again. The last page carries the next cursor where the
+        table tracks changes.
         ``CursorError`` when the cursor expired.
         """
 

@@ -1,0 +1,105 @@
+"""What a run would do, as values: actions with their reasons, and what became of the base if they succeed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from koppel.engine.translate import Waiting
+from koppel.engine.values import Base
+from koppel.errors import Kind
+from koppel.odata.records import Record, Scalar, Side
+
+ActionKind = Literal["create", "update", "couple", "uncouple", "delete", "nothing", "hold"]
+Bases = tuple[Base, Base]
+"""(Business Central, Dataverse), each in field order."""
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a record must not synchronise: one message with the remedy. ``skip``: as intended, so not counted as failed.
+
+    ``code`` names the reason for machines (a rule id, a short word); with ``field`` it tells whether a failure
+    repeats.
+    """
+
+    message: str
+    remedy: str = ""
+    code: str = ""
+    field: str = ""
+    value: str = ""
+    kind: Kind = "data"
+    skip: bool = False
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One field that a write changes on ``side``; values as they go over the wire."""
+
+    field: str
+    side: Side
+    old: Scalar
+    new: Scalar
+    why: str = ""
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """A field or group that both sides changed differently; values by field name."""
+
+    group: str
+    base_business_central: dict[str, Scalar]
+    base_dataverse: dict[str, Scalar]
+    business_central: dict[str, Scalar]
+    dataverse: dict[str, Scalar]
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to do about one pair of records.
+
+    ``side``: where a create or delete happens. ``writes``: columns by side. ``base``: what both sides agree on once
+    every write succeeded; ``base_before``: the same before, for the side whose write fails. ``written``: indices of
+    the fields that each side's write carries. ``records``: what was read, (Business Central, Dataverse).
+    """
+
+    kind: ActionKind
+    mapping: str
+    name: str = ""
+    reason: str = ""
+    side: Side | None = None
+    business_central_id: str = ""
+    dataverse_id: str = ""
+    to_business_central: dict[str, Scalar] = {}
+    to_dataverse: dict[str, Scalar] = {}
+    written: dict[Side, tuple[int, ...]] = {}
+    changes: tuple[Change, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    warnings: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+    base: Bases | None = None
+    base_before: Bases | None = None
+    records: tuple[Record | None, Record | None] = (None, None)
+
+    def writes(self, side: Side) -> dict[str, Scalar]:
+        """The columns to write on ``side``; empty when it is not written."""
+        return self.to_business_central if side == "business_central" else self.to_dataverse
+
+    def record(self, side: Side) -> Record | None:
+        """What was read on ``side``."""
+        return self.records[0] if side == "business_central" else self.records[1]
+
+    def id(self, side: Side) -> str:
+        """The record's id on ``side``; empty when there is none yet."""
+        return self.business_central_id if side == "business_central" else self.dataverse_id
+
+
+def base_after(action: Action, failed: Side | None) -> Bases | None:
+    """The base to record: the planned one, or with the fields of the side whose write ``failed`` as they were."""
+    if failed is None or action.base is None:
+        return action.base
+    lost = frozenset(action.written.get(failed, ()))
+    before = action.base_before or (action.base[0], action.base[1])
+    return _mixed(action.base[0], before[0], lost), _mixed(action.base[1], before[1], lost)
+
+
+def _mixed(after: Base, before: Base, lost: frozenset[int]) -> Base:
+    return tuple(before[index] if index in lost else value for index, value in enumerate(after))

@@ -1,0 +1,33 @@
+"""When a job must stop before it writes: it would delete or change more than allowed (promise 3)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from koppel.errors import BrakeError
+
+
+class Brakes(msgspec.Struct, frozen=True):
+    """``deletions``: records a job may delete. ``changes_percent``: part of a mapping's couplings that it may
+    change, in
+    percent, once there are more than ``changes_from`` of them."""
+
+    deletions: int = 50
+    changes_percent: int = 30
+    changes_from: int = 200
+
+
+def check_brakes(brakes: Brakes, mapping: str, *, couplings: int, updates: int, deletions: int) -> None:
+    """Raise ``BrakeError`` when the planned numbers are over what is allowed."""
+    remedy = "look at `koppel plan`; if it is what you want, run again with --force"
+    if deletions > brakes.deletions:
+        raise BrakeError(
+            f"this run would delete {deletions} records, {brakes.deletions} are allowed", place=mapping, remedy=remedy
+        )
+    if couplings > brakes.changes_from and updates * 100 > couplings * brakes.changes_percent:
+        raise BrakeError(
+            f"this run would change {updates} of {couplings} coupled records, "
+            f"{brakes.changes_percent} % are allowed; nothing was written",
+            place=mapping,
+            remedy=remedy,
+        )

@@ -1,0 +1,323 @@
+"""Merging one pair of records, field group by field group, into one action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from koppel.engine.action import Action, Bases, Change, Conflict, Refusal
+from koppel.engine.fields import Field, Group
+from koppel.engine.merge import Verdict, first_verdict, to_side, verdict
+from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, reference_of, translate
+from koppel.engine.values import UNKNOWN, Base, Unknown, canonical, empty_in_business_central
+from koppel.mapping.model import TableMapping
+from koppel.odata.records import Record, Scalar, Side
+
+_SIDES: tuple[Side, Side] = ("business_central", "dataverse")
+_SPOKEN = {"business_central": "Business Central", "dataverse": "Dataverse"}
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table mapping made ready: its fields by place and by group."""
+
+    mapping: TableMapping
+    fields: tuple[Field, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def unknown(self) -> Base:
+        """The base of a side that never was synchronised."""
+        return (UNKNOWN,) * len(self.fields)
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """Two coupled records as they are now, with the base. ``base`` is ``None`` when they never were synchronised.
+
+    ``own``: sides last edited by the connection's own user in another way than by Koppel; their changes are left
+    alone.
+    ``decisions``: groups whose conflict a person has decided, with the side that wins.
+    """
+
+    business_central: Record
+    dataverse: Record
+    base: Bases | None = None
+    own: frozenset[Side] = frozenset()
+    decisions: Mapping[str, Side] = {}
+    name: str = ""
+
+
+class _Draft:
+    """The action in the making: what the groups add to it."""
+
+    def __init__(self, table: Table, pair: Pair) -> None:
+        before = pair.base or (table.unknown, table.unknown)
+        self.before = before
+        self.bases: tuple[list[Scalar | Unknown], list[Scalar | Unknown]] = (list(before[0]), list(before[1]))
+        self.writes: dict[Side, dict[str, Scalar]] = {"business_central": {}, "dataverse": {}}
+        self.written: dict[Side, list[int]] = {"business_central": [], "dataverse": []}
+        self.changes: list[Change] = []
+        self.conflicts: list[Conflict] = []
+        self.waiting: list[Waiting] = []
+        self.warnings: list[str] = []
+        self.too_long: list[TooLong] = []
+        self.own_change = False
+
+    def agree(self, field: Field, business_central: Scalar | Unknown, dataverse: Scalar | Unknown) -> None:
+        self.bases[0][field.index] = business_central
+        self.bases[1][field.index] = dataverse
+
+
+def merge_pair(table: Table, pair: Pair, references: AllReferences) -> Action:
+    """Merge one pair. Same input, same action; nothing is written here."""
+    draft = _Draft(table, pair)
+    for group in table.groups:
+        _merge_group(table, group, pair, references, draft)
+    return _finish(table, pair, draft)
+
+
+def _merge_group(table: Table, group: Group, pair: Pair, references: AllReferences, draft: _Draft) -> None:
+    found = _decide(table, group, pair, references, draft.before)
+    match found:
+        case Verdict.NOTHING:
+            _refresh(group, pair, draft)
+        case Verdict.AGREE | Verdict.DRIFT:
+            _accept(group, pair, draft, drifted=found is Verdict.DRIFT)
+        case Verdict.CONFLICT:
+            draft.conflicts.append(_conflict(group, pair, draft.before))
+        case Verdict.TO_DATAVERSE:
+            _write(group, pair, "business_central", references, draft, _why(table, group, pair, draft.before))
+        case Verdict.TO_BUSINESS_CENTRAL:
+            _write(group, pair, "dataverse", references, draft, _why(table, group, pair, draft.before))
+
+
+def _decide(table: Table, group: Group, pair: Pair, references: AllReferences, before: Bases) -> Verdict:
+    alike = all(_alike(field, pair, references) for field in group.fields)
+    if group.name in pair.decisions:
+        winner = pair.decisions[group.name]
+        return Verdict.AGREE if alike else to_side("dataverse" if winner == "business_central" else "business_central")
+    if all(before[0][field.index] is UNKNOWN and before[1][field.index] is UNKNOWN for field in group.fields):
+        return first_verdict(group.direction, alike=alike, initial=table.mapping.initial)
+    return verdict(
+        group.direction,
+        business_central_changed=_changed("business_central", group, pair, before) or _constant_missing(group, alike),
+        dataverse_changed=_changed("dataverse", group, pair, before),
+        alike=alike,
+        policy=group.policy,
+        newer=_newer(pair),
+        drift=table.mapping.drift,
+    )
+
+
+def _constant_missing(group: Group, alike: bool) -> bool:
+    return not alike and any(field.mapping.constant is not None for field in group.fields)
+
+
+def _changed(side: Side, group: Group, pair: Pair, before: Bases) -> bool:
+    return side not in pair.own and any(_differs(side, field, pair, before) for field in group.fields)
+
+
+def _differs(side: Side, field: Field, pair: Pair, before: Bases) -> bool:
+    now = _values(side, pair)[field.index]
+    then = before[0 if side == "business_central" else 1][field.index]
+    if now is then or now == then:
+        return False
+    if isinstance(then, Unknown):
+        return True
+    form = field.end(side).canonical
+    return form(now) != form(then)
+
+
+def _values(side: Side, pair: Pair) -> Sequence[Scalar]:
+    return pair.business_central.values if side == "business_central" else pair.dataverse.values
+
+
+def _alike(field: Field, pair: Pair, references: AllReferences) -> bool:
+    business_central = pair.business_central.values[field.index]
+    dataverse = pair.dataverse.values[field.index]
+    if field.mapping.constant is None and reference_of(field) is None:
+        return field.business_central.canonical(business_central) == field.dataverse.canonical(dataverse)
+    side: Side = "dataverse" if field.mapping.direction == "from_dataverse" else "business_central"
+    source, now = (business_central, dataverse) if side == "business_central" else (dataverse, business_central)
+    wanted = translate(field, source, side, references)
+    if isinstance(wanted, Waiting | TooLong):
+        return False
+    form = field.end("dataverse" if side == "business_central" else "business_central").canonical
+    return form(wanted) == form(now)
+
+
+_moment = canonical("datetime")
+
+
+def _newer(pair: Pair) -> Side | None:
+    business_central, dataverse = (_moment(r.modified_at) for r in (pair.business_central, pair.dataverse))
+    if not isinstance(business_central, datetime) or not isinstance(dataverse, datetime):
+        return None
+    return (
+        None if business_central == dataverse else "business_central" if business_central > dataverse else "dataverse"
+    )
+
+
+def _refresh(group: Group, pair: Pair, draft: _Draft) -> None:
+    """Nothing to do: take the present spelling of equal values, so that the next look is quick."""
+    for field in group.fields:
+        for number, side in enumerate(_SIDES):
+            if _differs(side, field, pair, draft.before):
+                draft.own_change = True
+            else:
+                draft.bases[number][field.index] = _values(side, pair)[field.index]
+
+
+def _accept(group: Group, pair: Pair, draft: _Draft, *, drifted: bool) -> None:
+    for field in group.fields:
+        source: Side = "dataverse" if field.mapping.direction == "from_dataverse" else "business_central"
+        if drifted and not _blank_kept(field, pair, source):
+            draft.warnings.append(f"{field.name}: changed on the side that only receives it; kept")
+        draft.agree(field, pair.business_central.values[field.index], pair.dataverse.values[field.index])
+
+
+def _blank_kept(field: Field, pair: Pair, source: Side) -> bool:
+    return field.mapping.keep_blank and field.end(source).canonical(_values(source, pair)[field.index]) is None
+
+
+def _conflict(group: Group, pair: Pair, before: Bases) -> Conflict:
+    def known(base: Base) -> dict[str, Scalar]:
+        return {f.name: v for f in group.fields if not isinstance(v := base[f.index], Unknown)}
+
+    return Conflict(
+        group.name,
+        known(before[0]),
+        known(before[1]),
+        {f.name: pair.business_central.values[f.index] for f in group.fields},
+        {f.name: pair.dataverse.values[f.index] for f in group.fields},
+    )
+
+
+def _why(table: Table, group: Group, pair: Pair, before: Bases) -> str:
+    if group.name in pair.decisions:
+        return f"conflict decided for {pair.decisions[group.name]}"
+    if all(before[0][f.index] is UNKNOWN and before[1][f.index] is UNKNOWN for f in group.fields):
+        return (
+            f"first synchronisation, {table.mapping.initial} wins"
+            if group.direction == "both"
+            else "first synchronisation"
+        )
+    changed = [side for side in _SIDES if _changed(side, group, pair, before)]
+    return (
+        f"both changed, policy {group.policy}"
+        if len(changed) == 2
+        else f"changed in {_SPOKEN[changed[0]]}"
+        if changed
+        else ""
+    )
+
+
+def _write(group: Group, pair: Pair, source: Side, references: AllReferences, draft: _Draft, why: str) -> None:
+    for field in group.fields:
+        _write_field(
+            field, pair, source, translate(field, _values(source, pair)[field.index], source, references), draft, why
+        )
+
+
+def _write_field(field: Field, pair: Pair, source: Side, wanted: Translated, draft: _Draft, why: str) -> None:
+    side: Side = "dataverse" if source == "business_central" else "business_central"
+    end, now = field.end(side), _values(side, pair)[field.index]
+    values = pair.business_central.values[field.index], pair.dataverse.values[field.index]
+    if isinstance(wanted, TooLong):
+        if end.canonical(wanted.value) == end.canonical(now):
+            draft.agree(field, *values)
+        else:
+            draft.too_long.append(wanted)
+        return
+    if isinstance(wanted, Waiting):
+        _wait(field, source, wanted, values, draft)
+        if not wanted.empty:
+            return
+        wanted = None if side == "dataverse" else empty_in_business_central(end.kind)
+        if end.canonical(now) is None:
+            return
+    elif end.canonical(wanted) == end.canonical(now) or _blank_kept(field, pair, source):
+        draft.agree(field, *values)
+        return
+    elif not end.updatable:
+        draft.warnings.append(f"{field.name}: cannot be changed any more in {_SPOKEN[side]}; left as it is")
+        draft.agree(field, *values)
+        return
+    else:
+        draft.agree(field, *((values[0], wanted) if side == "dataverse" else (wanted, values[1])))
+    draft.writes[side][end.column] = wanted
+    draft.written[side].append(field.index)
+    draft.changes.append(Change(field.name, side, now, wanted, why))
+
+
+def _wait(field: Field, source: Side, waiting: Waiting, values: tuple[Scalar, Scalar], draft: _Draft) -> None:
+    """The source's value stays unknown to the base, so that it is written as soon as the reference is coupled."""
+    draft.waiting.append(waiting)
+    if source == "business_central":
+        draft.agree(field, UNKNOWN, None if waiting.empty else values[1])
+    else:
+        draft.agree(field, "" if waiting.empty else values[0], UNKNOWN)
+    if waiting.empty:
+        draft.warnings.append(f"{field.name}: {waiting.reference!r} has no counterpart in {waiting.via}; left empty")
+
+
+def _finish(table: Table, pair: Pair, draft: _Draft) -> Action:
+    refusal = refusal_of(draft.waiting, draft.too_long)
+    common = Action(
+        kind="hold",
+        mapping=table.mapping.name,
+        name=pair.name,
+        business_central_id=pair.business_central.id,
+        dataverse_id=pair.dataverse.id,
+        records=(pair.business_central, pair.dataverse),
+        base_before=draft.before,
+    )
+    if refusal:
+        return msgspec.structs.replace(common, refusal=refusal, reason=refusal.message, waiting=tuple(draft.waiting))
+    writes = draft.writes["business_central"] or draft.writes["dataverse"]
+    kind = "update" if writes else "hold" if draft.conflicts else "couple" if pair.base is None else "nothing"
+    return msgspec.structs.replace(
+        common,
+        kind=kind,
+        reason=_reason(draft, kind),
+        to_business_central=draft.writes["business_central"],
+        to_dataverse=draft.writes["dataverse"],
+        written={side: tuple(indices) for side, indices in draft.written.items() if indices},
+        changes=tuple(draft.changes),
+        conflicts=tuple(draft.conflicts),
+        waiting=tuple(draft.waiting),
+        warnings=tuple(draft.warnings),
+        base=(tuple(draft.bases[0]), tuple(draft.bases[1])),
+    )
+
+
+def _reason(draft: _Draft, kind: str) -> str:
+    if draft.conflicts:
+        return "both sides changed " + ", ".join(conflict.group for conflict in draft.conflicts)
+    if kind == "nothing":
+        return "changed by the connection's own user" if draft.own_change else "equal"
+    return next((change.why for change in draft.changes), "values agree")
+
+
+def refusal_of(waiting: Sequence[Waiting], too_long: Sequence[TooLong]) -> Refusal | None:
+    """The first reason why the whole record must wait, if any."""
+    for item in waiting:
+        if item.required:
+            return Refusal(
+                message=f"{item.field} {item.reference} is not coupled in {item.via}",
+                remedy=f"couple or synchronise {item.reference} in {item.via}, then this record goes through by itself",
+                code="not-coupled",
+                field=item.field,
+                value=item.reference,
+                kind="dependency",
+            )
+    for text in too_long:
+        return Refusal(
+            message=f"{text.field} has {text.length} characters, {_SPOKEN[text.side]} takes {text.room}",
+            remedy=f"shorten it to {text.room} characters on the side where it was typed: {text.value!r}",
+            code="too-long",
+            field=text.field,
+            value=text.value,
+        )
+    return None

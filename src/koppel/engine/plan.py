@@ -1,0 +1,165 @@
+"""What to do about a record that is not simply a pair: new ones, matched ones, and those whose partner is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from koppel.engine.action import Action, Refusal
+from koppel.engine.fields import Field
+from koppel.engine.pair import Table, refusal_of
+from koppel.engine.translate import AllReferences, TooLong, Waiting, translate
+from koppel.engine.values import UNKNOWN, Unknown
+from koppel.mapping.model import TableMapping
+from koppel.odata.records import Record, Scalar, Side
+
+SPOKEN: Mapping[Side, str] = {"business_central": "Business Central", "dataverse": "Dataverse"}
+
+
+def other(side: Side) -> Side:
+    """The opposite side."""
+    return "dataverse" if side == "business_central" else "business_central"
+
+
+def plan_creation(
+    table: Table,
+    source: Side,
+    record: Record,
+    references: AllReferences,
+    *,
+    id: str,
+    name: str,
+    missing: Mapping[str, Scalar],
+    reason: str = "",
+) -> Action:
+    """Create the partner of ``record`` on the other side.
+
+    ``id``: the partner's id to ask for, empty where the system chooses. ``missing``: parts that rules supply beside
+    the mapped fields; they give way to mapped values, as the constants of the mapping's ``create`` do.
+    """
+    side = other(source)
+    values: dict[str, Scalar] = {**table.mapping.endpoint(side).create, **missing}
+    waiting: list[Waiting] = []
+    too_long: list[TooLong] = []
+    written: list[int] = []
+    partner: list[Scalar | Unknown] = [None] * len(table.fields)
+    own: list[Scalar | Unknown] = list(record.values[: len(table.fields)])
+    for field in table.fields:
+        if not _goes_to(field, side) or not field.end(side).creatable:
+            continue
+        wanted = translate(field, record.values[field.index], source, references)
+        if isinstance(wanted, Waiting):
+            waiting.append(wanted)
+            own[field.index] = UNKNOWN
+        elif isinstance(wanted, TooLong):
+            too_long.append(wanted)
+        elif not _is_empty(field, side, wanted):
+            values[field.end(side).column] = wanted
+            partner[field.index] = wanted
+            written.append(field.index)
+    bases = (tuple(own), tuple(partner)) if source == "business_central" else (tuple(partner), tuple(own))
+    action = Action(
+        kind="create",
+        mapping=table.mapping.name,
+        name=name,
+        side=side,
+        reason=reason or f"new in {SPOKEN[source]}",
+        business_central_id=record.id if source == "business_central" else id,
+        dataverse_id=record.id if source == "dataverse" else id,
+        to_business_central=values if side == "business_central" else {},
+        to_dataverse=values if side == "dataverse" else {},
+        written={side: tuple(written)},
+        waiting=tuple(waiting),
+        warnings=tuple(
+            f"{w.field}: {w.reference!r} has no counterpart in {w.via}; left empty" for w in waiting if w.empty
+        ),
+        base=bases,
+        records=(record, None) if source == "business_central" else (None, record),
+    )
+    refusal = refusal_of(waiting, too_long)
+    return held(action, refusal) if refusal else action
+
+
+def _goes_to(field: Field, side: Side) -> bool:
+    blocked = "from_dataverse" if side == "dataverse" else "to_dataverse"
+    return field.mapping.direction != blocked and field.end(side).column != ""
+
+
+def _is_empty(field: Field, side: Side, wanted: Scalar) -> bool:
+    return field.mapping.constant is None and field.end(side).canonical(wanted) is None
+
+
+def held(action: Action, refusal: Refusal) -> Action:
+    """The same action, held back for a reason: nothing of it is written."""
+    return msgspec.structs.replace(
+        action,
+        kind="hold",
+        refusal=refusal,
+        reason=refusal.message,
+        to_business_central={},
+        to_dataverse={},
+        written={},
+        changes=(),
+    )
+
+
+def hold(
+    mapping: TableMapping, source: Side, record: Record, refusal: Refusal, *, name: str, partner_id: str = ""
+) -> Action:
+    """Leave a record alone for a reason that a person should know."""
+    ours = source == "business_central"
+    return Action(
+        kind="hold",
+        mapping=mapping.name,
+        name=name,
+        reason=refusal.message,
+        refusal=refusal,
+        business_central_id=record.id if ours else partner_id,
+        dataverse_id=partner_id if ours else record.id,
+        records=(record, None) if ours else (None, record),
+    )
+
+
+def nothing(mapping: TableMapping, source: Side, record: Record, reason: str, *, name: str) -> Action:
+    """A record that is none of this mapping's business."""
+    ours = source == "business_central"
+    return Action(
+        kind="nothing",
+        mapping=mapping.name,
+        name=name,
+        reason=reason,
+        business_central_id=record.id if ours else "",
+        dataverse_id="" if ours else record.id,
+    )
+
+
+def plan_partner_gone(
+    table: Table, survivor: Side, record: Record | None, ids: tuple[str, str], *, name: str
+) -> Action:
+    """The coupled partner of ``record`` was deleted (or both were): follow the mapping's deletion policy.
+
+    ``restore`` is planned by the caller as a creation; here it only uncouples what is left.
+    """
+    gone = other(survivor)
+    common = Action(
+        kind="uncouple",
+        mapping=table.mapping.name,
+        name=name,
+        business_central_id=ids[0],
+        dataverse_id=ids[1],
+        records=(record, None) if survivor == "business_central" else (None, record),
+    )
+    if record is None:
+        return msgspec.structs.replace(common, reason="deleted on both sides")
+    if table.mapping.deletions == "uncouple":
+        return msgspec.structs.replace(common, reason=f"deleted in {SPOKEN[gone]}")
+    return held(
+        common,
+        Refusal(
+            message=f"the coupled record was deleted in {SPOKEN[gone]}",
+            remedy=f"koppel uncouple {table.mapping.name!r} {record.id}, or set deletions: restore or uncouple in the mapping",
+            code="deleted",
+            kind="conflict",
+        ),
+    )

@@ -1,0 +1,179 @@
+"""Rules: what a table needs beyond copying fields, as pure functions over batches of records.
+
+A mapping names them (``module.function``). There are four kinds:
+
+``compute``  the source's value of a field, or the references of a lookup, before the merge
+``refuse``   a reason why a record must not synchronise
+``complete`` the missing parts of a creation
+``follow``   actions after a write, which go through the same brakes and history as any other
+
+A rule declares the other tables it needs; the shell fetches those in bulk for the whole batch and hands them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, Literal
+
+import msgspec
+
+from koppel.engine.action import Refusal
+from koppel.engine.translate import References
+from koppel.errors import MappingError
+from koppel.odata.records import Record, Scalar, Side
+
+RuleKind = Literal["compute", "references", "refuse", "complete", "follow"]
+Found = Mapping[str, Scalar]
+"""One row of a table that a rule needs, by column name."""
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule sees: records of one side, and the rows of the tables it declared.
+
+    ``columns`` names the places of ``Record.values``. For ``references`` rules ``keys`` and ``ids`` hold the values
+    of the lookup's columns in the chunk (Business Central, Dataverse) and there are no records. ``today`` is the
+    work date.
+    """
+
+    columns: Mapping[str, int] = {}
+    records: Sequence[Record] = ()
+    keys: Sequence[Scalar] = ()
+    ids: Sequence[Scalar] = ()
+    tables: Mapping[str, Sequence[Found]] = {}
+    today: date
+    parameters: Mapping[str, Scalar] = {}
+
+    def column(self, name: str) -> list[Scalar]:
+        """The values of a column, in the order of the records."""
+        place = self.columns[name]
+        return [record.values[place] for record in self.records]
+
+    def table(self, name: str) -> Sequence[Found]:
+        """The rows fetched for a need."""
+        return self.tables[name]
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of another table that a rule looks at.
+
+    ``of`` gives the values of ``key`` that are wanted, from the batch and the needs before this one; ``None``: the
+    whole table (a setup table, read once a run). ``couplings`` instead of ``table``: the couplings of that mapping;
+    columns are then ``key``,
+    ``business_central_id`` and ``dataverse_id``, any of which may be the ``key`` to ask by.
+    """
+
+    name: str
+    side: Side = "business_central"
+    table: str = ""
+    couplings: str = ""
+    columns: tuple[str, ...] = ()
+    key: str = ""
+    of: Callable[[Batch], Iterable[Scalar]] | None = None
+
+
+class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
+    """A write that follows from another: columns of one record of any table."""
+
+    side: Side
+    table: str
+    id: str
+    values: Mapping[str, Scalar]
+    name: str = ""
+    reason: str = ""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered rule function. ``side``: whose records it looks at; ``reads``: columns it needs there.
+
+    ``volatile``: its result depends on more than the record, so records are looked at even when they did not change.
+    """
+
+    name: str
+    kind: RuleKind
+    function: Callable[[Batch], Any]
+    side: Side = "business_central"
+    reads: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    volatile: bool = False
+
+
+RULES: dict[str, Rule] = {}
+
+ComputeFunction = Callable[[Batch], list[Scalar | Refusal]]
+ReferencesFunction = Callable[[Batch], References]
+RefuseFunction = Callable[[Batch], list[Refusal | None]]
+CompleteFunction = Callable[[Batch], list[dict[str, Scalar]]]
+FollowFunction = Callable[[Batch], list[FollowUp]]
+
+
+def _register(kind: RuleKind, function: Callable[[Batch], Any], **declared: Any) -> None:
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+    RULES[name] = Rule(name=name, kind=kind, function=function, **declared)
+
+
+def compute(
+    *, reads: tuple[str, ...], side: Side = "business_central", needs: tuple[Need, ...] = (), volatile: bool = False
+) -> Callable[[ComputeFunction], ComputeFunction]:
+    """Register a function that computes one field's value for each record, or refuses it."""
+
+    def register(function: ComputeFunction) -> ComputeFunction:
+        _register("compute", function, side=side, reads=reads, needs=needs, volatile=volatile)
+        return function
+
+    return register
+
+
+def references(*, needs: tuple[Need, ...]) -> Callable[[ReferencesFunction], ReferencesFunction]:
+    """Register a function that computes which value stands for which record (``Lookup.by``)."""
+
+    def register(function: ReferencesFunction) -> ReferencesFunction:
+        _register("references", function, needs=needs)
+        return function
+
+    return register
+
+
+def refuse(
+    *, reads: tuple[str, ...], side: Side = "business_central", needs: tuple[Need, ...] = ()
+) -> Callable[[RefuseFunction], RefuseFunction]:
+    """Register a function that says for each record why it must not synchronise, or ``None``."""
+
+    def register(function: RefuseFunction) -> RefuseFunction:
+        _register("refuse", function, side=side, reads=reads, needs=needs)
+        return function
+
+    return register
+
+
+def complete(
+    *, reads: tuple[str, ...] = (), side: Side = "business_central", needs: tuple[Need, ...] = ()
+) -> Callable[[CompleteFunction], CompleteFunction]:
+    """Register a function that supplies further columns for each new partner of ``side``'s records."""
+
+    def register(function: CompleteFunction) -> CompleteFunction:
+        _register("complete", function, side=side, reads=reads, needs=needs)
+        return function
+
+    return register
+
+
+def follow(
+    *, reads: tuple[str, ...] = (), side: Side = "business_central", needs: tuple[Need, ...] = ()
+) -> Callable[[FollowFunction], FollowFunction]:
+    """Register a function that plans writes which follow once ``side``'s records were synchronised."""
+
+    def register(function: FollowFunction) -> FollowFunction:
+        _register("follow", function, side=side, reads=reads, needs=needs)
+        return function
+
+    return register
+
+
+def rule_named(name: str) -> Rule:
+    """The rule a mapping names; ``MappingError`` when there is none."""
+    try:
+        return RULES[name]
+    except KeyError:
+        known = ", ".join(sorted(RULES))
+        raise MappingError(f"there is no rule {name!r}", remedy=f"known rules: {known}") from None

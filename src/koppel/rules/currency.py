@@ -1,0 +1,157 @@
+"""Currencies: ISO codes, exchange rates as Dataverse means them, the local currency (CUR-…, GEN-10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from koppel.engine.action import Refusal
+from koppel.engine.rule import Batch, Found, Need, complete, compute, references, refuse
+from koppel.engine.translate import References
+from koppel.odata.records import Scalar
+from koppel.rules.iso4217 import ISO_4217
+
+_TEN_PLACES = Decimal("1e-10")
+
+_SETUP = Need(name="setup", table="generalLedgerSetup", columns=("localCurrencyCode",))
+_ORGANIZATION = Need(
+    name="organization",
+    side="dataverse",
+    table="organization",
+    columns=("basecurrencyid", "currencydecimalprecision"),
+)
+_BASE_CURRENCY = Need(
+    name="base_currency",
+    side="dataverse",
+    table="transactioncurrency",
+    columns=("transactioncurrencyid", "isocurrencycode"),
+    key="transactioncurrencyid",
+    of=lambda batch: [row["basecurrencyid"] for row in batch.table("organization")],
+)
+
+
+def _codes_and_base(batch: Batch) -> Iterable[Scalar]:
+    return [*batch.column("code"), *(row["isocurrencycode"] for row in batch.table("base_currency"))]
+
+
+_RATES = Need(
+    name="rates",
+    table="currencyExchangeRates",
+    columns=(
+        "currencyCode",
+        "startingDate",
+        "exchangeRateAmount",
+        "relationalCurrencyCode",
+        "relationalExchangeRateAmount",
+    ),
+    key="currencyCode",
+    of=_codes_and_base,
+)
+
+
+def _local(batch: Batch) -> str:
+    return next((str(row["localCurrencyCode"]) for row in batch.table("setup")), "")
+
+
+def _per_local(rates: Iterable[Found], code: str, local: str, today: date) -> Decimal | None:
+    """Units of ``code`` for one unit of the local currency, by the last rate dated on or before ``today``."""
+    if code == local:
+        return Decimal(1)
+    valid = [row for row in rates if row["currencyCode"] == code and str(row["startingDate"]) <= today.isoformat()]
+    last = max(valid, key=lambda row: str(row["startingDate"]), default=None)
+    if last is None:
+        return None
+    amount, relational = (Decimal(str(last[name])) for name in ("exchangeRateAmount", "relationalExchangeRateAmount"))
+    return amount / relational if amount and relational else None
+
+
+def _no_rate(code: str) -> Refusal:
+    return Refusal(
+        code="CUR-05",
+        message=f"no exchange rate for {code}",
+        remedy=f"enter an exchange rate for {code} in Business Central, dated today or earlier",
+        field="exchangerate",
+        value=code,
+    )
+
+
+@compute(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES), volatile=True)
+def exchange_rate(batch: Batch) -> list[Scalar | Refusal]:
+    """Units of the currency for one unit of Dataverse's base currency (CUR-03, CUR-04), ten decimals, half up."""
+    local = _local(batch)
+    base = next((str(row["isocurrencycode"]) for row in batch.table("base_currency")), local)
+    rates: dict[str, list[Found]] = {}
+    for row in batch.table("rates"):
+        rates.setdefault(str(row["currencyCode"]), []).append(row)
+    base_rate = _per_local(rates.get(base, ()), base, local, batch.today)
+    return [_rate(str(code), base, local, base_rate, rates, batch.today) for code in batch.column("code")]
+
+
+def _rate(
+    code: str, base: str, local: str, base_rate: Decimal | None, rates: dict[str, list[Found]], today: date
+) -> Scalar | Refusal:
+    if code == base:
+        return 1.0
+    if base_rate is None:
+        return _no_rate(base)
+    rate = _per_local(rates.get(code, ()), code, local, today)
+    if rate is None:
+        return _no_rate(code)
+    return float((rate / base_rate).quantize(_TEN_PLACES, ROUND_HALF_UP))
+
+
+@compute(reads=("symbol", "code"))
+def symbol(batch: Batch) -> list[Scalar | Refusal]:
+    """The symbol, or the code where it is blank (CUR-07)."""
+    return [sign or code for sign, code in zip(batch.column("symbol"), batch.column("code"), strict=True)]
+
+
+@refuse(reads=("code",))
+def only_iso(batch: Batch) -> list[Refusal | None]:
+    """Only currencies with a code of ISO 4217 synchronise (CUR-02)."""
+    return [
+        None
+        if code in ISO_4217
+        else Refusal(
+            code="CUR-02",
+            message=f"{code} is not a currency code of ISO 4217",
+            remedy="give the currency its ISO code in Business Central, or leave it out",
+            field="code",
+            value=str(code),
+            skip=True,
+        )
+        for code in batch.column("code")
+    ]
+
+
+@complete(needs=(_ORGANIZATION,))
+def precision(batch: Batch) -> list[dict[str, Scalar]]:
+    """New currencies get the organisation's number of decimals (CUR-07)."""
+    decimals = next((row["currencydecimalprecision"] for row in batch.table("organization")), None)
+    return [{"currencyprecision": 2 if decimals is None else decimals} for _ in batch.records]
+
+
+@references(
+    needs=(
+        _SETUP,
+        Need(name="by_code", couplings="CURRENCY", key="key", of=lambda batch: batch.keys),
+        Need(name="by_id", couplings="CURRENCY", key="dataverse_id", of=lambda batch: batch.ids),
+        Need(
+            name="local",
+            side="dataverse",
+            table="transactioncurrency",
+            columns=("transactioncurrencyid", "isocurrencycode"),
+            key="isocurrencycode",
+            of=lambda batch: [_local(batch)],
+        ),
+    )
+)
+def code(batch: Batch) -> References:
+    """A code stands for its coupled currency, the local currency's for the row with its ISO code (GEN-10)."""
+    to_dataverse = {str(row["key"]): row["dataverse_id"] for row in batch.table("by_code")}
+    back: dict[Scalar, Scalar] = {row["dataverse_id"]: row["key"] for row in batch.table("by_id")}
+    for row in batch.table("local"):
+        to_dataverse[_local(batch)] = row["transactioncurrencyid"]
+        back[row["transactioncurrencyid"]] = _local(batch)
+    return References(to_dataverse, back)
