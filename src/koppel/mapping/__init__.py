@@ -1,0 +1,1 @@
+"""What to synchronise, as data: the model, the files that say it, and the standard mappings."""

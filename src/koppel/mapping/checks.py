@@ -81,19 +81,25 @@ def cycle(mappings: Mapping[str, TableMapping]) -> list[str]:
 
 
 def rule_names(mapping: TableMapping, known: Mapping[str, set[str]]) -> Iterator[Finding]:
-    """Rule functions that do not exist; ``known``: the names of each kind (``compute``, ``refuse``, ...)."""
+    """Rule functions that do not exist; ``known``: the names of each kind (``compute``, ``references``, ...)."""
     for kind in ("refuse", "complete", "follow"):
         for index, name in enumerate(getattr(mapping.rules, kind)):
             yield from _rule(name, kind, known, ("rules", kind, index))
     for index, field in enumerate(mapping.fields):
         if field.compute:
             yield from _rule(field.compute, "compute", known, ("fields", index, "compute"))
+        if field.lookup and _is_rule(field.lookup.by):
+            yield from _rule(field.lookup.by, "references", known, ("fields", index, "lookup", "by"))
 
 
 def _rule(name: str, kind: str, known: Mapping[str, set[str]], where: Where) -> Iterator[Finding]:
     names = known.get(kind, set())
     if name not in names:
-        yield Finding(where, f"there is no rule `{name}` to {kind}", did_you_mean(name, names, "Rules"))
+        yield Finding(where, f"there is no {kind} rule `{name}`", did_you_mean(name, names, "Rules"))
+
+
+def _is_rule(by: str) -> bool:
+    return "." in by
 
 
 def _known(name: str, kinds: Mapping[str, str], where: Where) -> Iterator[Finding]:
@@ -137,6 +143,9 @@ def _field(mapping: TableMapping, field: FieldMapping) -> Iterator[Finding]:
         yield Finding(("direction",), f"the field runs {field.direction}, the mapping {mapping.direction}", remedy)
     if field.policy and field.direction != "both":
         yield Finding(("policy",), "only a field of direction both can conflict", "Leave `policy` out.")
+    if field.lookup and field.lookup.by not in ("key", "id") and not _is_rule(field.lookup.by):
+        remedy = did_you_mean(field.lookup.by, ("key", "id"), "Use a rule (`module.function`) or")
+        yield Finding(("lookup", "by"), f"`by` cannot be `{field.lookup.by}`", remedy)
     if field.lookup and field.options:
         yield Finding(("options",), "a field has a lookup or options, not both")
     if field.on_missing != "empty" and not field.options:
