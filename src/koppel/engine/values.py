@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from enum import Enum
-from typing import Final, Literal
+from typing import Literal
+
+import msgspec
 
 from koppel.odata.records import ZERO_GUID, Scalar
 
@@ -19,13 +20,10 @@ ValueKind = Literal["text", "code", "number", "boolean", "date", "datetime", "gu
 Canonical = Callable[[Scalar], Hashable]
 
 
-class Unknown(Enum):
-    """The one marker for "never synchronised" in a base; equal to no value."""
+UNKNOWN = msgspec.UNSET
+"""The one marker for "no agreed value" in a base; equal to no value."""
 
-    UNKNOWN = "unknown"
-
-
-UNKNOWN: Final = Unknown.UNKNOWN
+Unknown = msgspec.UnsetType
 Base = tuple[Scalar | Unknown, ...]
 
 BLANK_ENUM = "_x0020_"
