@@ -149,6 +149,13 @@ class ClosableProtocol(HttpToolsProtocol):
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["extensions"] = {CLOSE: {"close": self.transport.abort}}
 
+    def shutdown(self) -> None:
+        """Stop; a connection that nothing runs on does not wait for the other end to say goodbye."""
+        idle = self.cycle is None or self.cycle.response_complete
+        super().shutdown()
+        if idle:
+            self.transport.abort()
+
 
 async def _close(scope: Scope, receive: Receive) -> None:
     extension = scope.get("extensions", {}).get(CLOSE)

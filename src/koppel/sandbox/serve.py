@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import NoReturn
 
 import trustme
 import uvicorn
@@ -28,11 +29,12 @@ def serve(
     port: int,
     ca_file: Path | None,
     ready: Callable[[str], None],
-    until: IO[bytes] | None = None,
+    until: int | None = None,
 ) -> None:
-    """Serve ``app`` until SIGTERM, SIGINT, or the end of ``until``; call ``ready`` with the base URL when it listens.
+    """Serve ``app`` until SIGTERM, SIGINT, or the end of file ``until`` (a descriptor).
 
-    With ``ca_file`` it serves https; the certificate to trust is written there.
+    Calls ``ready`` with the base URL when it listens. With ``ca_file`` it serves https; the certificate to trust is
+    written there.
     """
     server = _server(app, ca_file, host, ready, listening := _listen(host, port))
     if until is not None:
@@ -98,6 +100,11 @@ class _Announcing(uvicorn.Server):
         await super().startup(sockets)
         self._listens()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop without complaints about requests that have to be dropped."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
+
 
 def _certificate(host: str, ca_file: Path) -> ssl.SSLContext:
     """A certificate for ``host`` and localhost, of an authority that exists for this run only."""
@@ -108,7 +115,8 @@ def _certificate(host: str, ca_file: Path) -> ssl.SSLContext:
     return context
 
 
-def _stop_after(until: IO[bytes], server: uvicorn.Server) -> None:
-    until.read()
+def _stop_after(until: int, server: uvicorn.Server) -> None:
+    while os.read(until, 4096):
+        pass
     server.should_exit = True
     threading.Timer(2 * _GRACE, os._exit, (1,)).start()

@@ -1,0 +1,72 @@
+"""The routes under ``/sandbox/``: what the sandbox is told and asked apart from being two systems. They need no token.
+
+| route | says | takes |
+| --- | --- | --- |
+| ``/sandbox/state`` | requests and rows of each system, seconds since the start | |
+| ``/sandbox/faults`` | the faults of the moment | PUT: other faults |
+| ``/sandbox/clock`` | the time of both systems | POST ``{"advance": seconds}`` |
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from koppel.sandbox.clock import Clock
+from koppel.sandbox.faults import FaultMiddleware, Faults, SystemName
+
+
+class Advance(msgspec.Struct, forbid_unknown_fields=True):
+    """How far to move the clock, in seconds."""
+
+    advance: float
+
+
+def control_routes(
+    faults: FaultMiddleware, clock: Clock, rows: Callable[[], Mapping[SystemName, Mapping[str, int]]]
+) -> list[Route]:
+    """The routes; ``rows`` counts the rows of every table of both systems."""
+    began = time.monotonic()
+
+    def state() -> dict[str, Any]:
+        traffic = faults.traffic
+        said: dict[str, Any] = {"seconds": round(time.monotonic() - began, 3)}
+        for name, tables in rows().items():
+            said[name] = {**msgspec.to_builtins(traffic[name]), "rows": tables}
+        return said
+
+    def set_faults(body: bytes) -> None:
+        faults.set(msgspec.json.decode(body, type=Faults))
+
+    def advance(body: bytes) -> None:
+        clock.advance(msgspec.json.decode(body, type=Advance).advance)
+
+    return [
+        _route("/sandbox/state", state),
+        _route("/sandbox/faults", lambda: faults.faults, PUT=set_faults),
+        _route("/sandbox/clock", lambda: {"now": clock().isoformat()}, POST=advance),
+    ]
+
+
+def _route(path: str, show: Callable[[], object], **take: Callable[[bytes], None]) -> Route:
+    """A route that shows something, and shows it again after each change."""
+
+    async def answer(request: Request) -> Response:
+        if request.method in take:
+            try:
+                take[request.method](await request.body())
+            except (ValueError, msgspec.DecodeError) as error:
+                return _json({"error": str(error)}, 400)
+        return _json(show())
+
+    return Route(path, answer, methods=["GET", *take])
+
+
+def _json(content: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
