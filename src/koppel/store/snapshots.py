@@ -183,22 +183,15 @@ async def train(connection: Connection, codec: Codec, bases: Sequence[tuple[Alig
     there are fewer than 100 bases. Commits: call it before anything of the chunk is saved."""
     if codec.dictionary or len(bases) < FEWEST_SAMPLES:
         return codec
-    content = make_dictionary(bases)
-    if content is None:
-        return codec
-    await connection.execute(ADD_DICTIONARY, [codec.mapping, content])
+    await connection.execute(ADD_DICTIONARY, [codec.mapping, make_dictionary(bases)])
     await connection.commit()
     return await open_codec(connection, codec.mapping, codec.fields)
 
 
-def make_dictionary(bases: Sequence[tuple[Aligned, Aligned]]) -> bytes | None:
-    """A dictionary for bases like these; none where they are too much or too little alike to gain from one."""
+def make_dictionary(bases: Sequence[tuple[Aligned, Aligned]]) -> bytes:
+    """A dictionary for bases like these, from at least ten of them."""
     step = max(1, len(bases) // SAMPLES)
-    samples: list[bytes | bytearray | memoryview] = [
-        orjson.dumps(base, default=_hole) for base in bases[::step][:SAMPLES]
-    ]
-    try:
-        content: bytes = zstandard.train_dictionary(DICTIONARY_BYTES, samples).as_bytes()
-    except zstandard.ZstdError:
-        return None
+    chosen = bases[::step][:SAMPLES]
+    samples: list[bytes | bytearray | memoryview] = [orjson.dumps(base, default=_hole) for base in chosen]
+    content: bytes = zstandard.train_dictionary(DICTIONARY_BYTES, samples).as_bytes()
     return content

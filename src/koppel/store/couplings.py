@@ -1,0 +1,197 @@
+"""Couplings: which record of one side belongs to which of the other, and on what they last agreed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Literal, LiteralString
+
+import msgspec
+import psycopg
+
+from koppel.errors import StoreError
+from koppel.odata.records import Side
+from koppel.store.database import Connection, array, copy_rows
+
+State = Literal["active", "skipped"]
+
+FIELDS = """business_central_id, dataverse_id, business_central_key, business_central_version, dataverse_version,
+    base, state, initial, job"""
+SELECT = f"SELECT {FIELDS}, created_at, synced_at FROM coupling"
+ID: dict[Side, LiteralString] = {"business_central": "business_central_id", "dataverse": "dataverse_id"}
+OTHER: dict[Side, LiteralString] = {"business_central": "dataverse_id", "dataverse": "business_central_id"}
+BY_IDS = {side: f"{SELECT} WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
+AFTER = f"{SELECT} WHERE mapping = %s AND business_central_id > %s ORDER BY business_central_id LIMIT %s"
+COUNT = "SELECT count(*) FROM coupling WHERE mapping = %s"
+REMOVE = {side: f"DELETE FROM coupling WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
+# Codes are re-used: of several couplings that bore a key, the one synchronised last bears it now.
+RESOLVE_KEYS = """
+SELECT DISTINCT ON (business_central_key) business_central_key, dataverse_id
+FROM coupling
+WHERE mapping = %s AND business_central_key = ANY (%s)
+ORDER BY business_central_key, synced_at DESC NULLS LAST, created_at DESC, business_central_id"""
+RESOLVE_IDS = {
+    side: f"""
+SELECT {ID[side]}, {OTHER[side]}, business_central_key
+FROM coupling
+WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])"""
+    for side in ID
+}
+
+STAGE = """
+CREATE TEMP TABLE IF NOT EXISTS staged_coupling (LIKE coupling INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;
+DELETE FROM staged_coupling"""
+COPY = f"COPY staged_coupling (mapping, {FIELDS}) FROM STDIN"
+SAVE = f"""
+WITH saved AS (
+    INSERT INTO coupling (mapping, {FIELDS}, synced_at)
+    SELECT mapping, {FIELDS}, CASE WHEN base IS NOT NULL THEN now() END FROM staged_coupling
+    ON CONFLICT (mapping, business_central_id) DO UPDATE
+    SET business_central_key = EXCLUDED.business_central_key,
+        business_central_version = EXCLUDED.business_central_version,
+        dataverse_version = EXCLUDED.dataverse_version,
+        base = EXCLUDED.base, state = EXCLUDED.state, initial = EXCLUDED.initial,
+        job = EXCLUDED.job, synced_at = EXCLUDED.synced_at
+    WHERE coupling.dataverse_id = EXCLUDED.dataverse_id
+    RETURNING 1
+)
+SELECT count(*) FROM saved"""
+CLASH = """
+SELECT staged.business_central_id, staged.dataverse_id, coupling.business_central_id, coupling.dataverse_id
+FROM staged_coupling staged
+JOIN coupling USING (mapping)
+WHERE (coupling.business_central_id = staged.business_central_id) <> (coupling.dataverse_id = staged.dataverse_id)
+LIMIT 1"""
+
+
+class Coupling(msgspec.Struct, frozen=True, gc=False):
+    """A pair of records. Versions are ETags as last seen after a synchronisation.
+
+    ``business_central_key``: the code or number by which references find the record. ``base``: see ``snapshots``; none
+    until first synchronised; ``initial`` says which side wins then (empty: as the mapping says). ``job``: the one that
+    saved it last. The times are the database's own, ignored on saving.
+    """
+
+    business_central_id: str
+    dataverse_id: str
+    business_central_key: str = ""
+    business_central_version: str = ""
+    dataverse_version: str = ""
+    base: bytes | None = None
+    state: State = "active"
+    initial: Side | Literal[""] = ""
+    job: int | None = None
+    created_at: datetime | None = None
+    synced_at: datetime | None = None
+
+
+class Reference(msgspec.Struct, frozen=True, gc=False):
+    """What a reference leads to: the coupled record's id on the other side, and its key in Business Central."""
+
+    id: str
+    business_central_key: str
+
+
+async def by_ids(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> dict[str, Coupling]:
+    """The couplings of these records of one side, by their id there; what is not coupled is not in it."""
+    rows = await connection.execute(BY_IDS[side], [mapping, array(ids)])
+    place = 0 if side == "business_central" else 1
+    return {row[place]: Coupling(*row) for row in await rows.fetchall()}
+
+
+async def save(connection: Connection, mapping: str, couplings: Sequence[Coupling]) -> None:
+    """Add or update couplings.
+
+    ``StoreError``, naming both pairs, when a record would get a second partner; nothing is saved then.
+    """
+    if not couplings:
+        return
+    _require_one_to_one(mapping, couplings)
+    await connection.execute(STAGE)
+    await copy_rows(connection, COPY, _rows(mapping, couplings))
+    await connection.execute("SAVEPOINT save_couplings")
+    try:
+        row = await (await connection.execute(SAVE)).fetchone()
+        whole = row is not None and row[0] == len(couplings)
+    except psycopg.errors.UniqueViolation:
+        whole = False
+    if not whole:
+        await connection.execute("ROLLBACK TO SAVEPOINT save_couplings")
+        raise await _clash(connection, mapping)
+    await connection.execute("RELEASE SAVEPOINT save_couplings")
+
+
+def _rows(mapping: str, couplings: Iterable[Coupling]) -> Iterable[tuple[object, ...]]:
+    for c in couplings:
+        yield (
+            mapping,
+            c.business_central_id,
+            c.dataverse_id,
+            c.business_central_key,
+            c.business_central_version,
+            c.dataverse_version,
+            c.base,
+            c.state,
+            c.initial,
+            c.job,
+        )
+
+
+def _require_one_to_one(mapping: str, couplings: Sequence[Coupling]) -> None:
+    seen: dict[str, Coupling] = {}
+    for coupling in couplings:
+        for key in ("b" + coupling.business_central_id, "d" + coupling.dataverse_id):
+            if key in seen:
+                raise _second_partner(mapping, _pair(coupling), _pair(seen[key]))
+            seen[key] = coupling
+
+
+async def _clash(connection: Connection, mapping: str) -> StoreError:
+    row = await (await connection.execute(CLASH)).fetchone()
+    assert row is not None
+    return _second_partner(mapping, row[:2], row[2:])
+
+
+def _pair(coupling: Coupling) -> tuple[str, str]:
+    return coupling.business_central_id, coupling.dataverse_id
+
+
+def _second_partner(mapping: str, new: Sequence[str], old: Sequence[str]) -> StoreError:
+    return StoreError(
+        f"Business Central record {new[0]} and Dataverse record {new[1]} cannot be coupled: "
+        f"Business Central record {old[0]} is coupled to Dataverse record {old[1]}",
+        place=mapping,
+        remedy="Uncouple the old pair first if the new one is right.",
+    )
+
+
+async def remove(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> int:
+    """Uncouple the records with these ids on ``side``; how many were coupled."""
+    return (await connection.execute(REMOVE[side], [mapping, array(ids)])).rowcount
+
+
+async def count(connection: Connection, mapping: str) -> int:
+    """How many couplings the mapping has."""
+    row = await (await connection.execute(COUNT, [mapping])).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def resolve_keys(connection: Connection, mapping: str, keys: Collection[str]) -> dict[str, str]:
+    """The Dataverse ids of the coupled records with these Business Central keys."""
+    return dict(await (await connection.execute(RESOLVE_KEYS, [mapping, list(keys)])).fetchall())
+
+
+async def resolve_ids(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> dict[str, Reference]:
+    """What the coupled records with these ids on ``side`` are on the other one."""
+    rows = await connection.execute(RESOLVE_IDS[side], [mapping, array(ids)])
+    return {row[0]: Reference(row[1], row[2]) for row in await rows.fetchall()}
+
+
+async def stream(connection: Connection, mapping: str, chunk: int = 5000) -> AsyncIterator[list[Coupling]]:
+    """All couplings in chunks, by Business Central id. The caller may commit and write between chunks."""
+    last = "00000000-0000-0000-0000-000000000000"
+    while couplings := [
+        Coupling(*row) for row in await (await connection.execute(AFTER, [mapping, last, chunk])).fetchall()
+    ]:
+        yield couplings
+        last = couplings[-1].business_central_id

@@ -1,0 +1,146 @@
+"""The database that holds Koppel's state: yours, or a private one in the data folder.
+
+Connections do not commit by themselves. The functions of this package never commit either, unless they say so: the
+caller commits a chunk's couplings, history and failures together (promise 7). Rows come with time zone UTC and UUIDs as
+lower-case text.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any, LiteralString
+
+import msgspec
+import orjson
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg.types.string import TextLoader
+
+from koppel.errors import StoreError
+from koppel.store.embedded import embedded_server
+from koppel.store.migrate import migrate
+
+log = logging.getLogger("koppel.store")
+
+Connection = AsyncConnection[TupleRow]
+
+CONNECT_SECONDS = 10
+SESSION = "-c timezone=UTC -c client_min_messages=warning"
+
+
+class Database(msgspec.Struct, frozen=True):
+    """An open database. ``url`` is a libpq URL; other libraries may connect with it, too."""
+
+    url: str
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """A connection of one's own, autocommit off; what is not committed at the end is rolled back.
+
+        Losing the database meanwhile, or a full disk, comes out as ``StoreError``.
+        """
+        connection = await _connect(self.url)
+        try:
+            yield connection
+        except psycopg.OperationalError as error:
+            raise StoreError(
+                f"the database failed: {_first_line(error)}",
+                place=address(self.url),
+                remedy="What was committed is kept. Start the command again once the database works.",
+            ) from error
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def open_database(url: str | None, folder: Path) -> AsyncIterator[Database]:
+    """Open the database at ``url``, or without one the embedded PostgreSQL in ``folder``, and update its tables.
+
+    ``StoreError`` with the remedy when it cannot be reached, started or written, or is newer than this Koppel.
+    """
+    with nullcontext(url) if url else embedded_server(folder) as place:
+        database = Database(place)
+        async with database.connect() as connection:
+            await migrate(connection, address(place))
+        yield database
+
+
+async def _connect(url: str) -> Connection:
+    try:
+        connection = await AsyncConnection.connect(_parameters(url))
+    except psycopg.ProgrammingError as error:
+        raise StoreError(
+            "the address of the database cannot be understood",
+            remedy="It reads `postgresql://user:password@host:5432/database`.",
+        ) from error
+    except psycopg.OperationalError as error:
+        raise _unreachable(url, error) from error
+    connection.adapters.register_loader("uuid", TextLoader)
+    return connection
+
+
+def _parameters(url: str) -> str:
+    given = conninfo_to_dict(url)
+    return make_conninfo(
+        url,
+        connect_timeout=given.get("connect_timeout", CONNECT_SECONDS),
+        options=f"{SESSION} {given.get('options') or ''}",
+        application_name=f"koppel on {platform.node()[:30]}, process {os.getpid()}",
+    )
+
+
+REMEDIES = (
+    ("password", "Check user and password in `database` of koppel.yaml."),
+    ("authentication", "Check user and password in `database` of koppel.yaml, and the server's pg_hba.conf."),
+    ("pg_hba.conf", "The server does not admit this user from this machine: ask for an entry in its pg_hba.conf."),
+    ("does not exist", "Create the database or the role first (`createdb`, `createuser`), or correct the name."),
+    ("too many", "The server has no free connection: raise its max_connections, or run fewer workers."),
+    ("not translate host", "Check the host name in `database` of koppel.yaml."),
+    ("not resolve host", "Check the host name in `database` of koppel.yaml."),
+)
+UNREACHABLE = "Check that PostgreSQL runs there and may be reached; without `database`, Koppel runs its own."
+
+
+def _unreachable(url: str, error: psycopg.Error) -> StoreError:
+    text = str(error)
+    remedy = next((remedy for words, remedy in REMEDIES if words in text), UNREACHABLE)
+    return StoreError(f"cannot connect to the database: {_first_line(error)}", place=address(url), remedy=remedy)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def address(url: str) -> str:
+    """Where a database is, without secrets: ``user@host:port/name``."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "database"
+    port = f":{parts['port']}" if "port" in parts else ""
+    user = f"{parts['user']}@" if "user" in parts else ""
+    return f"{user}{parts.get('host', 'localhost')}{port}/{parts.get('dbname', '')}"
+
+
+def array(items: Iterable[str]) -> str:
+    """GUIDs as the text of a PostgreSQL array, much faster than a list of parameters."""
+    return "{" + ",".join(items) + "}"
+
+
+async def copy_rows(connection: Connection, statement: LiteralString, rows: Iterable[Sequence[Any]]) -> None:
+    """Send rows with a ``COPY ... FROM STDIN``. PostgreSQL has no NUL in text: it is left out."""
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            await copy.write_row([v.replace("\0", "") if type(v) is str and "\0" in v else v for v in row])
+
+
+set_json_loads(orjson.loads)
+set_json_dumps(orjson.dumps)

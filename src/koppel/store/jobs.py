@@ -1,0 +1,152 @@
+"""Jobs: what ran when, on which mappings, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from koppel.errors import LockedError
+from koppel.store.database import Connection, copy_rows
+from koppel.store.locks import JOB
+
+Status = Literal["running", "done", "failed", "interrupted", "stopped"]
+Level = Literal["info", "warning", "error"]
+
+START = "INSERT INTO job (kind, mappings, host, process) VALUES (%s, %s, %s, %s) RETURNING id"
+# Held by the connection that runs the job: a job without it lost its process.
+HOLD = f"SELECT pg_advisory_lock({JOB}, %s)"
+LET_GO = f"SELECT pg_advisory_unlock({JOB}, %s)"
+COUNT = """
+UPDATE job
+SET requests = requests + %(requests)s, counters = (
+    SELECT coalesce(jsonb_object_agg(name, total), '{}')
+    FROM (
+        SELECT key AS name, sum(value::bigint) AS total
+        FROM (SELECT * FROM jsonb_each_text(counters) UNION ALL SELECT * FROM jsonb_each_text(%(counters)s)) each
+        GROUP BY key
+    ) summed
+)
+WHERE id = %(job)s AND status = 'running'
+RETURNING id"""
+FINISH = """
+UPDATE job SET status = %s, message = %s, finished = clock_timestamp() WHERE id = %s AND status = 'running'"""
+COLUMNS = """
+SELECT id, kind, mappings, started, finished, status, counters, requests, message, host, process,
+    extract(epoch FROM coalesce(finished, clock_timestamp()) - started)::float8
+FROM job"""
+GET = f"{COLUMNS} WHERE id = %s"
+RECENT = f"""
+{COLUMNS}
+WHERE (%(mapping)s::text IS NULL OR %(mapping)s = ANY (mappings))
+    AND (%(status)s::text IS NULL OR status = %(status)s)
+ORDER BY id DESC
+LIMIT %(limit)s"""
+ADD_MESSAGES = "COPY job_message (job, level, mapping, text) FROM STDIN"
+MESSAGES = "SELECT level, text, mapping, at FROM job_message WHERE job = %s ORDER BY number"
+INTERRUPT = f"""
+UPDATE job
+SET status = 'interrupted', finished = clock_timestamp(), message = 'the process that ran it is gone'
+WHERE status = 'running' AND NOT EXISTS (
+    SELECT FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.classid = {JOB} AND l.objid = job.id::oid AND l.granted
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+RETURNING id"""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. ``seconds`` is how long it took, up to now where it still runs. Times in UTC."""
+
+    id: int
+    kind: str
+    mappings: tuple[str, ...]
+    started: datetime
+    finished: datetime | None
+    status: Status
+    counters: dict[str, int]
+    requests: int
+    message: str
+    host: str
+    process: int
+    seconds: float
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A line of a job's log."""
+
+    level: Level
+    text: str
+    mapping: str = ""
+    at: datetime | None = None
+
+
+async def start(connection: Connection, kind: str, mappings: Sequence[str]) -> int:
+    """A new running job; its number. It counts as running while ``connection`` is open. Commits."""
+    values = [kind, list(mappings), platform.node(), os.getpid()]
+    row = await (await connection.execute(START, values)).fetchone()
+    assert row is not None
+    await connection.execute(HOLD, [row[0]])
+    await connection.commit()
+    return int(row[0])
+
+
+async def count(connection: Connection, job: int, counters: Mapping[str, int], requests: int = 0) -> None:
+    """Add to a job's counters, in the transaction of the chunk that they count.
+
+    ``LockedError`` when the job does not run any more, because it was taken for dead: nothing may be committed for it.
+    """
+    values = {"job": job, "counters": Jsonb(dict(counters)), "requests": requests}
+    row = await (await connection.execute(COUNT, values)).fetchone()
+    if row is None:
+        raise LockedError(
+            f"job {job} was ended by somebody else", remedy="Its last chunk is not recorded; start it again."
+        )
+
+
+async def finish(connection: Connection, job: int, status: Status, message: str = "") -> None:
+    """End a job that still runs. Commits."""
+    await connection.execute(FINISH, [status, message.replace("\0", ""), job])
+    await connection.commit()
+    await connection.execute(LET_GO, [job])
+    await connection.commit()
+
+
+async def get(connection: Connection, job: int) -> Job | None:
+    """The job of this number."""
+    row = await (await connection.execute(GET, [job])).fetchone()
+    return _job(row) if row else None
+
+
+async def recent(
+    connection: Connection, *, mapping: str | None = None, status: Status | None = None, limit: int = 50
+) -> list[Job]:
+    """The latest jobs, newest first."""
+    values = {"mapping": mapping, "status": status, "limit": limit}
+    return [_job(row) async for row in await connection.execute(RECENT, values)]
+
+
+def _job(row: Sequence[object]) -> Job:
+    return msgspec.convert(dict(zip(Job.__struct_fields__, row, strict=True)), Job)
+
+
+async def add_messages(connection: Connection, job: int, messages: Sequence[Message]) -> None:
+    """Append to a job's log."""
+    await copy_rows(connection, ADD_MESSAGES, ((job, m.level, m.mapping, m.text) for m in messages))
+
+
+async def messages(connection: Connection, job: int) -> list[Message]:
+    """A job's log, in order."""
+    return [Message(*row) async for row in await connection.execute(MESSAGES, [job])]
+
+
+async def interrupt_orphans(connection: Connection) -> list[int]:
+    """Mark the running jobs whose process is gone as interrupted; their numbers. Commits."""
+    rows = await (await connection.execute(INTERRUPT)).fetchall()
+    await connection.commit()
+    return sorted(row[0] for row in rows)

@@ -1,0 +1,85 @@
+"""What tests share: one embedded PostgreSQL for the whole run, and empty tables for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from koppel.store.database import Connection, Database, open_database
+from koppel.store.embedded import embedded_server
+
+TABLES = """
+SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migration'"""
+
+
+def administer(url: str, statement: str) -> Any:
+    """Run one statement and commit; the first value of its answer."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement)
+        row = cursor.fetchone() if cursor.description else None
+        return row and row[0]
+
+
+def other_database(url: str, name: str) -> str:
+    """The address of another database of the same server."""
+    return url.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a running server with nothing of Koppel in it."""
+    # Not below pytest's own folder, which root keeps to itself and the server's account could not enter.
+    folder = Path(tempfile.mkdtemp(prefix="koppel-test-"))
+    try:
+        with embedded_server(folder) as url:
+            # Tests kill processes, never the machine: no need to wait for the disk.
+            administer(url, "ALTER SYSTEM SET fsync = off")
+            administer(url, "SELECT pg_reload_conf()")
+            yield url
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def empty_database(postgres: str) -> Iterator[str]:
+    """The address of a database without any table."""
+    name = f"test_{uuid4().hex}"
+    administer(postgres, f"CREATE DATABASE {name}")
+    yield other_database(postgres, name)
+    administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: str) -> str:
+    """The address of the database with all tables, shared by the tests."""
+    administer(postgres, "CREATE DATABASE shared")
+    url = other_database(postgres, "shared")
+    asyncio.run(_migrate(url))
+    return url
+
+
+async def _migrate(url: str) -> None:
+    async with open_database(url, Path()):
+        pass
+
+
+@pytest.fixture
+def database(migrated: str) -> Iterator[Database]:
+    """An open database with all tables and no rows."""
+    yield Database(migrated)
+    administer(migrated, f"TRUNCATE {administer(migrated, TABLES)} RESTART IDENTITY")
+
+
+@pytest.fixture
+async def connection(database: Database) -> AsyncIterator[Connection]:
+    """A connection to the test's own database."""
+    async with database.connect() as connection:
+        yield connection

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from koppel.errors import StoreError
+from koppel.store import couplings
+from koppel.store.couplings import Coupling
+from koppel.store.database import Connection, Database
+
+
+def guid(number: int) -> str:
+    return str(UUID(int=number))
+
+
+def pair(number: int, **values: object) -> Coupling:
+    return Coupling(guid(number), guid(1_000_000 + number), f"C{number:05}", **values)  # type: ignore[arg-type]
+
+
+async def test_what_is_saved_is_found_from_both_sides(connection: Connection) -> None:
+    saved = Coupling(guid(1), guid(2), "C1", 'W/"1\t"', "W/\\2", b"\x00\xff", "skipped", "dataverse", 7)
+    await couplings.save(connection, "CUSTOMER", [saved])
+    by_bc = await couplings.by_ids(connection, "CUSTOMER", "business_central", [guid(1), guid(9)])
+    by_dv = await couplings.by_ids(connection, "CUSTOMER", "dataverse", [guid(2)])
+    assert list(by_bc) == [guid(1)]
+    assert by_bc[guid(1)] == by_dv[guid(2)]
+    found = by_bc[guid(1)]
+    assert [getattr(found, name) for name in Coupling.__struct_fields__[:9]] == [
+        getattr(saved, name) for name in Coupling.__struct_fields__[:9]
+    ]
+    assert found.created_at is not None
+    assert found.synced_at is not None
+
+
+async def test_mappings_are_apart(connection: Connection) -> None:
+    await couplings.save(connection, "CUSTOMER", [pair(1)])
+    await couplings.save(connection, "CONTACT", [pair(1), pair(2)])
+    assert await couplings.count(connection, "CUSTOMER") == 1
+    assert await couplings.count(connection, "CONTACT") == 2
+    assert await couplings.by_ids(connection, "CUSTOMER", "business_central", [guid(2)]) == {}
+
+
+async def test_saving_again_updates_and_keeps_when_it_was_coupled(connection: Connection) -> None:
+    await couplings.save(connection, "CUSTOMER", [pair(1)])
+    await connection.commit()
+    first = (await couplings.by_ids(connection, "CUSTOMER", "dataverse", [guid(1_000_001)]))[guid(1_000_001)]
+    await couplings.save(connection, "CUSTOMER", [pair(1, base=b"new", dataverse_version="2")])
+    await connection.commit()
+    second = (await couplings.by_ids(connection, "CUSTOMER", "dataverse", [guid(1_000_001)]))[guid(1_000_001)]
+    assert first.synced_at is None
+    assert (second.base, second.dataverse_version, second.created_at) == (b"new", "2", first.created_at)
+    assert second.synced_at is not None
+    assert await couplings.count(connection, "CUSTOMER") == 1
+
+
+@pytest.mark.parametrize(
+    "second",
+    [Coupling(guid(1), guid(77)), Coupling(guid(77), guid(1_000_001))],
+    ids=["business_central", "dataverse"],
+)
+async def test_a_record_gets_no_second_partner(connection: Connection, second: Coupling) -> None:
+    await couplings.save(connection, "CUSTOMER", [pair(1)])
+    with pytest.raises(StoreError) as refused:
+        await couplings.save(connection, "CUSTOMER", [pair(5), second])
+    for part in (second.business_central_id, second.dataverse_id, guid(1), guid(1_000_001)):
+        assert part in refused.value.message
+    # The transaction goes on as if the call had not been made.
+    assert await couplings.count(connection, "CUSTOMER") == 1
+    await couplings.save(connection, "CUSTOMER", [pair(5)])
+    assert await couplings.count(connection, "CUSTOMER") == 2
+
+
+async def test_one_call_cannot_couple_a_record_twice(connection: Connection) -> None:
+    with pytest.raises(StoreError, match=guid(1_000_001)):
+        await couplings.save(connection, "CUSTOMER", [pair(1), Coupling(guid(2), guid(1_000_001))])
+
+
+async def test_a_removed_record_may_be_coupled_anew(connection: Connection) -> None:
+    await couplings.save(connection, "CUSTOMER", [pair(1), pair(2)])
+    assert await couplings.remove(connection, "CUSTOMER", "dataverse", [guid(1_000_001), guid(3)]) == 1
+    await couplings.save(connection, "CUSTOMER", [Coupling(guid(1), guid(77))])
+    assert await couplings.count(connection, "CUSTOMER") == 2
+
+
+async def test_references_resolve_by_key_and_id(connection: Connection) -> None:
+    await couplings.save(connection, "CUSTOMER", [pair(1), pair(2)])
+    keys = await couplings.resolve_keys(connection, "CUSTOMER", ["C00001", "C00002", "C00003"])
+    ids = await couplings.resolve_ids(connection, "CUSTOMER", "dataverse", [guid(1_000_002), guid(4)])
+    back = await couplings.resolve_ids(connection, "CUSTOMER", "business_central", [guid(1)])
+    assert keys == {"C00001": guid(1_000_001), "C00002": guid(1_000_002)}
+    assert ids == {guid(1_000_002): couplings.Reference(guid(2), "C00002")}
+    assert back == {guid(1): couplings.Reference(guid(1_000_001), "C00001")}
+
+
+async def test_a_key_used_again_leads_to_the_record_that_bears_it_now(connection: Connection) -> None:
+    await couplings.save(connection, "CUSTOMER", [Coupling(guid(1), guid(11), "C1", base=b"old")])
+    await connection.commit()
+    await couplings.save(connection, "CUSTOMER", [Coupling(guid(2), guid(12), "C1", base=b"new")])
+    await connection.commit()
+    assert await couplings.resolve_keys(connection, "CUSTOMER", ["C1"]) == {"C1": guid(12)}
+
+
+async def test_the_stream_survives_commits_and_sees_each_once(connection: Connection) -> None:
+    await couplings.save(connection, "CUSTOMER", [pair(number) for number in range(1, 251)])
+    await couplings.save(connection, "CONTACT", [pair(1)])
+    await connection.commit()
+    seen: list[str] = []
+    async for chunk in couplings.stream(connection, "CUSTOMER", 100):
+        seen += [coupling.business_central_id for coupling in chunk]
+        await couplings.save(connection, "CUSTOMER", [pair(number, base=b"x") for number in range(1, 3)])
+        await connection.commit()
+    assert seen == [guid(number) for number in range(1, 251)]
+
+
+async def test_nothing_of_a_chunk_that_was_not_committed_stays(database: Database) -> None:
+    async with database.connect() as connection:
+        await couplings.save(connection, "CUSTOMER", [pair(1)])
+    async with database.connect() as connection:
+        assert await couplings.count(connection, "CUSTOMER") == 0
