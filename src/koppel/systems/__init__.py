@@ -1,1 +1,1 @@
-"""HTTP clients of both systems."""
+"""The HTTP clients of both systems. They know tables and rows, but no mappings."""

@@ -1,0 +1,123 @@
+"""Keeps one connection below its system's limits: how many requests at once, how many and how long in five minutes.
+
+Dataverse: 52 at once, 6,000 requests and 1,200 s of execution time in 300 s, sliding (service protection limits).
+Business Central: 5 processed at once, 6,000 requests in 300 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+
+_SLOW = 3.0
+"""A request that takes this many times the shortest of its kind has waited in a queue at the other end."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """``start`` and ``most`` requests at once; ``requests`` and ``seconds`` of execution in a sliding ``window``."""
+
+    start: int
+    most: int
+    requests: int = 6000
+    seconds: float = float("inf")
+    window: float = 300.0
+
+
+DATAVERSE = Limits(start=8, most=52, seconds=1200.0)
+BUSINESS_CENTRAL = Limits(start=4, most=5)
+
+
+class Governor:
+    """Lets requests through one ``slot`` at a time.
+
+    The number allowed at once grows by one for each round of requests that were not slowed down, and is halved when the
+    system says that it was too much.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.limits = limits
+        self.allowed = float(limits.start)
+        self._clock = clock
+        self._sleep = sleep
+        self._running = 0
+        self._free = asyncio.Condition()
+        self._paused_until = 0.0
+        self._started: deque[float] = deque()
+        self._spent: deque[tuple[float, float]] = deque()
+        self._spent_sum = 0.0
+        self._shortest: dict[str, float] = {}
+
+    @asynccontextmanager
+    async def slot(self, kind: str) -> AsyncIterator[None]:
+        """Room for one request; ``kind`` names requests of similar length, such as ``GET`` or ``$batch``."""
+        await self._enter()
+        start = self._clock()
+        try:
+            yield
+        finally:
+            await self._leave(kind, self._clock() - start)
+
+    def pause(self, seconds: float) -> None:
+        """The system said Retry-After: nobody sends anything for so long."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def slow_down(self) -> None:
+        """The system said that it was too much."""
+        self.allowed = max(1.0, self.allowed / 2)
+
+    async def _enter(self) -> None:
+        async with self._free:
+            await self._free.wait_for(lambda: self._running < int(self.allowed))
+            self._running += 1
+        try:
+            while (wait := self._wait()) > 0:
+                await self._sleep(wait)
+        except BaseException:
+            await self._give_back()
+            raise
+        self._started.append(self._clock())
+
+    async def _leave(self, kind: str, seconds: float) -> None:
+        self._spent.append((self._clock(), seconds))
+        self._spent_sum += seconds
+        self._adapt(kind, seconds)
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        async with self._free:
+            self._running -= 1
+            self._free.notify_all()
+
+    def _adapt(self, kind: str, seconds: float) -> None:
+        shortest = min(seconds, self._shortest.get(kind, seconds) * 1.02)  # forgets slowly what was once possible
+        self._shortest[kind] = shortest
+        if seconds > _SLOW * shortest:
+            self.allowed = max(min(2.0, self.limits.most), self.allowed - 0.5)
+        elif self._running >= int(self.allowed):
+            self.allowed = min(float(self.limits.most), self.allowed + 1 / self.allowed)
+
+    def _wait(self) -> float:
+        """Seconds until the budget of the window allows another request."""
+        now = self._clock()
+        begin = now - self.limits.window
+        while self._started and self._started[0] <= begin:
+            self._started.popleft()
+        while self._spent and self._spent[0][0] <= begin:
+            self._spent_sum -= self._spent.popleft()[1]
+        wait = self._paused_until - now
+        if len(self._started) >= self.limits.requests:
+            wait = max(wait, self._started[0] - begin)
+        if self._spent and self._spent_sum >= self.limits.seconds:
+            wait = max(wait, self._spent[0][0] - begin)
+        return wait

@@ -1,0 +1,147 @@
+"""Sending as both clients do it: with a token, through the governor, again when that is safe and may help."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from koppel.errors import AuthenticationError, OutcomeUnknownError, TransientError
+from koppel.systems.auth import Tokens
+from koppel.systems.governor import Governor
+from koppel.systems.system import Counters
+from koppel.systems.transport import Request, Response, Transport
+
+TRIES = 8
+_LONGEST = 60.0
+_NOT_CARRIED_OUT = frozenset({429, 503})
+_NOT_KNOWN = frozenset({408, 502, 504})
+
+
+class Sender:
+    """Sends the requests of one connection and counts them.
+
+    ``jitter`` gives numbers from 0 to 1 that keep workers from coming back all at once.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        tokens: Tokens,
+        governor: Governor,
+        *,
+        headers: Mapping[str, str],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.counters = Counters()
+        self._transport = transport
+        self._tokens = tokens
+        self._governor = governor
+        self._headers = dict(headers)
+        self._sleep = sleep
+        self._jitter = jitter
+
+    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Response:
+        """Read; tried again as often as it makes sense."""
+        return await self._send("GET", url, headers or {}, b"", repeatable=True)
+
+    async def post_read(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
+        """Read by POST, as a batch of reads is."""
+        return await self._send("POST", url, headers, body, repeatable=True)
+
+    async def write(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, rows: int, repeatable: bool
+    ) -> Response:
+        """Write ``rows`` rows. ``repeatable``: doing it twice does no harm, so it is tried again when no answer came;
+        otherwise that is an ``OutcomeUnknownError``."""
+        self.counters.written += rows
+        self.counters.write_requests += 1
+        return await self._send(method, url, headers, body, repeatable=repeatable)
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self._transport.close()
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, repeatable: bool
+    ) -> Response:
+        for attempt in range(TRIES):
+            if attempt:
+                self.counters.retried += 1
+            try:
+                answer = await self._once(Request(method, url, headers, body))
+            except OutcomeUnknownError as error:
+                if not repeatable:
+                    raise
+                failure: TransientError = TransientError(error.message)
+            except TransientError as error:
+                failure = error
+            else:
+                again = self._worth_another_try(method, answer, repeatable)
+                if again is None:
+                    return answer
+                failure = again
+            await self._back_off(attempt, failure)
+        failure.remedy = failure.remedy or f"tried {TRIES} times; the next run tries again"
+        raise failure
+
+    async def _once(self, request: Request) -> Response:
+        """One exchange, a second one with a new token if the first was refused."""
+        token = await self._tokens.get()
+        answer = await self._exchange(request, token)
+        if answer.status == 401:
+            self._tokens.discard(token)
+            answer = await self._exchange(request, await self._tokens.get())
+        if answer.status == 401:
+            raise AuthenticationError(
+                "the system refuses the connection's token",
+                status=401,
+                place=request.url.partition("?")[0],
+                remedy="check that the application is registered in the system and enabled there",
+            )
+        return answer
+
+    async def _exchange(self, request: Request, token: str) -> Response:
+        headers = {**self._headers, "Authorization": f"Bearer {token}", **request.headers}
+        kind = request.url.partition("?")[0].rpartition("/")[2] if request.method == "POST" else request.method
+        async with self._governor.slot(kind):
+            self.counters.requests += 1
+            return await self._transport.send(Request(request.method, request.url, headers, request.body))
+
+    def _worth_another_try(self, method: str, answer: Response, repeatable: bool) -> TransientError | None:
+        text = f"the system answers HTTP status {answer.status}"
+        if answer.status in _NOT_CARRIED_OUT:
+            self.counters.throttled += 1
+            return TransientError(text, retry_after=retry_after(answer), status=answer.status)
+        if answer.status in _NOT_KNOWN or (answer.status == 500 and method == "GET"):
+            if not repeatable:
+                raise OutcomeUnknownError(text, status=answer.status)
+            return TransientError(text, retry_after=retry_after(answer), status=answer.status)
+        return None
+
+    async def _back_off(self, attempt: int, failure: TransientError) -> None:
+        """Wait: as long as the system says, all requests of this connection; else longer each time."""
+        if failure.status in _NOT_CARRIED_OUT:
+            self._governor.slow_down()
+        if attempt == TRIES - 1:
+            return
+        if failure.retry_after is not None:
+            self._governor.pause(failure.retry_after)
+        else:
+            await self._sleep(min(_LONGEST, 2.0**attempt) * (0.5 + self._jitter() / 2))
+
+
+def retry_after(answer: Response) -> float | None:
+    """Seconds that the system asks to wait, as a number or a date; ``None`` when it does not say."""
+    text = answer.headers.get("retry-after", "")
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
