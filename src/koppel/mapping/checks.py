@@ -196,7 +196,7 @@ def _destinations(mapping: TableMapping) -> Iterator[Finding]:
 
 
 def _groups(mapping: TableMapping) -> Iterator[Finding]:
-    """Fields that merge as one value go the same way and are decided the same way."""
+    """Fields that merge as one value go the same way and are decided the same way, which the first of them says."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, field in enumerate(mapping.fields):
         if field.group:
@@ -206,7 +206,7 @@ def _groups(mapping: TableMapping) -> Iterator[Finding]:
         for index in indexes[1:]:
             field = mapping.fields[index]
             for key in ("direction", "policy"):
-                if getattr(field, key) != getattr(first, key):
+                if getattr(field, key) not in (None, getattr(first, key)):
                     message = f"the fields of group `{name}` differ in {key}, see line {first.line}"
                     yield Finding(("fields", index, key), message, "A group merges as one value.")
 

@@ -55,10 +55,11 @@ Read = Document[MappingFile]
 def load_mappings(
     folders: Sequence[Path] = (), *, known_rules: Mapping[str, set[str]] | None = None
 ) -> dict[str, TableMapping]:
-    """The standard mappings and those of the folders (``*.yaml``, one mapping a file), by name in dependency order.
+    """The standard mappings and those of the folders (``*.yaml``, one mapping each), by name in dependency order.
 
-    ``known_rules``: names of rule functions by kind (``compute``, ``references``, ``refuse``, ``complete``, ``follow``);
-    without it they are not checked. Raises one ``MappingError`` that lists every mistake of every file by line.
+    ``known_rules``: names of rule functions by kind (``compute``, ``references``, ``refuse``, ``complete``,
+    ``follow``); without it they are not checked. Raises one ``MappingError`` that lists every mistake of every file
+    by line.
     """
     standard = [_read_standard(entry.name, entry.read_text("utf-8")) for entry in _standard_files()]
     own = [document for folder in folders for document in _read_folder(folder)]

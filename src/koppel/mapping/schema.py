@@ -1,0 +1,69 @@
+"""The JSON Schema of a mapping file, for editors. ``python -m koppel.mapping.schema`` prints it.
+
+It knows keys, kinds of values and their descriptions; what has to fit together is checked at loading.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from koppel.document import json_schema
+from koppel.mapping.load import LOADED, MappingFile
+
+DESCRIPTIONS = {
+    "MappingFile.mapping": "Name of the mapping, by which commands, lookups and other mappings call it.",
+    "MappingFile.caption": "Name for people, in lists and pages.",
+    "MappingFile.overrides": "`standard`: this file replaces the standard mapping of the same name.",
+    "MappingFile.kind": "`records` pairs records; `options` pairs codes with the options of a choice column.",
+    "MappingFile.business_central": "The table of Business Central.",
+    "MappingFile.dataverse": "The table of Dataverse.",
+    "MappingFile.direction": "Where changes go. Fields may narrow it, not widen it.",
+    "MappingFile.only_coupled": "true: a run creates nothing, it keeps coupled records in step. A full one creates.",
+    "MappingFile.depends_on": "Mappings that run before this one.",
+    "MappingFile.conflicts": "Who wins where both sides changed a field differently; `ask` holds it for a person.",
+    "MappingFile.deletions": "What becomes of a pair of which one record was deleted.",
+    "MappingFile.drift": "What becomes of an edit on the receiving side of a one-way field.",
+    "MappingFile.initial": "The side that wins where records are newly coupled and differ.",
+    "MappingFile.match": "Groups of column pairs that tell which records are the same one; tried in order.",
+    "MappingFile.create_unmatched": "Whether a full synchronisation creates what no record matches.",
+    "MappingFile.ignore_integration_user": "true: what the connection's own user edited last is not read back.",
+    "MappingFile.parameters": "Values for the rules of this mapping.",
+    "MappingFile.rules": "Rules that act on whole records.",
+    "MappingFile.fields": "The pairs of columns.",
+    "Endpoint.table": "Entity set (Business Central) or logical name (Dataverse).",
+    "Endpoint.key": "Column that names a record to people, and by which lookups find it.",
+    "Endpoint.filter": "OData filter: the records that take part.",
+    "Endpoint.create": "Values that every record gets which Koppel creates here.",
+    "Endpoint.column": "With `kind: options`: the choice column of Dataverse whose options are coupled.",
+    "Lookup.mapping": "Name of the mapping whose records are referred to.",
+    "Lookup.by": "What Business Central's column holds: the other record's `key`, its `id`, or a rule that knows.",
+    "Lookup.required": "true: a reference that is not coupled holds the whole record; a direction: only that way.",
+    "FieldMapping.business_central": "Column of Business Central, by its name in the API.",
+    "FieldMapping.dataverse": "Column of Dataverse: logical name; of a lookup, the navigation property.",
+    "FieldMapping.direction": "Where changes of this field go; without it, where the mapping goes.",
+    "FieldMapping.enabled": "false: the field stays out of the synchronisation.",
+    "FieldMapping.constant": "Value to write, instead of one that is read.",
+    "FieldMapping.compute": "Rule that supplies the value, as `module.function`.",
+    "FieldMapping.code": "A code of Business Central: outer blanks and case do not count.",
+    "FieldMapping.lookup": "The field refers to a record of another mapping.",
+    "FieldMapping.options": "Option mapping that translates the code into the choice's integer.",
+    "FieldMapping.on_missing": "What an option that is not coupled does: leave the field empty, or fail the record.",
+    "FieldMapping.keep_blank": "true: a blank never overwrites a value.",
+    "FieldMapping.group": "Fields of one group merge as one value, such as an address.",
+    "FieldMapping.policy": "Who wins a conflict in this field, instead of the mapping's `conflicts`.",
+    "MatchPair.business_central": "Column of Business Central.",
+    "MatchPair.dataverse": "Column of Dataverse.",
+    "Hooks.refuse": "Rules that keep a record from being synchronised, with a reason.",
+    "Hooks.complete": "Rules that add what a new record needs.",
+    "Hooks.follow": "Rules that plan further writes after one.",
+}
+
+
+def mapping_schema() -> dict[str, Any]:
+    """The schema, as it stands in ``koppel-mapping.schema.json``."""
+    return json_schema(MappingFile, "A table mapping of Koppel", DESCRIPTIONS, hidden=LOADED)
+
+
+if __name__ == "__main__":
+    print(json.dumps(mapping_schema(), indent=2))
