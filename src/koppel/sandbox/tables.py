@@ -61,7 +61,7 @@ class Table:
         self._ordered = None
 
     def ordered(self) -> list[str]:
-        """All ids in key order. New keys are merged into what was sorted before; a list once handed out stays as it is."""
+        """All ids in key order; new ones are merged in. A list once handed out stays as it is."""
         if self._ordered is None:
             self._ordered = self._sorted(list(self.rows))
         elif self._added:
