@@ -17,12 +17,14 @@ from koppel.store.database import Connection, Database, open_database
 from koppel.store.embedded import embedded_server
 
 TABLES = """
-SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'migration'"""
+SELECT string_agg(quote_ident(tablename), ', ')
+FROM pg_tables
+WHERE schemaname = 'public' AND tablename <> 'migration'"""
 
 
 def administer(url: str, statement: str) -> Any:
     """Run one statement and commit; the first value of its answer."""
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True, options="-c lock_timeout=20s") as connection:
         cursor = connection.execute(statement)
         row = cursor.fetchone() if cursor.description else None
         return row and row[0]

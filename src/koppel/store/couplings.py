@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 
 from koppel.errors import StoreError
-from koppel.odata.records import Side
+from koppel.odata.records import ZERO_GUID, Side
 from koppel.store.database import Connection, array, copy_rows
 
 State = Literal["active", "skipped"]
@@ -62,6 +62,22 @@ FROM staged_coupling staged
 JOIN coupling USING (mapping)
 WHERE (coupling.business_central_id = staged.business_central_id) <> (coupling.dataverse_id = staged.dataverse_id)
 LIMIT 1"""
+
+FORGET_SEEN = """
+CREATE TEMP TABLE IF NOT EXISTS seen_record (id uuid NOT NULL);
+TRUNCATE seen_record"""
+NOTE_SEEN = "COPY seen_record (id) FROM STDIN"
+UNSEEN = {
+    side: f"""
+SELECT {FIELDS}, created_at, synced_at
+FROM coupling
+WHERE mapping = %s AND business_central_id > %s AND NOT EXISTS (SELECT FROM seen_record WHERE id = {ID[side]})
+ORDER BY business_central_id
+LIMIT %s"""
+    for side in ID
+}
+# A temporary table is not looked after by autovacuum.
+PREPARE_SEEN = "CREATE INDEX IF NOT EXISTS seen_record_id ON seen_record USING hash (id); ANALYZE seen_record"
 
 
 class Coupling(msgspec.Struct, frozen=True, gc=False):
@@ -189,9 +205,37 @@ async def resolve_ids(connection: Connection, mapping: str, side: Side, ids: Col
 
 async def stream(connection: Connection, mapping: str, chunk: int = 5000) -> AsyncIterator[list[Coupling]]:
     """All couplings in chunks, by Business Central id. The caller may commit and write between chunks."""
-    last = "00000000-0000-0000-0000-000000000000"
+    async for couplings in _pages(connection, AFTER, mapping, chunk):
+        yield couplings
+
+
+async def _pages(
+    connection: Connection, statement: LiteralString, mapping: str, chunk: int
+) -> AsyncIterator[list[Coupling]]:
+    last = ZERO_GUID
     while couplings := [
-        Coupling(*row) for row in await (await connection.execute(AFTER, [mapping, last, chunk])).fetchall()
+        Coupling(*row) for row in await (await connection.execute(statement, [mapping, last, chunk])).fetchall()
     ]:
         yield couplings
         last = couplings[-1].business_central_id
+
+
+async def begin_full_read(connection: Connection) -> None:
+    """Forget which records this connection has seen: a full read of one side begins. Commits."""
+    await connection.execute(FORGET_SEEN)
+    await connection.commit()
+
+
+async def note_seen(connection: Connection, ids: Iterable[str]) -> None:
+    """Records that the full read has come upon; kept by the database, so that memory stays flat."""
+    await copy_rows(connection, NOTE_SEEN, ((id,) for id in ids))
+
+
+async def unseen(connection: Connection, mapping: str, side: Side, chunk: int = 5000) -> AsyncIterator[list[Coupling]]:
+    """The couplings whose record on ``side`` a *finished* full read did not come upon: it is gone, or filtered out.
+
+    The caller may commit and write between chunks.
+    """
+    await connection.execute(PREPARE_SEEN)
+    async for couplings in _pages(connection, UNSEEN[side], mapping, chunk):
+        yield couplings

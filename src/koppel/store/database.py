@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -33,6 +34,8 @@ log = logging.getLogger("koppel.store")
 Connection = AsyncConnection[TupleRow]
 
 CONNECT_SECONDS = 10
+# The escape of a NUL in JSON; after an odd number of backslashes it is but text that looks like one.
+NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 SESSION = "-c timezone=UTC -c client_min_messages=warning"
 
 
@@ -84,6 +87,8 @@ async def _connect(url: str) -> Connection:
     except psycopg.OperationalError as error:
         raise _unreachable(url, error) from error
     connection.adapters.register_loader("uuid", TextLoader)
+    set_json_loads(orjson.loads, connection)
+    set_json_dumps(orjson.dumps, connection)
     return connection
 
 
@@ -135,12 +140,14 @@ def array(items: Iterable[str]) -> str:
     return "{" + ",".join(items) + "}"
 
 
+def as_json(rows: Iterable[Any]) -> str:
+    """Rows as JSON text for ``json_to_recordset``. PostgreSQL has no NUL in text: it is left out."""
+    text = msgspec.json.encode(list(rows)).decode()
+    return NUL.sub(r"\1", text) if "\\u0000" in text else text
+
+
 async def copy_rows(connection: Connection, statement: LiteralString, rows: Iterable[Sequence[Any]]) -> None:
     """Send rows with a ``COPY ... FROM STDIN``. PostgreSQL has no NUL in text: it is left out."""
     async with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             await copy.write_row([v.replace("\0", "") if type(v) is str and "\0" in v else v for v in row])
-
-
-set_json_loads(orjson.loads)
-set_json_dumps(orjson.dumps)
