@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 
-from koppel.errors import AuthenticationError, OutcomeUnknownError, TransientError
+from koppel.errors import AuthenticationError, OutcomeUnknownError, RemoteError, TransientError
 from koppel.systems.auth import Tokens
 from koppel.systems.governor import Governor
-from koppel.systems.system import Counters
+from koppel.systems.system import Counters, Written
 from koppel.systems.transport import Request, Response, Transport
+
+_T = TypeVar("_T")
+_Row = TypeVar("_Row")
 
 TRIES = 8
 _LONGEST = 60.0
@@ -145,3 +149,39 @@ def retry_after(answer: Response) -> float | None:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+async def in_order(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """The results of work done side by side, in order. The first failure stops the rest."""
+    tasks = [asyncio.create_task(item) for item in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def chunks_of(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
+    """The items in pieces of at most ``size``."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+async def write_chunks(
+    rows: Sequence[_Row], size: int, write: Callable[[Sequence[_Row]], Awaitable[list[Written]]]
+) -> list[Written]:
+    """Write rows in chunks, side by side; one result a row, in order.
+
+    When a chunk fails as a whole, each of its rows has failed. Only wrong credentials stop everything.
+    """
+
+    async def one(chunk: Sequence[_Row]) -> list[Written]:
+        try:
+            return await write(chunk)
+        except AuthenticationError:
+            raise
+        except RemoteError as error:
+            return [Written(error=error)] * len(chunk)
+
+    return [result for part in await in_order(one(chunk) for chunk in chunks_of(rows, size)) for result in part]
