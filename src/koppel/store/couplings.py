@@ -67,17 +67,11 @@ FORGET_SEEN = """
 CREATE TEMP TABLE IF NOT EXISTS seen_record (id uuid NOT NULL);
 TRUNCATE seen_record"""
 NOTE_SEEN = "COPY seen_record (id) FROM STDIN"
-UNSEEN = {
-    side: f"""
-SELECT {FIELDS}, created_at, synced_at
-FROM coupling
-WHERE mapping = %s AND business_central_id > %s AND NOT EXISTS (SELECT FROM seen_record WHERE id = {ID[side]})
-ORDER BY business_central_id
-LIMIT %s"""
-    for side in ID
-}
 # A temporary table is not looked after by autovacuum.
-PREPARE_SEEN = "CREATE INDEX IF NOT EXISTS seen_record_id ON seen_record USING hash (id); ANALYZE seen_record"
+PREPARE_SEEN = "ANALYZE seen_record"
+UNSEEN = {
+    side: f"{SELECT} WHERE mapping = %s AND NOT EXISTS (SELECT FROM seen_record WHERE id = {ID[side]})" for side in ID
+}
 
 
 class Coupling(msgspec.Struct, frozen=True, gc=False):
@@ -205,16 +199,9 @@ async def resolve_ids(connection: Connection, mapping: str, side: Side, ids: Col
 
 async def stream(connection: Connection, mapping: str, chunk: int = 5000) -> AsyncIterator[list[Coupling]]:
     """All couplings in chunks, by Business Central id. The caller may commit and write between chunks."""
-    async for couplings in _pages(connection, AFTER, mapping, chunk):
-        yield couplings
-
-
-async def _pages(
-    connection: Connection, statement: LiteralString, mapping: str, chunk: int
-) -> AsyncIterator[list[Coupling]]:
     last = ZERO_GUID
     while couplings := [
-        Coupling(*row) for row in await (await connection.execute(statement, [mapping, last, chunk])).fetchall()
+        Coupling(*row) for row in await (await connection.execute(AFTER, [mapping, last, chunk])).fetchall()
     ]:
         yield couplings
         last = couplings[-1].business_central_id
@@ -234,8 +221,11 @@ async def note_seen(connection: Connection, ids: Iterable[str]) -> None:
 async def unseen(connection: Connection, mapping: str, side: Side, chunk: int = 5000) -> AsyncIterator[list[Coupling]]:
     """The couplings whose record on ``side`` a *finished* full read did not come upon: it is gone, or filtered out.
 
-    The caller may commit and write between chunks.
+    Commits before the first chunk; the caller may commit and write between chunks.
     """
     await connection.execute(PREPARE_SEEN)
-    async for couplings in _pages(connection, UNSEEN[side], mapping, chunk):
-        yield couplings
+    async with connection.cursor(name="unseen", withhold=True) as cursor:
+        await cursor.execute(UNSEEN[side], [mapping])
+        await connection.commit()
+        while rows := await cursor.fetchmany(chunk):
+            yield [Coupling(*row) for row in rows]

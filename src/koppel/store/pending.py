@@ -28,6 +28,12 @@ ALL = f"{SELECT} WHERE mapping = %s {ORDER}"
 READY = f"""
 {SELECT}
 WHERE mapping = %s AND CASE refers_by
+    WHEN 'option' THEN EXISTS (
+        SELECT FROM option_coupling WHERE option_coupling.mapping = via AND reference IN (code, value::text)
+    )
+    WHEN 'rule' THEN EXISTS (
+        SELECT FROM coupling WHERE coupling.mapping = via AND coupling.created_at > since
+    )
     WHEN 'key' THEN EXISTS (
         SELECT FROM coupling WHERE coupling.mapping = via AND business_central_key = reference
     )
@@ -46,6 +52,9 @@ WHERE mapping = %(mapping)s AND pending.business_central_id = done.business_cent
 REMOVE_RECORDS = "DELETE FROM pending WHERE mapping = %s AND business_central_id = ANY (%s::uuid[])"
 
 
+RefersBy = Literal["key", "option", "rule"] | Side
+
+
 class Pending(msgspec.Struct, frozen=True):
     """A field of a coupled pair that waits for ``reference``, a record of mapping ``via``.
 
@@ -56,7 +65,7 @@ class Pending(msgspec.Struct, frozen=True):
     dataverse_id: str
     field: str
     via: str
-    refers_by: Literal["key"] | Side
+    refers_by: RefersBy
     reference: str
     since: datetime | None = None
 
