@@ -1,0 +1,42 @@
+"""What the application does by itself, table by table.
+
+A module holds the functions of a few tables and declares them as ``TableLogic``; ``LOGIC`` says which table has which.
+They change the row that is about to be stored, write other rows through ``dataverse``, or refuse with a
+``ServiceError``; all of it happens in the transaction of the write. ``GENERAL`` runs before them for every table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from koppel.sandbox.dataverse.logic.address import compose
+from koppel.sandbox.dataverse.logic.currency import CURRENCY
+from koppel.sandbox.dataverse.logic.document import INVOICE, LINE, OPPORTUNITY, QUOTE, SALES_ORDER
+from koppel.sandbox.dataverse.logic.hooks import General, TableLogic
+from koppel.sandbox.dataverse.logic.money import settle
+from koppel.sandbox.dataverse.logic.note import NOTE
+from koppel.sandbox.dataverse.logic.person import PERSON
+from koppel.sandbox.dataverse.logic.product import PRODUCT
+from koppel.sandbox.dataverse.logic.unit import UNIT, UNIT_GROUP
+
+__all__ = ["GENERAL", "LOGIC", "TableLogic"]
+
+GENERAL: tuple[General, ...] = (settle, compose)
+
+LOGIC: Mapping[str, TableLogic] = {
+    "annotation": NOTE,
+    "contact": PERSON,
+    "systemuser": PERSON,
+    "transactioncurrency": CURRENCY,
+    "uomschedule": UNIT_GROUP,
+    "uom": UNIT,
+    "product": PRODUCT,
+    "opportunity": OPPORTUNITY,
+    "quote": QUOTE,
+    "salesorder": SALES_ORDER,
+    "invoice": INVOICE,
+    "opportunityproduct": LINE,
+    "quotedetail": LINE,
+    "salesorderdetail": LINE,
+    "invoicedetail": LINE,
+}

@@ -1,0 +1,67 @@
+"""Money: a currency for every row that holds some, its rate, rounding, and the value in the base currency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from koppel.sandbox.dataverse.schema import read_schema
+from koppel.sandbox.tables import Row
+
+if TYPE_CHECKING:
+    from koppel.sandbox.dataverse.service import Caller, Dataverse
+
+CURRENCY = "_transactioncurrencyid_value"
+_PRICES = frozenset({"amount", "currentcost", "price", "priceperunit", "standardcost", "volumediscountamount"})
+"""Columns that are rounded to the organisation's precision for prices, not to the currency's."""
+_BASE_DECIMALS = 4
+
+
+@cache
+def money_columns(table: str) -> dict[str, str]:
+    """The money columns of a table, each with the one that holds its value in the base currency."""
+    columns = read_schema().tables[table].columns
+    money = [name for name, column in columns.items() if column.kind == "Money" and not name.endswith("_base")]
+    return {name: f"{name}_base" for name in money}
+
+
+def settle(dataverse: Dataverse, table: str, row: Row, changed: Mapping[str, Any], caller: Caller) -> None:
+    """Bring currency, rate and base values of a row in line with what is being written."""
+    if CURRENCY not in read_schema().tables[table].columns:
+        return
+    columns = money_columns(table)
+    touched = [name for name in columns if name in changed]
+    moved = CURRENCY in changed
+    if not touched and not moved:
+        return
+    if row.get(CURRENCY) is None and any(row[name] is not None for name in touched):
+        row[CURRENCY] = default_currency(dataverse, caller)
+    currency = dataverse.row("transactioncurrency", row.get(CURRENCY))
+    if currency is None:
+        row["exchangerate"] = None
+        return
+    row["exchangerate"] = currency.get("exchangerate")
+    for name in columns:  # a new rate holds for all of the row's money
+        _convert(dataverse, row, name, columns[name], currency)
+
+
+def default_currency(dataverse: Dataverse, caller: Caller) -> str:
+    """The caller's own currency, else the organisation's."""
+    user = dataverse.row("systemuser", caller.user) or {}
+    return user.get(CURRENCY) or dataverse.base_currency
+
+
+def _convert(dataverse: Dataverse, row: Row, name: str, base: str, currency: Row) -> None:
+    value = row.get(name)
+    if value is None:
+        row.pop(base, None)
+        return
+    row[name] = round(value, _decimals(dataverse, name, currency))
+    row[base] = round(value / (currency.get("exchangerate") or 1), _BASE_DECIMALS)
+
+
+def _decimals(dataverse: Dataverse, name: str, currency: Row) -> int:
+    if name in _PRICES:
+        return int(dataverse.organization.get("pricingdecimalprecision", 2))
+    return int(currency.get("currencyprecision", 2))
