@@ -10,7 +10,7 @@ import koppel.rules  # noqa: F401 - registers them
 from koppel.engine.rule import RULES
 from koppel.mapping.load import load_mappings
 from koppel.mapping.model import FieldMapping, TableMapping
-from koppel.odata.filter import columns_of, parse_filter
+from koppel.odata.syntax import columns_of, parse_filter
 
 STANDARD = load_mappings([])
 

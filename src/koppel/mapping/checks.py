@@ -10,8 +10,8 @@ import msgspec
 from koppel.document import Where, did_you_mean
 from koppel.errors import FilterError
 from koppel.mapping.model import Direction, Endpoint, FieldMapping, MatchPair, TableMapping
-from koppel.odata.filter import parse_filter
 from koppel.odata.records import Side
+from koppel.odata.syntax import parse_filter
 
 SIDES: tuple[Side, Side] = ("business_central", "dataverse")
 DESTINATIONS: dict[Direction, tuple[Side, ...]] = {

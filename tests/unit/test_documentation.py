@@ -1,0 +1,60 @@
+"""The pages about files say what the files may say, and their examples work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from koppel import config
+from koppel.config import load_config
+from koppel.mapping import schema
+from koppel.mapping.load import ORDER, load_mappings
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+def example(name: str) -> str:
+    found = re.search(r"```yaml\n(.*?)```", page(name), re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_example_of_a_mapping_loads(tmp_path: Path) -> None:
+    (tmp_path / "vendor.yaml").write_text(example("mappings.md"), "utf-8")
+    assert len(load_mappings([tmp_path])["VENDOR"].fields) == 6
+
+
+def test_the_example_of_a_configuration_loads(tmp_path: Path) -> None:
+    (tmp_path / "koppel.yaml").write_text(example("configuration.md"), "utf-8")
+    assert load_config(tmp_path / "koppel.yaml").mappings == (tmp_path / "mappings",)
+
+
+@pytest.mark.parametrize(
+    ("name", "descriptions"), [("mappings.md", schema.DESCRIPTIONS), ("configuration.md", config.DESCRIPTIONS)]
+)
+def test_every_key_is_on_the_page(name: str, descriptions: dict[str, str]) -> None:
+    text = page(name)
+    missing = {key for key in descriptions if not re.search(rf"`[{{]?{key.partition('.')[2]}\b", text)}
+    assert missing == set()
+
+
+def test_every_standard_mapping_has_a_page_of_rules() -> None:
+    index = page("rules/README.md")
+    for mapping in load_mappings([]):
+        assert mapping in index
+        assert mapping in ORDER
+    for link in re.findall(r"\]\(([a-z-]+\.md)\)", index):
+        assert (DOCS / "rules" / link).is_file()
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "rules").glob("*.md")), ids=lambda path: path.name)
+def test_a_rule_is_introduced_once(path: Path) -> None:
+    rules = re.findall(r"\*\*([A-Z]+-\d\d)\*\*", path.read_text("utf-8"))
+    assert rules
+    assert len(rules) == len(set(rules))
