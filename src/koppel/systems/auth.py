@@ -6,13 +6,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import msgspec
 
 from koppel.errors import AuthenticationError, TransientError
-from koppel.systems.transport import Request, Transport
+from koppel.systems.transport import Request, Transport, trusting
+
+if TYPE_CHECKING:
+    import requests
 
 ENTRA_ID = "https://login.microsoftonline.com"
 _EARLY = 120.0  # seconds: a token is renewed this long before it expires, longer than clocks differ
@@ -83,9 +86,7 @@ def _ask_entra(credentials: Credentials, ca_file: Path | None) -> Token:
     import msal  # takes a third of a second: only when it is needed
     import requests
 
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = str(ca_file) if ca_file else True
+    session = _session(ca_file)
     try:
         application = msal.ConfidentialClientApplication(
             credentials.client_id,
@@ -101,6 +102,20 @@ def _ask_entra(credentials: Credentials, ca_file: Path | None) -> Token:
         raise _unreachable(credentials, error) from error
     finally:
         session.close()
+
+
+def _session(ca_file: Path | None) -> requests.Session:
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    class Trusting(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:
+            super().init_poolmanager(*args, ssl_context=trusting(ca_file) if ca_file else None, **options)
+
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("https://", Trusting())
+    return session
 
 
 async def _post_form(credentials: Credentials, transport: Transport) -> Token:

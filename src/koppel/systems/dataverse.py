@@ -13,16 +13,15 @@ from koppel.errors import CursorError, DataError
 from koppel.odata.batch import Answer, Part, decode_answer, encode_request
 from koppel.odata.records import Page, Record, Scalar, Side
 from koppel.systems import dataverse_schema as metadata
+from koppel.systems.address import all_of, query_of
 from koppel.systems.auth import Tokens
 from koppel.systems.dataverse_errors import dataverse_error
 from koppel.systems.dataverse_wire import (
     annotations_for,
     body_of,
-    both,
     check_cursor,
     column_of,
     decoder_of,
-    encoded,
     filters_of_keys,
     option_label,
     prefer,
@@ -44,6 +43,8 @@ _HEADERS = {
 }
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _PAGE = "odata.maxpagesize=5000"
+_EXPIRED = frozenset({400, 404, 410})
+"""What a delta link that is no longer good answers; the exact code is not documented."""
 _BULK_ROWS = 250
 _BATCH_ROWS = 100
 _ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -112,10 +113,16 @@ class Dataverse:
             url = self._root + cursor
         else:
             since_filter = f"{schema.modified_at} ge {since}" if since and schema.modified_at else None
-            url = self._url(schema, select, filter=None if tracked else both(since_filter, filter))
+            url = self._url(schema, select, filter=None if tracked else all_of(since_filter, filter))
         headers = prefer(_PAGE, "odata.track-changes" if tracked else "", annotations_for(schema, columns))
         decoder = await self._decoder(schema, columns)
-        async for page in self._pages(url, headers, decoder.changes, delta=cursor is not None):
+
+        def decode(answer: Response) -> Envelope:
+            if cursor is not None and answer.status in _EXPIRED:
+                raise CursorError(str(dataverse_error(answer)), status=answer.status, remedy="read everything again")
+            return decoder.changes(_succeeded(answer).body)
+
+        async for page in self._sender.pages(url, headers, decode):
             yield Page(page.records, page.deleted, page.delta_link.removeprefix(self._root) or None)
 
     async def by_ids(self, table: str, columns: Columns, ids: Sequence[str]) -> dict[str, Record]:
@@ -135,13 +142,13 @@ class Dataverse:
         headers = prefer(_PAGE, annotations_for(schema, columns))
         decoder = await self._decoder(schema, columns)
         if len(urls) == 1:
-            return [record async for page in self._pages(urls[0], headers, decoder.page) for record in page.records]
+            return [record async for page in self._pages(urls[0], headers, decoder) for record in page.records]
         bodies = await in_order(self._get_batch(part, headers) for part in chunks_of(urls, 4))
         pages = [decoder.page(body) for part in bodies for body in part]
         records = [record for page in pages for record in page.records]
         for page in pages:  # keys that many rows share may take more than a page
             if page.next_link:
-                async for more in self._pages(page.next_link, headers, decoder.page):
+                async for more in self._pages(page.next_link, headers, decoder):
                     records += more.records
         return records
 
@@ -153,7 +160,7 @@ class Dataverse:
         url = self._url(schema, select_of(schema, columns), filter=filter, order=order)
         headers = prefer(_PAGE, annotations_for(schema, columns))
         decoder = await self._decoder(schema, columns)
-        async for page in self._pages(url, headers, decoder.page):
+        async for page in self._pages(url, headers, decoder):
             yield Page(page.records)
 
     # writing
@@ -289,27 +296,8 @@ class Dataverse:
         answers = await self._batch([Part("GET", url, inner) for url in urls])
         return [_succeeded(Response(answer.status, answer.headers, answer.body)).body for answer in answers]
 
-    async def _pages(
-        self, url: str, headers: Mapping[str, str], decode: Callable[[bytes], Envelope], *, delta: bool = False
-    ) -> AsyncIterator[Envelope]:
-        """Pages, each asked for while the one before is being worked on."""
-        pending = asyncio.create_task(self._sender.get(url, headers))
-        try:
-            while True:
-                answer = await pending
-                if delta and answer.status in {400, 404, 410}:
-                    raise CursorError(
-                        str(dataverse_error(answer)), status=answer.status, remedy="read everything again"
-                    )
-                page = decode(_succeeded(answer).body)
-                if page.next_link:
-                    pending = asyncio.create_task(self._sender.get(page.next_link, headers))
-                yield page
-                if not page.next_link:
-                    return
-        finally:
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
+    def _pages(self, url: str, headers: Mapping[str, str], decoder: Decoder) -> AsyncIterator[Envelope]:
+        return self._sender.pages(url, headers, lambda answer: decoder.page(_succeeded(answer).body))
 
     async def _entity_sets(self) -> dict[str, str]:
         """Entity set names by table."""
@@ -325,8 +313,7 @@ class Dataverse:
 
     def _url(self, schema: TableSchema, select: str, *, filter: str | None = None, order: str | None = None) -> str:
         options = {"$select": select, "$filter": filter, "$orderby": order}
-        query = "&".join(f"{name}={encoded(value)}" for name, value in options.items() if value)
-        return f"{self._root}{schema.set_name}?{query}"
+        return f"{self._root}{schema.set_name}?{query_of(options)}"
 
     def _record_url(self, schema: TableSchema, key: str) -> str:
         return f"{self._root}{schema.set_name}({key})"

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from koppel.errors import CursorError, DataError
 from koppel.odata.literals import is_guid
 from koppel.odata.literals import quote as literal
 from koppel.odata.records import Scalar
+from koppel.systems.address import encoded
 from koppel.systems.rows import LOOKUP_TABLE, Decoder, Wanted
 from koppel.systems.schema import Column, TableSchema
 from koppel.systems.system import Columns
 
-_SAFE = "'()=,;:$@*!"
 _LONGEST_URL = 30_000
 """Below the 32,768 characters that a GET may have, with room for what a proxy adds."""
-
-
-def encoded(text: str) -> str:
-    """Text of a query option as it stands in an address."""
-    return quote(text, safe=_SAFE)
 
 
 def column_of(schema: TableSchema, name: str) -> Column:
@@ -91,12 +86,6 @@ def _member(column: Column, value: Scalar) -> tuple[str, Scalar]:
     if not column.targets:
         raise DataError(f"column {column.name} points to no table that can be addressed", field=column.name)
     return f"{column.name}@odata.bind", f"/{column.targets[0]}({value})"
-
-
-def both(*filters: str | None) -> str | None:
-    """A filter that asks for all of these."""
-    parts = [part for part in filters if part]
-    return " and ".join(f"({part})" for part in parts) if len(parts) > 1 else next(iter(parts), None)
 
 
 def check_cursor(cursor: str, schema: TableSchema, select: str) -> None:

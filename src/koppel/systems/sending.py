@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from koppel.errors import AuthenticationError, OutcomeUnknownError, RemoteError, TransientError
 from koppel.systems.auth import Tokens
 from koppel.systems.governor import Governor
+from koppel.systems.rows import Envelope
 from koppel.systems.system import Counters, Written
 from koppel.systems.transport import Request, Response, Transport
 
@@ -64,6 +65,23 @@ class Sender:
         self.counters.written += rows
         self.counters.write_requests += 1
         return await self._send(method, url, headers, body, repeatable=repeatable)
+
+    async def pages(
+        self, url: str, headers: Mapping[str, str], decode: Callable[[Response], Envelope]
+    ) -> AsyncIterator[Envelope]:
+        """Pages of a collection, each asked for while the one before is being worked on."""
+        pending = asyncio.create_task(self.get(url, headers))
+        try:
+            while True:
+                page = decode(await pending)
+                if page.next_link:
+                    pending = asyncio.create_task(self.get(page.next_link, headers))
+                yield page
+                if not page.next_link:
+                    return
+        finally:
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)
 
     async def close(self) -> None:
         """Give back connections."""

@@ -52,12 +52,12 @@ class HttpTransport:
     """Over the wire, with one pool of connections. Proxy settings of the environment are not used.
 
     ``timeout`` in seconds is for a whole exchange, of which a large one takes minutes. ``ca_file`` is trusted
-    in place of the machine's own authorities.
+    besides the machine's own authorities.
     """
 
     def __init__(self, *, timeout: float = 600, connect_timeout: float = 30, ca_file: Path | None = None) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout)
-        self._ssl = _trusting(ca_file) if ca_file else True
+        self._ssl = trusting(ca_file) if ca_file else True
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Response:
@@ -184,8 +184,11 @@ def _origin(request: Request) -> str:
     return f"{address.scheme}://{address.netloc}"
 
 
-def _trusting(ca_file: Path) -> ssl.SSLContext:
+def trusting(ca_file: Path) -> ssl.SSLContext:
+    """TLS settings that trust a file's certificates besides the machine's own. ``ConfigError`` when it holds none."""
+    context = ssl.create_default_context()
     try:
-        return ssl.create_default_context(cafile=str(ca_file))
+        context.load_verify_locations(cafile=str(ca_file))
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"cannot read the certificates in {ca_file}: {error}", place=str(ca_file)) from error
+    return context

@@ -1,0 +1,338 @@
+"""The client of Business Central's API pages: one company, one route."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+
+from koppel.errors import DataError, FilterError, NotFoundError
+from koppel.odata.csdl import Model, read_model
+from koppel.odata.filter import features_of, or_over_distinct_fields, parse_filter
+from koppel.odata.literals import is_guid, quote
+from koppel.odata.records import Page, Record, Scalar, Side
+from koppel.systems.address import all_of, query_of
+from koppel.systems.auth import Tokens
+from koppel.systems.business_central_errors import business_central_error
+from koppel.systems.business_central_schema import read_table
+from koppel.systems.governor import BUSINESS_CENTRAL, Governor
+from koppel.systems.rows import Decoder, Envelope, Wanted
+from koppel.systems.schema import Column, TableSchema
+from koppel.systems.sending import Sender, chunks_of, in_order, write_chunks
+from koppel.systems.system import Columns, Create, Update, Written
+from koppel.systems.transport import Response, Transport
+
+_HEADERS = {"Accept": "application/json", "Accept-Language": "en-US", "User-Agent": "koppel"}
+_JSON = {"Content-Type": "application/json"}
+_PAGE = {"Prefer": "odata.maxpagesize=20000"}
+_BATCH_ROWS = 100
+"""The most parts that a batch may have."""
+_KEYS_A_PART = 100
+_PARTS_OF_READS = 50
+_FILTER_FEATURES = frozenset(
+    {"eq", "ne", "gt", "ge", "lt", "le", "and", "or", "startswith", "endswith", "contains", "tolower", "toupper"}
+)
+
+
+class BusinessCentral:
+    """One company under one route.
+
+    ``address`` is the environment's root (``https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}``);
+    ``company`` a name or an id; ``route`` ``v2.0`` or ``publisher/group/version``. Only a custom route takes ids that
+    the client chose. ``known`` are schemas that were read before; they are not read again.
+    """
+
+    side: Side = "business_central"
+
+    def __init__(
+        self,
+        address: str,
+        company: str,
+        route: str,
+        transport: Transport,
+        tokens: Tokens,
+        *,
+        governor: Governor | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        known: Mapping[str, TableSchema] | None = None,
+    ) -> None:
+        self._root = f"{address.rstrip('/')}/api/{route.strip('/')}/"
+        self._company = company
+        self._takes_ids = route.strip("/") != "v2.0"
+        self._sender = Sender(transport, tokens, governor or Governor(BUSINESS_CENTRAL), headers=_HEADERS, sleep=sleep)
+        self.counters = self._sender.counters
+        self._schemas: dict[str, TableSchema] = dict(known or {})
+        self._model: Model | None = None
+        self._company_id = ""
+        self._asking = asyncio.Lock()
+
+    # who and what
+
+    async def who_am_i(self) -> str:
+        """Empty: Business Central does not tell."""
+        return ""
+
+    async def tables(self) -> list[str]:
+        """Entity sets of the route."""
+        return sorted((await self._metadata()).entity_sets)
+
+    async def describe(self, table: str) -> TableSchema:
+        """Schema of an entity set, read once. ``NotFoundError`` when there is none."""
+        if table not in self._schemas:
+            self._schemas[table] = read_table(await self._metadata(), table, takes_ids=self._takes_ids)
+        return self._schemas[table]
+
+    # reading
+
+    async def changes(
+        self, table: str, columns: Columns, *, cursor: str | None, since: str | None, filter: str | None
+    ) -> AsyncIterator[Page]:
+        """All rows, or those modified since; there are no cursors and no deletions.
+
+        A filter that the API cannot evaluate is left to the caller.
+        """
+        schema = await self.describe(table)
+        since_filter = f"{schema.modified_at} ge {since}" if since and schema.modified_at else None
+        sent = filter if filter and _can_evaluate(filter) else None
+        async for page in self._pages(schema, columns, all_of(since_filter, sent), None):
+            yield page
+
+    async def by_ids(self, table: str, columns: Columns, ids: Sequence[str]) -> dict[str, Record]:
+        """The rows of these ids that exist."""
+        schema = await self.describe(table)
+        records = await self.by_keys(table, columns, schema.id_column, ids)
+        return {record.id: record for record in records}
+
+    async def by_keys(self, table: str, columns: Columns, key: str, keys: Sequence[Scalar]) -> list[Record]:
+        """The rows whose column ``key`` has one of these values."""
+        schema = await self.describe(table)
+        kind = _column(schema, key).kind
+        literals = [quote(value, kind) for value in dict.fromkeys(keys) if value is not None]
+        filters = [" or ".join(f"{key} eq {item}" for item in part) for part in chunks_of(literals, _KEYS_A_PART)]
+        if len(filters) == 1:
+            return [record async for page in self._pages(schema, columns, filters[0], None) for record in page.records]
+        urls = [await self._path(schema, columns, text, None) for text in filters]
+        decoder = _decoder(schema, columns)
+        bodies = await in_order(self._read_batch(part) for part in chunks_of(urls, _PARTS_OF_READS))
+        return [record for part in bodies for body in part for record in decoder.page(body).records]
+
+    async def query(
+        self, table: str, columns: Columns, *, filter: str | None = None, order: str | None = None
+    ) -> AsyncIterator[Page]:
+        """Rows of a filter, page by page."""
+        async for page in self._pages(await self.describe(table), columns, filter, order):
+            yield page
+
+    # writing
+
+    async def create(self, table: str, rows: Sequence[Create], columns: Columns) -> list[Written]:
+        """Create rows; the answers carry the whole record, as templates and numbering left it."""
+        schema = await self.describe(table)
+        url = f"{await self._company_path()}/{schema.set_name}"
+
+        def part(row: Create) -> _Part:
+            body = {**({schema.id_column: row.id} if row.id else {}), **_values(schema, row.values)}
+            return _Part("POST", url, _JSON, body)
+
+        repeatable = schema.takes_ids and all(row.id for row in rows)
+        return await write_chunks(
+            rows,
+            _BATCH_ROWS,
+            lambda chunk: self._write_batch(schema, columns, [part(row) for row in chunk], repeatable),
+        )
+
+    async def update(self, table: str, rows: Sequence[Update], columns: Columns) -> list[Written]:
+        """Change rows, each on condition of its version; the answers carry the whole record."""
+        schema = await self.describe(table)
+        base = f"{await self._company_path()}/{schema.set_name}"
+
+        def part(row: Update) -> _Part:
+            headers = {"If-Match": row.version or "*", **_JSON}
+            return _Part("PATCH", f"{base}({row.id})", headers, _values(schema, row.values))
+
+        return await write_chunks(
+            rows, _BATCH_ROWS, lambda chunk: self._write_batch(schema, columns, [part(row) for row in chunk], True)
+        )
+
+    async def delete(self, table: str, rows: Sequence[Update]) -> list[Written]:
+        """Delete rows on condition of their version."""
+        schema = await self.describe(table)
+        base = f"{await self._company_path()}/{schema.set_name}"
+
+        def part(row: Update) -> _Part:
+            return _Part("DELETE", f"{base}({row.id})", {"If-Match": row.version or "*"})
+
+        written = await write_chunks(
+            rows, _BATCH_ROWS, lambda chunk: self._write_batch(schema, (), [part(row) for row in chunk], True)
+        )
+        return [result if result.error else Written(id=row.id) for row, result in zip(rows, written, strict=True)]
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self._sender.close()
+
+    # requests
+
+    async def _write_batch(
+        self, schema: TableSchema, columns: Columns, parts: Sequence[_Part], repeatable: bool
+    ) -> list[Written]:
+        headers = {"Prefer": "odata.continue-on-error", **_JSON}
+        answer = await self._sender.write(
+            "POST", f"{self._root}$batch", headers, _batch(parts), rows=len(parts), repeatable=repeatable
+        )
+        decoder = _decoder(schema, columns)
+        return [_written(part, decoder) for part in _answers(answer, len(parts))]
+
+    async def _read_batch(self, urls: Sequence[str]) -> list[bytes]:
+        headers = {"Prefer": "odata.continue-on-error", **_JSON}
+        answer = await self._sender.post_read(
+            f"{self._root}$batch", headers, _batch([_Part("GET", url, _PAGE) for url in urls])
+        )
+        return [_succeeded(part).body for part in _answers(answer, len(urls))]
+
+    async def _pages(
+        self, schema: TableSchema, columns: Columns, filter: str | None, order: str | None
+    ) -> AsyncIterator[Page]:
+        url = self._root + await self._path(schema, columns, filter, order)
+        decoder = _decoder(schema, columns)
+
+        def decode(answer: Response) -> Envelope:
+            return decoder.page(_succeeded(answer).body)
+
+        async for page in self._sender.pages(url, _PAGE, decode):
+            yield Page(page.records)
+
+    async def _path(self, schema: TableSchema, columns: Columns, filter: str | None, order: str | None) -> str:
+        """The address of a selection, below the route's root, as batches want it."""
+        options = {"$select": _select(schema, columns), "$filter": filter, "$orderby": order}
+        return f"{await self._company_path()}/{schema.set_name}?{query_of(options)}"
+
+    async def _metadata(self) -> Model:
+        async with self._asking:
+            if self._model is None:
+                answer = await self._sender.get(f"{self._root}$metadata", {"Accept": "application/xml"})
+                self._model = read_model(_succeeded(answer).body)
+            return self._model
+
+    async def _company_path(self) -> str:
+        """``companies({id})``, the id found by name if need be."""
+        if is_guid(self._company):
+            return f"companies({self._company})"
+        async with self._asking:
+            if not self._company_id:
+                answer = _succeeded(await self._sender.get(f"{self._root}companies?$select=id,name,displayName"))
+                self._company_id = _company_named(self._company, msgspec.json.decode(answer.body, type=_Companies))
+        return f"companies({self._company_id})"
+
+
+class _Company(msgspec.Struct, rename="camel"):
+    id: str
+    name: str = ""
+    display_name: str = ""
+
+
+class _Companies(msgspec.Struct):
+    value: list[_Company]
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """A request inside a batch."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = {}
+    body: Mapping[str, Scalar] | None = None
+
+
+class _NumberedPart(msgspec.Struct, omit_defaults=True):
+    id: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Scalar] | None = None
+
+
+class _Answer(msgspec.Struct):
+    status: int
+    id: str | None = None
+    body: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Answers(msgspec.Struct):
+    responses: list[_Answer]
+
+
+def _company_named(name: str, companies: _Companies) -> str:
+    wanted = name.casefold()
+    for company in companies.value:
+        if wanted in {company.name.casefold(), company.display_name.casefold()}:
+            return company.id
+    known = ", ".join(company.name for company in companies.value) or "none at all"
+    raise NotFoundError(f"there is no company {name!r}; the application sees {known}", remedy="correct koppel.yaml")
+
+
+def _batch(parts: Sequence[_Part]) -> bytes:
+    numbered = [
+        _NumberedPart(str(number), part.method, part.url, part.headers, part.body)
+        for number, part in enumerate(parts, 1)
+    ]
+    return msgspec.json.encode({"requests": numbered})
+
+
+def _answers(answer: Response, count: int) -> list[Response]:
+    """The answers to the parts of a batch, in order. A part without one was not carried out."""
+    try:
+        found = msgspec.json.decode(_succeeded(answer).body, type=_Answers).responses
+    except msgspec.DecodeError as error:
+        raise DataError(f"the answer to a batch cannot be read: {error}") from error
+    by_id = {part.id: Response(part.status, {}, bytes(part.body)) for part in found}
+    stopped = Response(503, {}, b'{"error":{"code":"","message":"the batch ended before this part"}}')
+    return [by_id.get(str(number), stopped) for number in range(1, count + 1)]
+
+
+def _written(answer: Response, decoder: Decoder) -> Written:
+    if answer.status >= 400:
+        return Written(error=business_central_error(answer))
+    if answer.status == 204:
+        return Written()
+    record = decoder.record(answer.body)
+    return Written(id=record.id, version=record.version, record=record)
+
+
+def _succeeded(answer: Response) -> Response:
+    if answer.status >= 400:
+        raise business_central_error(answer)
+    return answer
+
+
+def _column(schema: TableSchema, name: str) -> Column:
+    if name not in schema.columns:
+        raise DataError(
+            f"table {schema.name} has no field {name} under this route",
+            field=name,
+            remedy="correct the mapping or use another route; koppel check names all such fields",
+        )
+    return schema.columns[name]
+
+
+def _select(schema: TableSchema, columns: Columns) -> str:
+    names = [_column(schema, name).read_name for name in columns if name]
+    return ",".join(dict.fromkeys([schema.id_column, *names, *filter(None, (schema.modified_at, schema.modified_by))]))
+
+
+def _decoder(schema: TableSchema, columns: Columns) -> Decoder:
+    wanted = [Wanted(_column(schema, name).read_name if name else "") for name in columns]
+    return Decoder(wanted, schema.id_column, schema.modified_at, schema.modified_by)
+
+
+def _values(schema: TableSchema, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    return {_column(schema, name).name: value for name, value in values.items()}
+
+
+def _can_evaluate(text: str) -> bool:
+    try:
+        tree = parse_filter(text)
+    except FilterError:
+        return False
+    return features_of(tree) <= _FILTER_FEATURES and not or_over_distinct_fields(tree)
