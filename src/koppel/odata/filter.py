@@ -93,14 +93,14 @@ def read_column(path: str) -> Getter:
 
 
 def compile_filter(
-    text: str,
+    text: str | Node,
     *,
     read: Read = read_column,
     ignore_case: bool = True,
     wildcards: bool = False,
     functions: Mapping[str, conditions.Build] | None = None,
 ) -> Predicate:
-    """A function that tells whether a row satisfies the filter.
+    """A function that tells whether a row satisfies the filter, given as text or as ``parse_filter`` read it.
 
     ``read`` gives the reader of a column or of a path over lookups (``nav/column``). ``wildcards``: ``%``, ``_`` and
     ``[]`` mean in ``contains`` and its kin what they mean in SQL. ``functions`` adds query functions (``Today``,
@@ -108,7 +108,7 @@ def compile_filter(
     for what is not supported; the returned function raises it when a row's value cannot be compared with the filter's.
     """
     compiler = _Compiler(read, ignore_case, wildcards, {**conditions.BUILDERS, **(functions or {})})
-    return compiler.predicate(parse_filter(text))
+    return compiler.predicate(parse_filter(text) if isinstance(text, str) else text)
 
 
 class _Compiler:
