@@ -7,32 +7,18 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from koppel.store.database import Connection, Database, open_database
 from koppel.store.embedded import embedded_server
+from postgres_server import administer, other_database
 
 TABLES = """
 SELECT string_agg(quote_ident(tablename), ', ')
 FROM pg_tables
 WHERE schemaname = 'public' AND tablename <> 'migration'"""
-
-
-def administer(url: str, statement: str) -> Any:
-    """Run one statement and commit; the first value of its answer."""
-    with psycopg.connect(url, autocommit=True, options="-c lock_timeout=20s") as connection:
-        cursor = connection.execute(statement)
-        row = cursor.fetchone() if cursor.description else None
-        return row and row[0]
-
-
-def other_database(url: str, name: str) -> str:
-    """The address of another database of the same server."""
-    return url.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture(scope="session")

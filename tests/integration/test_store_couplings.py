@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from koppel.errors import StoreError
+from koppel.odata.records import Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling
 from koppel.store.database import Connection, Database
@@ -118,3 +119,21 @@ async def test_nothing_of_a_chunk_that_was_not_committed_stays(database: Databas
         await couplings.save(connection, "CUSTOMER", [pair(1)])
     async with database.connect() as connection:
         assert await couplings.count(connection, "CUSTOMER") == 0
+
+
+@pytest.mark.parametrize("side", ["business_central", "dataverse"])
+async def test_a_full_read_tells_which_couplings_it_did_not_come_upon(connection: Connection, side: Side) -> None:
+    saved = [pair(number) for number in range(1, 301)]
+    await couplings.save(connection, "CUSTOMER", saved)
+    for missing in ({7, 200}, {9}, set(range(1, 301))):
+        await couplings.begin_full_read(connection)
+        for start in (0, 100, 200):
+            chunk = [getattr(c, f"{side}_id") for c in saved[start : start + 100] if saved.index(c) + 1 not in missing]
+            await couplings.note_seen(connection, chunk)
+            await connection.commit()
+        found: list[str] = []
+        async for gone in couplings.unseen(connection, "CUSTOMER", side, 50):
+            assert len(gone) <= 50
+            found += [coupling.business_central_id for coupling in gone]
+            await connection.commit()
+        assert sorted(found) == sorted(guid(number) for number in missing)

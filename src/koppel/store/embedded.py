@@ -37,6 +37,7 @@ if sys.platform != "win32":
 log = logging.getLogger("koppel.store")
 
 USER = "koppel"
+LOG = "server.log"
 CLUSTER_OPTIONS = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions")
 ROOT_RUNS_AS = "pgserver"
 START_SECONDS = 300.0
@@ -59,6 +60,8 @@ SETTINGS = {
     "wal_compression": "on",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
+    # A first synchronisation fills tables fast; the planner should soon know how large they are.
+    "autovacuum_naptime": "15s",
     "log_min_messages": "warning",
     "log_checkpoints": "off",
 }
@@ -162,11 +165,9 @@ def _start(folder: Path) -> None:
     try:
         if not _take(server_lock):
             raise StoreError("PostgreSQL was started by somebody else at the same time", place=str(folder))
-        _run(
-            [programs / "pg_ctl", "start", "-W", "-D", cluster, "-l", cluster / "server.log", "-o", options],
-            account,
-            pass_fds=(server_lock,),
-        )
+        # pg_ctl hands its words to a shell: a path in them would have to be free of what a shell takes for its own.
+        command = [programs / "pg_ctl", "start", "-W", "-D", ".", "-l", LOG, "-o", options]
+        _run(command, account, cwd=cluster, pass_fds=(server_lock,))
     finally:
         os.close(server_lock)
 
@@ -180,7 +181,7 @@ def _create_cluster(cluster: Path, account: dict[str, Any]) -> None:
     if account:
         os.chown(fresh, account["user"], account["group"])
     initdb = max(_versions().items())[1] / "initdb"
-    _run([initdb, "-D", fresh, "-U", USER, *CLUSTER_OPTIONS], account)
+    _run([initdb, "-D", ".", "-U", USER, *CLUSTER_OPTIONS], account, cwd=fresh)
     fresh.rename(cluster)
 
 
@@ -207,20 +208,20 @@ def _programs(cluster: Path) -> Path:
 
 
 def _remove_traces(cluster: Path) -> None:
-    """Forget a server that did not stop by itself. Its process number may belong to another process by now, which
-    PostgreSQL would take for a running server; the lock tells better."""
-    old = _postmaster(cluster)
-    if old is not None:
-        _remove_sockets(cluster, old.sockets)
+    """Forget a server that is gone. After a crash, its process number may belong to another process, which PostgreSQL
+    would take for a running server; the lock tells better."""
     (cluster / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _remove_sockets(cluster: Path, sockets: Path) -> None:
-    for trace in sockets.glob(".s.PGSQL.*"):
-        trace.unlink(missing_ok=True)
-    if sockets != cluster:
+    temporary = list(Path(tempfile.gettempdir()).glob(f"{_socket_prefix(cluster)}*"))
+    for folder in (cluster, *temporary):
+        for trace in folder.glob(".s.PGSQL.*"):
+            trace.unlink(missing_ok=True)
+    for folder in temporary:
         with suppress(OSError):
-            sockets.rmdir()
+            folder.rmdir()
+
+
+def _socket_prefix(cluster: Path) -> str:
+    return f"koppel-{hashlib.sha256(os.fsencode(cluster)).hexdigest()[:12]}-"
 
 
 def _socket_folder(cluster: Path, account: dict[str, Any]) -> Path:
@@ -228,14 +229,14 @@ def _socket_folder(cluster: Path, account: dict[str, Any]) -> Path:
     path = str(cluster / ".s.PGSQL.5432.lock")
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and not set(path) & set(",\"'\\"):
         return cluster
-    digest = hashlib.sha256(os.fsencode(cluster)).hexdigest()[:8]
-    sockets = Path(tempfile.mkdtemp(prefix=f"koppel-{digest}-"))
+    sockets = Path(tempfile.mkdtemp(prefix=_socket_prefix(cluster)))
     if account:
         os.chown(sockets, account["user"], account["group"])
+        _let_through(sockets)
     return sockets
 
 
-def _run(command: list[Any], account: dict[str, Any], pass_fds: tuple[int, ...] = ()) -> None:
+def _run(command: list[Any], account: dict[str, Any], cwd: Path, pass_fds: tuple[int, ...] = ()) -> None:
     """In a session of its own, so that Ctrl-C in the terminal reaches Koppel and not PostgreSQL."""
     done = subprocess.run(
         [str(word) for word in command],
@@ -244,7 +245,7 @@ def _run(command: list[Any], account: dict[str, Any], pass_fds: tuple[int, ...] 
         stderr=subprocess.PIPE,
         start_new_session=True,
         pass_fds=pass_fds,
-        cwd="/",
+        cwd=cwd,
         check=False,
         **account,
     )
@@ -331,7 +332,7 @@ def _wait_until_ready(folder: Path) -> _Postmaster:
         if not _running(folder):
             raise StoreError(f"PostgreSQL did not start: {_last_words(cluster)}", place=str(cluster))
         time.sleep(0.01)
-    raise StoreError(f"PostgreSQL did not start within {START_SECONDS:.0f} seconds", place=str(cluster / "server.log"))
+    raise StoreError(f"PostgreSQL did not start within {START_SECONDS:.0f} seconds", place=str(cluster / LOG))
 
 
 def _answers(postmaster: _Postmaster) -> bool:
@@ -344,7 +345,7 @@ def _answers(postmaster: _Postmaster) -> bool:
 
 def _last_words(cluster: Path) -> str:
     with suppress(OSError):
-        lines = (cluster / "server.log").read_text(errors="replace").splitlines()
+        lines = (cluster / LOG).read_text(errors="replace").splitlines()
         return " / ".join(lines[-3:])
     return "it left no log"
 
@@ -356,14 +357,16 @@ def _stop(folder: Path) -> None:
     """Stop politely (sessions are cut off, everything is written), and wait until every process of it is gone."""
     cluster = _cluster(folder)
     postmaster = _postmaster(cluster)
-    if postmaster is None or not _running(folder):
-        return
-    for polite in (signal.SIGINT, signal.SIGQUIT):
-        with suppress(ProcessLookupError):
-            os.kill(postmaster.pid, polite)
-        deadline = time.monotonic() + STOP_SECONDS
-        while _running(folder) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        if not _running(folder):
-            break
-    _remove_sockets(cluster, postmaster.sockets)
+    for request in (signal.SIGINT, signal.SIGQUIT):
+        if postmaster is not None and _running(folder):
+            with suppress(ProcessLookupError):
+                os.kill(postmaster.pid, request)
+            _wait_until_gone(folder)
+    if not _running(folder):
+        _remove_traces(cluster)
+
+
+def _wait_until_gone(folder: Path) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while _running(folder) and time.monotonic() < deadline:
+        time.sleep(0.005)

@@ -17,7 +17,7 @@ CREATE TABLE pending (
     dataverse_id         uuid        NOT NULL,
     field                text        NOT NULL,
     via                  text        NOT NULL,
-    refers_by            text        NOT NULL CHECK (refers_by IN ('key', 'business_central', 'dataverse')),
+    refers_by            text        NOT NULL CHECK (refers_by IN ('key', 'business_central', 'dataverse', 'option', 'rule')),
     reference            text        NOT NULL,
     since                timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (mapping, business_central_id, field)
