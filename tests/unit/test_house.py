@@ -49,9 +49,9 @@ def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, "." * node.level + (node.module or "")
 
 
-def trespasses(source: str, home: str) -> Iterator[str]:
+def trespasses(source: str, home: str, file: str = "<source>") -> Iterator[str]:
     """Imports of a module of room ``home`` that the plan does not allow."""
-    for line, module in imported(ast.parse(source)):
+    for line, module in imported(ast.parse(source, file)):
         name, _, rest = module.partition(".")
         target = rest.partition(".")[0]
         if name == "" or (name == "koppel" and target not in {home, "errors", *BELOW.get(home, ())}):
@@ -70,7 +70,7 @@ def test_imports_run_downwards() -> None:
         f"{path.relative_to(ROOT)}:{trespass}"
         for path in sorted(SOURCE.rglob("*.py"))
         if room(path) not in FACES
-        for trespass in trespasses(path.read_text("utf-8"), room(path))
+        for trespass in trespasses(path.read_text("utf-8"), room(path), str(path))
     ]
     assert found == []
 
@@ -110,7 +110,7 @@ def test_rules_that_tests_show_are_in_the_rule_book() -> None:
     unknown = [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in sorted((ROOT / "tests").rglob("test_*.py"))
-        for line, name in marked_rules(ast.parse(path.read_text("utf-8")))
+        for line, name in marked_rules(ast.parse(path.read_text("utf-8"), str(path)))
         if name not in known
     ]
     assert known

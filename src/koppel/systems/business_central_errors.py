@@ -58,10 +58,8 @@ _REMEDY_OF_KIND: dict[type[RemoteError], str] = {
 
 _CORRELATION = re.compile(r"\s*CorrelationId:\s*[0-9a-fA-F-]*\.?\s*$")
 _CULPRITS = [
-    re.compile(
-        r"field (?P<field>[\w .%&/()-]+?) in table .*?contains a value \((?P<value>.*?)\) that cannot be found", re.I
-    ),
-    re.compile(r"value(?: is|:)? ['\"]?(?P<value>[^'\"]*)['\"]?\.?$", re.I),
+    re.compile(r"field (?P<field>.+?) (?:of|in) table .+? contains a value \((?P<value>.*?)\) that cannot be found"),
+    re.compile(r"Value: (?P<value>.*)$", re.DOTALL),
     re.compile(r"Control '(?P<field>[^']+)' is read-only"),
     re.compile(r"property named '(?P<field>[^']+)'"),
     re.compile(r"property '(?P<field>[^']+)'"),
