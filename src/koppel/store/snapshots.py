@@ -36,15 +36,13 @@ FIELDS = "SELECT version, fields FROM base_fields WHERE mapping = %s"
 ADD_FIELDS = """
 INSERT INTO base_fields (mapping, version, fields)
 SELECT %(mapping)s, coalesce(max(version), 0) + 1, %(fields)s FROM base_fields WHERE mapping = %(mapping)s
-ON CONFLICT DO NOTHING
-RETURNING version"""
+ON CONFLICT DO NOTHING"""
 DICTIONARIES = "SELECT version, content FROM base_dictionary WHERE mapping = %s"
 ADD_DICTIONARY = "INSERT INTO base_dictionary (mapping, version, content) VALUES (%s, 1, %s) ON CONFLICT DO NOTHING"
 
 _HEADER = struct.Struct("<HH")
 _read = msgspec.json.Decoder(tuple[Values, Values]).decode
 # No wire value is an array, so an empty one can stand for UNKNOWN in the JSON.
-_HOLE = b"[]"
 _read_holes = msgspec.json.Decoder(tuple[tuple[Scalar | list[None], ...], tuple[Scalar | list[None], ...]]).decode
 
 
@@ -164,10 +162,11 @@ def decode(codec: Codec, base: bytes) -> tuple[Aligned, Aligned]:
 
 
 def _values(text: bytes) -> tuple[Aligned, Aligned]:
-    if _HOLE not in text:
+    try:
         return _read(text)
-    business_central, dataverse = _read_holes(text)
-    return _filled(business_central), _filled(dataverse)
+    except msgspec.ValidationError:
+        business_central, dataverse = _read_holes(text)
+        return _filled(business_central), _filled(dataverse)
 
 
 def _filled(values: tuple[Scalar | list[None], ...]) -> Aligned:
