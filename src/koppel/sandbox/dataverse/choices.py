@@ -8,26 +8,31 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from koppel.odata.csdl import Option
-from koppel.sandbox.dataverse.schema import CHOICES, Schema
+from koppel.sandbox.dataverse.schema import CHOICES, Schema, TableSchema
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """One option. ``state`` is the state that a status belongs to."""
+    """One option. ``state``: the state that a status belongs to; ``default_status``: the status that a state brings."""
 
     value: int
     label: str
     state: int | None = None
     managed: bool = True
+    default_status: int | None = None
 
 
 class OptionSet:
-    """The options of a column in their order: ``current`` takes effect at once, ``published`` is what readers see."""
+    """Options in their order: ``current`` takes effect at once, ``published`` is what readers of metadata see.
+
+    Without a table it is a global one.
+    """
 
     def __init__(self, name: str, kind: str, table: str, column: str, options: Iterable[Choice]) -> None:
         self.name = name
         self.kind = kind
         self.table = table
         self.column = column
+        self.is_global = not table
         self.metadata_id = str(uuid5(NAMESPACE_URL, f"koppel:optionset:{name}"))
         self.current: dict[int, Choice] = {choice.value: choice for choice in options}
         self.published: Mapping[int, Choice] = dict(self.current)
@@ -54,7 +59,20 @@ def option_sets(schema: Schema) -> dict[str, OptionSet]:
             if column.kind in CHOICES and column.option_set:
                 options = map(_choice, schema.option_sets[column.option_set])
                 sets[column.option_set] = OptionSet(column.option_set, column.kind, table.name, column.logical, options)
+    for table in schema.tables.values():
+        _set_default_statuses(table, sets)
     return sets
+
+
+def _set_default_statuses(table: TableSchema, sets: dict[str, OptionSet]) -> None:
+    states, statuses = table.columns.get("statecode"), table.columns.get("statuscode")
+    if states is None or statuses is None:
+        return
+    options = sets[states.option_set]
+    for value, choice in options.current.items():
+        status = sets[statuses.option_set].default_status(value)
+        options.current[value] = msgspec.structs.replace(choice, default_status=status)
+    options.publish()
 
 
 def _choice(option: Option) -> Choice:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from koppel.sandbox.dataverse.service import Caller, Dataverse
 
 CURRENCY = "_transactioncurrencyid_value"
-_PRICES = frozenset({"amount", "currentcost", "price", "priceperunit", "standardcost", "volumediscountamount"})
+PRICES = frozenset({"amount", "currentcost", "price", "priceperunit", "standardcost", "volumediscountamount"})
 """Columns that are rounded to the organisation's precision for prices, not to the currency's."""
 _BASE_DECIMALS = 4
 
@@ -62,6 +62,6 @@ def _convert(dataverse: Dataverse, row: Row, name: str, base: str, currency: Row
 
 
 def _decimals(dataverse: Dataverse, name: str, currency: Row) -> int:
-    if name in _PRICES:
+    if name in PRICES:
         return int(dataverse.organization.get("pricingdecimalprecision", 2))
     return int(currency.get("currencyprecision", 2))
