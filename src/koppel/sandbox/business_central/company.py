@@ -1,0 +1,153 @@
+"""The simulated environment: its companies, their tables and settings, and how they are filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+import msgspec
+
+from koppel.odata.literals import format_instant
+from koppel.sandbox.business_central.limits import Limits
+from koppel.sandbox.business_central.logic import LOGIC
+from koppel.sandbox.business_central.logic.hooks import Logic
+from koppel.sandbox.business_central.pages import COMPANIES, ZERO_GUID, Catalogue, Page, catalogue
+from koppel.sandbox.business_central.store import Stamp, Store, shown_time
+from koppel.sandbox.business_central.work import Work
+from koppel.sandbox.tables import Row
+
+Caller = Callable[[str | None], str | None]
+"""From the ``Authorization`` header to the user's GUID; None: nobody known."""
+
+Right = Literal["read", "insert", "modify", "delete"]
+
+
+class NumberSeries(msgspec.Struct):
+    """Where numbers come from: ``last`` is the one given last; ``manual`` numbers may be allowed beside it."""
+
+    last: str
+    manual: bool = True
+
+
+class Settings(msgspec.Struct):
+    """What an administrator, or a test, may set.
+
+    ``client_ids``: what API v2.0 does with an ``id`` in a POST (the companion route takes it). ``page_size`` is the
+    largest page. ``limits``: None switches them off. ``missing``: rights that users (GUID) lack, as table and right.
+    """
+
+    client_ids: Literal["refuse", "ignore", "take"] = "refuse"
+    page_size: int = 20_000
+    limits: Limits | None = None
+    missing: dict[str, set[tuple[str, Right]]] = msgspec.field(default_factory=dict)
+
+
+class Company:
+    """One company: a store a table, number series, and the tags of rows as they were last shown."""
+
+    def __init__(self, name: str, tables: Catalogue) -> None:
+        self.name = name
+        self.id = str(uuid5(NAMESPACE_URL, f"koppel:company:{name}"))
+        self.stores = {key: Store(info) for key, info in tables.tables.items() if _belongs_to_company(key, tables)}
+        self.series: dict[str, NumberSeries] = {"CUST": NumberSeries("C00000"), "CONT": NumberSeries("CT000000")}
+        self.customer_series = "CUST"
+        self.tags: dict[Page, dict[str, tuple[Row, str]]] = {}
+
+    @property
+    def local_currency(self) -> str:
+        """The code of the local currency (LCY)."""
+        code: str = self.stores["generalLedgerSetup"].only().get("localCurrencyCode", "")
+        return code
+
+
+class BusinessCentral:
+    """The environment. ``last`` is the time of the latest write: times only move forward."""
+
+    def __init__(self, clock: Callable[[], datetime], caller: Caller) -> None:
+        self.catalogue = catalogue()
+        self.settings = Settings()
+        self.caller = caller
+        self.companies: dict[str, Company] = {}
+        self.company_rows = Store(self.catalogue.tables[COMPANIES])
+        self._clock = clock
+        self._last = ""
+        self._version = 0
+
+    def add_company(self, name: str, *, local_currency: str, display_name: str = "") -> Company:
+        """A company with nothing in it but its setup. ``ValueError`` when there is one of that name."""
+        if name in self.companies:
+            raise ValueError(f"company {name!r} exists")
+        company = self.companies[name] = Company(name, self.catalogue)
+        stamp = self.stamp()
+        times = {"systemCreatedAt": shown_time(stamp), "systemModifiedAt": shown_time(stamp)}
+        row = {"id": company.id, "name": name, "displayName": display_name or name, **times}
+        self.company_rows.put(row | {"timestamp": stamp[1]}, stamp)
+        self.load(name, "companyInformation", [{"displayName": display_name or name}])
+        self.load(name, "generalLedgerSetup", [{"localCurrencyCode": local_currency}])
+        self.load(name, "marketingSetup", [{}])
+        return company
+
+    def stamp(self) -> Stamp:
+        """Time and version of a write that happens now."""
+        self._last = max(self._last, _sql_milliseconds(self._clock()))
+        self._version += 1
+        return self._last, self._version
+
+    def load(self, company: str, table: str, rows: Iterable[Mapping[str, Any]], *, user: str = ZERO_GUID) -> None:
+        """Put rows straight into a table, without business logic: names are those of the companion page.
+
+        ``id`` and the system fields are filled where absent; ids and codes of a reference complete each other. A row
+        whose id is there replaces it. For a table with one row (setup) the values are put into that. ``ValueError`` for
+        a name that the table does not have.
+        """
+        store = self.companies[company].stores[table]
+        work = Work(self, self.companies[company], user)
+        logic = LOGIC.get(table, Logic())
+        for values in rows:
+            row = self._loaded_row(store, values)
+            _complete_pairs(self.companies[company], store, row)
+            if logic.loading is not None:
+                logic.loading(work, row)
+            work.put(store, row)
+            if logic.loaded is not None:
+                logic.loaded(work, row)
+
+    def _loaded_row(self, store: Store, values: Mapping[str, Any]) -> Row:
+        fields = store.info.fields
+        if unknown := values.keys() - fields.keys():
+            raise ValueError(f"table {store.info.name!r} has no {', '.join(sorted(unknown))}")
+        before = {} if store.info.key or not store.rows else store.only()
+        row = {**before, **values}
+        row["id"] = str(row.get("id") or uuid4()).lower()
+        return {name: value for name, value in row.items() if value != fields[name].empty}
+
+
+def create_business_central(clock: Callable[[], datetime], *, caller: Caller) -> BusinessCentral:
+    """An environment without companies. ``clock`` gives aware times, ``caller`` tells who asks."""
+    return BusinessCentral(clock, caller)
+
+
+def _belongs_to_company(name: str, tables: Catalogue) -> bool:
+    return name != COMPANIES and not tables.tables[name].computed
+
+
+def _complete_pairs(company: Company, store: Store, row: Row) -> None:
+    for id_name, code_name in store.info.pairs.items():
+        related = company.stores.get(store.info.relations[code_name])
+        if related is None:
+            continue
+        if row.get(code_name) and (found := related.find(row[code_name])):
+            row[id_name] = found["id"]
+        elif row.get(id_name) in related.rows:
+            row[code_name] = related.key_of(related.rows[row[id_name]])[0]
+
+
+def _sql_milliseconds(moment: datetime) -> str:
+    """ISO time in the steps that SQL's datetime knows: 0, 3 and 7 milliseconds."""
+    milliseconds = moment.microsecond // 1000
+    step = (0, 0, 3, 3, 3, 7, 7, 7, 7, 7)[milliseconds % 10]
+    return format_instant(
+        moment.replace(microsecond=(milliseconds - milliseconds % 10 + step) * 1000), milliseconds=True
+    )

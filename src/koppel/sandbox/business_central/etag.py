@@ -1,0 +1,50 @@
+"""Tags of rows: a hash of what a page shows, so that two reads of an untouched row agree and two pages do not."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from hashlib import blake2b
+
+import orjson
+
+from koppel.sandbox.business_central import errors
+from koppel.sandbox.business_central.company import Company
+from koppel.sandbox.business_central.pages import Page
+from koppel.sandbox.tables import Row
+
+_SHAPE = re.compile(r'W/"[A-Za-z0-9+/]+={0,2}"')
+
+
+def tag_reader(company: Company, page: Page) -> Callable[[Row], str]:
+    """What gives a row's tag on a page; computed once for each version of the row."""
+    known = company.tags.setdefault(page, {})
+    salt = f"{page.route}/{page.set_name}".encode()
+    parts = [(name, page.fields[name].empty) for name in page.names]
+
+    def tag(row: Row) -> str:
+        entry = known.get(row["id"])
+        if entry is not None and entry[0] is row:
+            return entry[1]
+        get = row.get
+        shown = orjson.dumps([get(name, empty) for name, empty in parts])
+        made = _shaped(blake2b(shown, digest_size=8, key=salt).digest())
+        known[row["id"]] = (row, made)
+        return made
+
+    return tag
+
+
+def check_tag(given: str | None, current: str) -> None:
+    """``ServiceError`` unless the If-Match header is ``*`` or the row's tag."""
+    if given is None or (given != "*" and not _SHAPE.fullmatch(given)):
+        raise errors.invalid_token()
+    if given not in ("*", current):
+        raise errors.entity_changed()
+
+
+def _shaped(digest: bytes) -> str:
+    number = str(int.from_bytes(digest) | 1 << 63)
+    text = f"'{len(number)};{number}1;00;'"
+    return f'W/"{b64encode(text.encode()).decode()}"'

@@ -1,0 +1,34 @@
+"""The places where a table's logic comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from koppel.sandbox.tables import Row
+
+if TYPE_CHECKING:
+    from koppel.sandbox.business_central.work import Work
+
+Validate = Callable[["Work", Row, Any], None]
+"""After a field was set: the row with its new value, and the value before."""
+
+
+class Logic(msgspec.Struct, frozen=True, kw_only=True):
+    """What a table does of itself.
+
+    ``validate`` by field; ``insert`` before a row is stored, ``inserted`` after; ``modified`` with the row before and
+    after a change; ``delete`` before a row goes, ``deleted`` after; ``loading`` and ``loaded`` before and after a row
+    is seeded without logic.
+    """
+
+    validate: dict[str, Validate] = {}
+    insert: Callable[[Work, Row], None] | None = None
+    inserted: Callable[[Work, Row], None] | None = None
+    modified: Callable[[Work, Row, Row], None] | None = None
+    delete: Callable[[Work, Row], None] | None = None
+    deleted: Callable[[Work, Row], None] | None = None
+    loading: Callable[[Work, Row], None] | None = None
+    loaded: Callable[[Work, Row], None] | None = None

@@ -1,0 +1,255 @@
+"""The tables that the sandbox knows and the pages that show them, read from the data files.
+
+Both routes show the same tables. A page says which fields of its table a route shows and what a caller may do.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+Kind = Literal["text", "code", "integer", "decimal", "boolean", "date", "datetime", "guid", "enum", "stream"]
+RouteName = Literal["v2.0", "companion"]
+
+ZERO_GUID = "00000000-0000-0000-0000-000000000000"
+ZERO_DATE = "0001-01-01"
+ZERO_TIME = "0001-01-01T00:00:00Z"
+NAMESPACE = "Microsoft.NAV."
+
+_KINDS: dict[str, Kind] = {
+    "Edm.String": "text",
+    "Edm.Int32": "integer",
+    "Edm.Int64": "integer",
+    "Edm.Decimal": "decimal",
+    "Edm.Boolean": "boolean",
+    "Edm.Date": "date",
+    "Edm.DateTimeOffset": "datetime",
+    "Edm.Guid": "guid",
+    "Edm.Stream": "stream",
+}
+_EMPTIES: dict[Kind, Any] = {
+    "text": "",
+    "code": "",
+    "integer": 0,
+    "decimal": 0,
+    "boolean": False,
+    "date": ZERO_DATE,
+    "datetime": ZERO_TIME,
+    "guid": ZERO_GUID,
+    "stream": "",
+}
+
+
+_LINK = re.compile(r'SystemId = field\("?([^")]+)"?\)')
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A field of a page.
+
+    ``caption`` is the table field's name, ``members`` are those of an enum, ``empty`` is what a blank shows.
+    """
+
+    name: str
+    type: str
+    kind: Kind
+    empty: Any
+    editable: bool
+    nullable: bool
+    max_length: int | None = None
+    caption: str = ""
+    members: tuple[str, ...] = ()
+
+
+class Navigation(msgspec.Struct, frozen=True):
+    """A way from a row to others of an entity type; ``by`` is the field that holds the id, if it leads to one row."""
+
+    name: str
+    entity: str
+    collection: bool
+    by: str
+
+
+class TableInfo(msgspec.Struct, frozen=True):
+    """A table: its key and what its fields refer to. See companion.yaml for the words."""
+
+    name: str
+    caption: str
+    key: tuple[str, ...]
+    relations: dict[str, str]
+    pairs: dict[str, str]
+    initial: dict[str, Any]
+    indexes: tuple[str, ...]
+    local_currency: str
+    fields: dict[str, Field]
+    computed: bool
+
+    @property
+    def code_pairs(self) -> dict[str, str]:
+        """Code field -> id field of the same reference."""
+        return {code: key for key, code in self.pairs.items()}
+
+
+class Page(msgspec.Struct, frozen=True, eq=False):
+    """What a route shows of a table. ``unchecked``: relations that it does not check."""
+
+    route: RouteName
+    set_name: str
+    entity: str
+    table: TableInfo
+    key: str
+    fields: dict[str, Field]
+    navigation: dict[str, Navigation]
+    insert: bool
+    modify: bool
+    delete: bool
+    unchecked: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all fields that stand in a row, in order."""
+        return tuple(field.name for field in self.fields.values() if field.kind != "stream")
+
+    @property
+    def type_name(self) -> str:
+        """The qualified name of the entity type."""
+        return NAMESPACE + self.entity
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """All tables and pages, the enums, and the v2.0 sets that the sandbox does not serve."""
+
+    tables: dict[str, TableInfo]
+    pages: dict[RouteName, dict[str, Page]]
+    enums: dict[str, dict[str, int]]
+    unsupported: frozenset[str]
+
+    def page_of_entity(self, route: RouteName, entity: str) -> Page | None:
+        """The page that shows an entity type, if the sandbox serves it."""
+        return next((page for page in self.pages[route].values() if page.entity == entity), None)
+
+
+COMPANIES = "companies"
+
+
+@cache
+def catalogue() -> Catalogue:
+    """The data files, read once."""
+    standard, companion = _read("business-central-api-v2.yaml"), _read("companion.yaml")
+    enums = {
+        name: {member["name"]: member["value"] for member in members} for name, members in standard["enums"].items()
+    }
+    entities = {entity["entitySet"]: entity for entity in standard["entities"]}
+    described = {COMPANIES: {"key": ["name"]}, **companion["tables"]}
+    v2, own, tables = {}, {}, {}
+    for name, facts in described.items():
+        entity = entities.get(name)
+        system = [] if name == COMPANIES or facts.get("computed") else companion["system_fields"]
+        shown = _fields(entity["fields"] if entity else _id_and_time(), facts, enums)
+        added = _fields([*facts.get("fields", ()), *system], facts, enums)
+        tables[name] = _table(name, facts, entity, shown | added)
+        if entity:
+            v2[name] = _page("v2.0", tables[name], entity, facts, shown)
+        own[name] = _page("companion", tables[name], entity, facts, _companion_fields(shown, added, facts))
+    unsupported = frozenset(entities) - frozenset(v2)
+    return Catalogue(tables, {"v2.0": v2, "companion": own}, enums, unsupported)
+
+
+def _read(name: str) -> dict[str, Any]:
+    text = (files("koppel.sandbox") / "data" / name).read_text(encoding="utf-8")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    facts: dict[str, Any] = yaml.load(text, Loader=loader)
+    return facts
+
+
+def _id_and_time() -> list[dict[str, Any]]:
+    return [
+        {"name": "id", "type": "Edm.Guid", "nullable": False, "editable": False, "field": [2000000000, "SystemId"]},
+        {
+            "name": "lastModifiedDateTime",
+            "type": "Edm.DateTimeOffset",
+            "editable": False,
+            "field": [2000000003, "SystemModifiedAt"],
+        },
+    ]
+
+
+def _fields(facts: list[dict[str, Any]], table: dict[str, Any], enums: dict[str, dict[str, int]]) -> dict[str, Field]:
+    return {fact["name"]: _field(fact, fact["name"] in table.get("codes", ()), enums) for fact in facts}
+
+
+def _field(fact: dict[str, Any], code: bool, enums: dict[str, dict[str, int]]) -> Field:
+    members = enums.get(fact["type"].removeprefix(NAMESPACE), {}) if fact["type"].startswith(NAMESPACE) else {}
+    kind: Kind = "enum" if members else _KINDS[fact["type"]]
+    if code or fact.get("code"):
+        kind = "code"
+    return Field(
+        name=fact["name"],
+        type=fact["type"],
+        kind=kind,
+        empty=next((name for name, value in members.items() if value == 0), "") if members else _EMPTIES[kind],
+        editable=fact["editable"],
+        nullable=fact.get("nullable", True),
+        max_length=fact.get("maxLength"),
+        caption=fact["field"][1] if "field" in fact else fact["name"],
+        members=tuple(members),
+    )
+
+
+def _table(name: str, facts: dict[str, Any], entity: dict[str, Any] | None, fields: dict[str, Field]) -> TableInfo:
+    return TableInfo(
+        name=name,
+        caption=entity["sourceTable"]["name"] if entity else facts["source"],
+        key=tuple(facts["key"]),
+        relations=facts.get("relations", {}),
+        pairs=facts.get("pairs", {}),
+        initial=facts.get("initial", {}),
+        indexes=tuple(facts.get("indexes", ())),
+        local_currency=facts.get("local_currency", ""),
+        fields=fields,
+        computed=facts.get("computed", False),
+    )
+
+
+def _page(
+    route: RouteName, table: TableInfo, entity: dict[str, Any] | None, facts: dict[str, Any], fields: dict[str, Field]
+) -> Page:
+    rights = {verb: bool(entity and entity[verb]) for verb in ("insert", "modify", "delete")}
+    if route == "companion":
+        rights |= {verb: facts[verb] for verb in rights if verb in facts}
+    steps = entity.get("navigation", ()) if entity else ()
+    return Page(
+        route=route,
+        set_name=table.name,
+        entity=entity["entity"] if entity else facts["entity"],
+        table=table,
+        key=entity["key"][0] if entity else "id",
+        fields=fields,
+        navigation={step["name"]: _navigation(step, fields) for step in steps},
+        **rights,
+        unchecked=frozenset(facts.get("unchecked", ())) if route == "companion" else frozenset(),
+    )
+
+
+def _navigation(step: dict[str, Any], fields: dict[str, Field]) -> Navigation:
+    """A part that links to a SystemId is a reference by the field that holds it."""
+    by = step.get("by", "").partition("=")[0]
+    if found := _LINK.fullmatch(step.get("link", "")):
+        by = next(field.name for field in fields.values() if field.caption == found[1])
+    return Navigation(step["name"], step["to"], step["collection"], by)
+
+
+def _companion_fields(shown: dict[str, Field], added: dict[str, Field], facts: dict[str, Any]) -> dict[str, Field]:
+    """All fields, the time of the last change last but for the system fields; the id may be chosen."""
+    fields = {name: field for name, field in shown.items() if name != "lastModifiedDateTime"} | added
+    if "lastModifiedDateTime" in shown:
+        own = {name: fields.pop(name) for name in list(fields) if name.startswith("system")}
+        fields |= {"lastModifiedDateTime": shown["lastModifiedDateTime"]} | own
+    for name in ("id", *facts.get("editable", ())):
+        if name in fields and facts.get("insert", True):
+            fields[name] = msgspec.structs.replace(fields[name], editable=True)
+    return fields

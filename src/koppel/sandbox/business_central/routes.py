@@ -1,0 +1,174 @@
+"""From an address to what answers it."""
+
+from __future__ import annotations
+
+import re
+
+from koppel.odata.literals import is_guid
+from koppel.sandbox.business_central import errors
+from koppel.sandbox.business_central.calls import Call, Reply, Segment, split_path
+from koppel.sandbox.business_central.company import BusinessCentral, Company, Right
+from koppel.sandbox.business_central.metadata import metadata, service_document
+from koppel.sandbox.business_central.pages import COMPANIES, Page
+from koppel.sandbox.business_central.paging import count, source_of
+from koppel.sandbox.business_central.query import read_query
+from koppel.sandbox.business_central.read import collection, read_count, read_navigation, read_row, read_set
+from koppel.sandbox.business_central.rows import company_writer
+from koppel.sandbox.business_central.work import Journal
+from koppel.sandbox.business_central.write import create_row, delete_row, update_row
+from koppel.sandbox.tables import Row
+
+_RIGHTS: dict[str, Right] = {"GET": "read", "POST": "insert", "PATCH": "modify", "DELETE": "delete"}
+_COMPANY_KEY = re.compile(r"(id|name|businessProfileId)\s*=\s*(?:'((?:[^']|'')*)'|([0-9a-fA-F-]{36}))")
+_PLATFORM = frozenset({"entityDefinitions", "subscriptions", "webhookSupportedResources"})
+
+
+def answer(system: BusinessCentral, call: Call) -> Reply:
+    """Carry out a request, whole or not at all. Errors become replies."""
+    own = call.journal
+    call.journal = Journal()
+    try:
+        reply = _dispatch(system, call)
+    except errors.ServiceError as refusal:
+        call.journal.undo()
+        return Reply(refusal.status, refusal.body(), refusal.headers)
+    except Exception:
+        call.journal.undo()
+        raise
+    own.take_over(call.journal)
+    return reply
+
+
+def _dispatch(system: BusinessCentral, call: Call) -> Reply:
+    segments = split_path(call.path)
+    if call.method not in _RIGHTS:
+        raise errors.method_not_allowed(call.method, call.path)
+    if call.method != "GET" and call.headers.get("data-access-intent", "").lower() == "readonly":
+        raise errors.bad_request("Data-Access-Intent ReadOnly does not allow a write.")
+    if not segments:
+        return Reply(200, service_document(system.catalogue, call.route, call.root))
+    first = segments[0]
+    if first.name == "$metadata":
+        return Reply(200, metadata(system.catalogue, call.route), {"content-type": "application/xml"})
+    if first.name in _PLATFORM:
+        raise errors.not_implemented(first.name)
+    if first.name != COMPANIES:
+        return _in_company(system, call, _named_company(system, call), segments)
+    if len(segments) == 1 or first.key is None:
+        return _companies(system, call, segments)
+    return _in_company(system, call, company_by_key(system, first.key), segments[1:])
+
+
+def _companies(system: BusinessCentral, call: Call, segments: tuple[Segment, ...]) -> Reply:
+    page = system.catalogue.pages[call.route][COMPANIES]
+    if call.method != "GET":
+        raise errors.method_not_allowed(call.method, COMPANIES)
+    query = read_query(system.catalogue, page, call.options, "")
+    source = source_of(system.company_rows, query)
+    write = company_writer(page, query.select)
+    if segments[0].key is not None:
+        row = system.company_rows.rows[company_by_key(system, segments[0].key).id]
+        return Reply(200, {"@odata.context": f"{call.root}/$metadata#companies/$entity", **write(row)})
+    if len(segments) == 1:
+        return collection(system, call, query, source, write, COMPANIES)
+    if segments[1].name == "$count":
+        return Reply(200, str(count(source, query.filter)).encode(), {"content-type": "text/plain"})
+    raise errors.no_segment(segments[1].name)
+
+
+def company_by_key(system: BusinessCentral, key: str) -> Company:
+    """The company with an id, or by an alternate key (``name='...'``)."""
+    found = _COMPANY_KEY.fullmatch(key)
+    name, value = ("id", key) if found is None else (found[1], found[3] or (found[2] or "").replace("''", "'"))
+    if name == "id" and not is_guid(value):
+        raise errors.bad_key(key)
+    wanted = value.lower() if name == "id" else value
+    for row in system.company_rows.rows.values():
+        if row.get(name, "") == wanted:
+            return system.companies[row["name"]]
+    raise errors.no_company(value)
+
+
+def _named_company(system: BusinessCentral, call: Call) -> Company:
+    """The company that a query option or a header names, by name or id."""
+    given = call.option("company") or call.headers.get("company") or ""
+    named = given[1:-1] if len(given) > 1 and given[0] == given[-1] == "'" else given
+    if named in system.companies:
+        return system.companies[named]
+    return next((company for company in system.companies.values() if company.id == named.lower()), None) or _none(given)
+
+
+def _none(given: str) -> Company:
+    raise errors.no_company(given)
+
+
+def _in_company(system: BusinessCentral, call: Call, company: Company, segments: tuple[Segment, ...]) -> Reply:
+    head, rest = segments[0], segments[1:]
+    page = _page(system, call, head.name)
+    _check_right(system, call, page)
+    if head.key is None:
+        return _on_set(system, call, company, page, rest)
+    row = _row(company, page, head.key)
+    if rest:
+        return _below_row(system, call, company, page, row, rest)
+    if call.method == "GET":
+        return read_row(system, call, company, page, row)
+    if call.method == "PATCH" and page.modify:
+        return update_row(system, call, company, page, row)
+    if call.method == "DELETE" and page.delete:
+        return delete_row(system, call, company, page, row)
+    raise errors.method_not_allowed(call.method, page.set_name)
+
+
+def _page(system: BusinessCentral, call: Call, name: str) -> Page:
+    page = system.catalogue.pages[call.route].get(name)
+    if page is not None:
+        return page
+    if name in system.catalogue.unsupported:
+        raise errors.not_implemented(f"the entity set {name}")
+    raise errors.no_segment(name)
+
+
+def _check_right(system: BusinessCentral, call: Call, page: Page) -> None:
+    missing = system.settings.missing.get(call.user)
+    if missing and (page.set_name, _RIGHTS[call.method]) in missing:
+        raise errors.no_permission(page.table.caption, _RIGHTS[call.method])
+
+
+def _on_set(system: BusinessCentral, call: Call, company: Company, page: Page, rest: tuple[Segment, ...]) -> Reply:
+    if call.method == "GET" and not rest:
+        return read_set(system, call, company, page)
+    if call.method == "GET" and rest[0].name == "$count":
+        return read_count(system, call, company, page)
+    if rest:
+        raise errors.no_segment(rest[0].name)
+    if call.method == "POST" and page.insert:
+        return create_row(system, call, company, page)
+    raise errors.method_not_allowed(call.method, page.set_name)
+
+
+def _row(company: Company, page: Page, key: str) -> Row:
+    row_id = key.removeprefix(f"{page.key}=")
+    if not is_guid(row_id):
+        raise errors.bad_key(key)
+    if page.table.computed:
+        raise errors.dialog("id type not specified.")
+    row = company.stores[page.set_name].rows.get(row_id.lower())
+    if row is None:
+        raise errors.not_found(page.table.caption, f"SystemId='{row_id.lower()}'")
+    return row
+
+
+def _below_row(
+    system: BusinessCentral, call: Call, company: Company, page: Page, row: Row, rest: tuple[Segment, ...]
+) -> Reply:
+    name = rest[0].name
+    if name.startswith("Microsoft.NAV."):
+        raise errors.not_implemented(f"the action {name} on {page.set_name}")
+    if len(rest) > 1 or rest[0].key is not None:
+        raise errors.not_implemented("addresses of more than one step below a row")
+    if call.method != "GET":
+        raise errors.not_implemented(f"{call.method} below a row ({name})")
+    if name not in page.fields and name not in page.navigation:
+        raise errors.no_segment(name)
+    return read_navigation(system, call, company, page, row, name)

@@ -1,0 +1,72 @@
+"""Rows as a page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from koppel.sandbox.business_central.company import Company
+from koppel.sandbox.business_central.etag import tag_reader
+from koppel.sandbox.business_central.pages import COMPANIES, Page
+from koppel.sandbox.tables import Row
+
+Shown = dict[str, Any]
+Writer = Callable[[Row], Shown]
+
+ETAG = "@odata.etag"
+
+
+def row_writer(company: Company, page: Page, select: tuple[str, ...] | None = None) -> Writer:
+    """What turns stored rows into JSON objects: tag first, then the selected fields in the page's order.
+
+    A blank field that stands for the local currency shows its code.
+    """
+    parts = _parts(page, select)
+    tag = tag_reader(company, page)
+    currency_field = page.table.local_currency
+    if not any(name == currency_field for name, _ in parts):
+        return lambda row: _shown(row, parts, tag(row))
+    currency = company.local_currency
+
+    def write(row: Row) -> Shown:
+        shown = _shown(row, parts, tag(row))
+        if not shown[currency_field]:
+            shown[currency_field] = currency
+        return shown
+
+    return write
+
+
+def company_writer(page: Page, select: tuple[str, ...] | None) -> Writer:
+    """Companies carry no tag."""
+    parts = _parts(page, select)[1:]
+    return lambda row: {name: row.get(name, empty) for name, empty in parts}
+
+
+def _shown(row: Row, parts: list[tuple[str, Any]], tag: str) -> Shown:
+    get = row.get
+    shown = {name: get(name, empty) for name, empty in parts}
+    shown[ETAG] = tag
+    return shown
+
+
+@lru_cache(maxsize=512)
+def _parts(page: Page, select: tuple[str, ...] | None) -> list[tuple[str, Any]]:
+    """Names and empty values; the key comes even when it is not selected."""
+    names = [name for name in page.names if select is None or name in select or name == page.key]
+    return [(ETAG, ""), *((name, page.fields[name].empty) for name in names)]
+
+
+def streams_of(page: Page, select: tuple[str, ...] | None) -> list[str]:
+    """Selected fields that are streams: shown as links only."""
+    return [
+        field.name
+        for field in page.fields.values()
+        if field.kind == "stream" and (select is None or field.name in select)
+    ]
+
+
+def is_companies(page: Page) -> bool:
+    """Whether the page lists companies, which belong to none."""
+    return page.set_name == COMPANIES
