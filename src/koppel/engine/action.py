@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
 from koppel.engine.translate import Waiting
-from koppel.engine.values import Base
+from koppel.engine.values import UNKNOWN, Base
 from koppel.errors import Kind
 from koppel.odata.records import Record, Scalar, Side
 
@@ -58,6 +59,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     ``side``: where a create or delete happens. ``writes``: columns by side. ``base``: what both sides agree on once
     every write succeeded; ``base_before``: the same before, for the side whose write fails. ``written``: indices of
     the fields that each side's write carries. ``records``: what was read, (Business Central, Dataverse).
+    ``replaces``: the created record takes the place of a deleted partner.
     """
 
     kind: ActionKind
@@ -78,6 +80,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     base: Bases | None = None
     base_before: Bases | None = None
     records: tuple[Record | None, Record | None] = (None, None)
+    replaces: bool = False
 
     def writes(self, side: Side) -> dict[str, Scalar]:
         """The columns to write on ``side``; empty when it is not written."""
@@ -92,12 +95,12 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         return self.business_central_id if side == "business_central" else self.dataverse_id
 
 
-def base_after(action: Action, failed: Side | None) -> Bases | None:
-    """The base to record: the planned one, or with the fields of the side whose write ``failed`` as they were."""
-    if failed is None or action.base is None:
+def base_after(action: Action, failed: Collection[Side]) -> Bases | None:
+    """The base to record: the planned one, with the fields of every side whose write ``failed`` as they were."""
+    if not failed or action.base is None:
         return action.base
-    lost = frozenset(action.written.get(failed, ()))
-    before = action.base_before or (action.base[0], action.base[1])
+    lost = frozenset(index for side in failed for index in action.written.get(side, ()))
+    before = action.base_before or tuple((UNKNOWN,) * len(base) for base in action.base)
     return _mixed(action.base[0], before[0], lost), _mixed(action.base[1], before[1], lost)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from koppel.engine.action import Action, Refusal
+from koppel.engine.action import Action, Refusal, base_after
 from koppel.engine.fields import Field
 from koppel.engine.pair import Table, refusal_of
 from koppel.engine.translate import AllReferences, TooLong, Waiting, translate
 from koppel.engine.values import UNKNOWN, Unknown
-from koppel.mapping.model import TableMapping
+from koppel.mapping.model import Direction, TableMapping
 from koppel.odata.records import Record, Scalar, Side
 
 SPOKEN: Mapping[Side, str] = {"business_central": "Business Central", "dataverse": "Dataverse"}
@@ -158,8 +158,29 @@ def plan_partner_gone(
         common,
         Refusal(
             message=f"the coupled record was deleted in {SPOKEN[gone]}",
-            remedy=f"koppel uncouple {table.mapping.name!r} {record.id}, or set deletions: restore or uncouple in the mapping",
+            remedy=f"koppel uncouple {table.mapping.name!r} {record.id}, or set `deletions` in the mapping",
             code="deleted",
             kind="conflict",
         ),
     )
+
+
+def towards(action: Action, direction: Direction) -> Action:
+    """The part of an action that writes in ``direction``; what is not written stays as it was in the base."""
+    if direction == "both":
+        return action
+    blocked: Side = "business_central" if direction == "to_dataverse" else "dataverse"
+    if not action.writes(blocked):
+        return action
+    if action.kind == "create":
+        return held(
+            action, Refusal(message=f"this run does not write to {SPOKEN[blocked]}", code="direction", skip=True)
+        )
+    left = msgspec.structs.replace(
+        action,
+        base=base_after(action, (blocked,)),
+        written={side: places for side, places in action.written.items() if side != blocked},
+        changes=tuple(change for change in action.changes if change.side != blocked),
+        **{f"to_{blocked}": {}},
+    )
+    return left if left.writes(other(blocked)) else msgspec.structs.replace(left, kind="nothing")

@@ -1,4 +1,4 @@
-"""Contacts belong to a company: the company contact of a customer here, an account there (CONT-02, CONT-03, CONT-05)."""
+"""Contacts belong to a company: a customer's company contact here, an account there (CONT-02, CONT-03, CONT-05)."""
 
 from __future__ import annotations
 

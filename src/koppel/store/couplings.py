@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, LiteralString
 
@@ -22,6 +22,13 @@ ID: dict[Side, LiteralString] = {"business_central": "business_central_id", "dat
 OTHER: dict[Side, LiteralString] = {"business_central": "dataverse_id", "dataverse": "business_central_id"}
 BY_IDS = {side: f"{SELECT} WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
 AFTER = f"{SELECT} WHERE mapping = %s AND business_central_id > %s ORDER BY business_central_id LIMIT %s"
+TOUCH = {
+    side: f"""
+UPDATE coupling SET {side}_version = seen.version
+FROM unnest(%s::uuid[], %s::text[]) AS seen (id, version)
+WHERE mapping = %s AND {ID[side]} = seen.id"""
+    for side in ID
+}
 COUNT = "SELECT count(*) FROM coupling WHERE mapping = %s"
 REMOVE = {side: f"DELETE FROM coupling WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
 # Codes are re-used: of several couplings that bore a key, the one synchronised last bears it now.
@@ -173,6 +180,13 @@ def _second_partner(mapping: str, new: Sequence[str], old: Sequence[str]) -> Sto
         place=mapping,
         remedy="Uncouple the old pair first if the new one is right.",
     )
+
+
+async def touch(connection: Connection, mapping: str, side: Side, versions: Mapping[str, str]) -> None:
+    """Note the versions under which records of one side show what their base holds."""
+    if versions:
+        values = [array(versions), list(versions.values()), mapping]
+        await connection.execute(TOUCH[side], values)
 
 
 async def remove(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> int:

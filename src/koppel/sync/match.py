@@ -1,0 +1,113 @@
+"""Matching before coupling: what nobody coupled yet, compared by the mapping's match groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from koppel.engine.match import Keys, Matches, match, match_key
+from koppel.engine.plan import other
+from koppel.odata.records import Record, Scalar, Side
+from koppel.store import couplings
+from koppel.sync.needs import compute
+from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.session import Session
+
+Places = tuple[tuple[int, ...], ...]
+"""For each match group, where its parts stand in a record's values."""
+
+LARGE = 2000
+"""More uncoupled records than this are matched against the whole other side at once, not by asking for their keys."""
+
+
+def _places(ready: Ready, side: Side) -> Places:
+    end = ready.end(side)
+
+    def place(business_central: str, dataverse: str) -> int:
+        name = business_central if side == "business_central" else dataverse
+        if name:
+            return end.places[name]
+        partner = dataverse if side == "business_central" else business_central
+        there = other(side)
+        return next(field.index for field in ready.table.fields if field.end(there).column == partner)
+
+    return tuple(tuple(place(p.business_central, p.dataverse) for p in group) for group in ready.mapping.match)
+
+
+def _keys(places: Places, record: Record) -> Keys:
+    return tuple(match_key([record.values[place] for place in group]) for group in places)
+
+
+async def find_matches(session: Session, ready: Ready) -> Matches:
+    """Match everything that is uncoupled on both sides. The smaller side, as a rule Dataverse, is held in memory by
+    its keys only;
+    of the other one only what shares a key with it."""
+    theirs = await _uncoupled_keys(session, ready, "dataverse", None)
+    if not theirs:
+        return Matches({}, {}, {}, {})
+    known = frozenset(key for keys in theirs.values() for key in enumerate(keys) if key[1] is not None)
+    ours = await _uncoupled_keys(session, ready, "business_central", known)
+    return match(ours, theirs)
+
+
+async def _uncoupled_keys(
+    session: Session, ready: Ready, side: Side, known: frozenset[tuple[int, object]] | None
+) -> dict[str, Keys]:
+    end, places = ready.end(side), _places(ready, side)
+    found: dict[str, Keys] = {}
+    done = 0
+    async for page in session.systems[side].query(end.schema.name, end.columns, filter=end.filter or None):
+        coupled = await couplings.by_ids(session.connection, ready.mapping.name, side, [r.id for r in page.records])
+        left = [record for record in page.records if record.id not in coupled]
+        computed, _ = await compute(session, ready, side, left)
+        for record in computed:
+            keys = _keys(places, record)
+            if known is None or any(key in known for key in enumerate(keys)):
+                found[record.id] = keys
+        done += len(page.records)
+        session.progress(ready.mapping.name, f"matching ({_SPOKEN[side]})", done, None)
+    return found
+
+
+_SPOKEN: Mapping[Side, str] = {"business_central": "Business Central", "dataverse": "Dataverse"}
+
+
+async def match_chunk(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> Matches:
+    """Match the uncoupled records of a chunk: possible partners and rivals are looked up by key, group by group."""
+    places = {s: _places(ready, s) for s in SIDES}
+    keys: dict[Side, dict[str, Keys]] = {side: {r.id: _keys(places[side], r) for r in records}, other(side): {}}
+    for number in range(len(ready.mapping.match)):
+        parts = _first_parts(places[side][number], records)
+        for there in (other(side), side):
+            for record in await _holding(session, ready, there, number, parts):
+                keys[there].setdefault(record.id, _keys(places[there], record))
+    return match(keys["business_central"], keys["dataverse"])
+
+
+def _first_parts(places: tuple[int, ...], records: Sequence[Record]) -> list[Scalar]:
+    return list(dict.fromkeys(v for r in records if (v := r.values[places[0]]) not in (None, "")))
+
+
+async def _holding(session: Session, ready: Ready, side: Side, group: int, parts: Sequence[Scalar]) -> list[Record]:
+    """The uncoupled records of a side inside the filter whose first column of the group holds one of these values."""
+    pair, end = ready.mapping.match[group][0], ready.end(side)
+    column = pair.business_central if side == "business_central" else pair.dataverse
+    if not column or not parts:
+        return []
+    found = await session.systems[side].by_keys(end.schema.name, end.columns, column, parts)
+    coupled = await couplings.by_ids(session.connection, ready.mapping.name, side, [r.id for r in found])
+    inside = [r for r in found if r.id not in coupled and (end.passes is None or end.passes(r))]
+    computed, _ = await compute(session, ready, side, inside)
+    return computed
+
+
+def merged(one: Matches, two: Matches) -> Matches:
+    """Both results together."""
+    return msgspec.structs.replace(
+        one,
+        unique={**one.unique, **two.unique},
+        ambiguous_business_central={**one.ambiguous_business_central, **two.ambiguous_business_central},
+        ambiguous_dataverse={**one.ambiguous_dataverse, **two.ambiguous_dataverse},
+        group={**one.group, **two.group},
+    )

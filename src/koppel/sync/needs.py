@@ -1,0 +1,112 @@
+"""Fetching what rules look at, in bulk for a chunk, and running them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from koppel.engine.action import Refusal
+from koppel.engine.rule import Batch, Found, Need, Rule
+from koppel.odata.records import Record, Scalar, Side
+from koppel.store import couplings
+from koppel.sync.prepare import Ready
+from koppel.sync.session import Session
+
+
+async def run_rule(session: Session, ready: Ready, rule: Rule, records: Sequence[Record]) -> Any:
+    """Run one rule over records of its side, with the tables it needs."""
+    batch = Batch(
+        columns=ready.end(rule.side).places,
+        records=records,
+        today=session.today(),
+        parameters=ready.mapping.parameters,
+    )
+    return rule.function(await with_needs(session, rule.needs, batch))
+
+
+async def with_needs(session: Session, needs: Iterable[Need], batch: Batch) -> Batch:
+    """The batch with the rows of every need; a later need may look at those before it."""
+    for need in needs:
+        rows = await _fetch(session, need, batch)
+        batch = msgspec.structs.replace(batch, tables={**batch.tables, need.name: rows})
+    return batch
+
+
+async def _fetch(session: Session, need: Need, batch: Batch) -> Sequence[Found]:
+    wanted = None if need.of is None else list(dict.fromkeys(v for v in need.of(batch) if v not in (None, "")))
+    if need.couplings:
+        return await _couplings(session, need, [str(value) for value in wanted or ()])
+    if wanted is None:
+        return await _whole_table(session, need)
+    columns = tuple(dict.fromkeys((*need.columns, need.key)))
+    found = await session.systems[need.side].by_keys(need.table, columns, need.key, wanted) if wanted else []
+    return [dict(zip(columns, record.values, strict=True)) for record in found]
+
+
+async def _whole_table(session: Session, need: Need) -> Sequence[Found]:
+    """Setup tables are read once a session."""
+    name = f"{need.side}/{need.table}/{','.join(need.columns)}"
+    if name not in session.setup_tables:
+        session.setup_tables[name] = [
+            dict(zip(need.columns, record.values, strict=True))
+            async for page in session.systems[need.side].query(need.table, need.columns)
+            for record in page.records
+        ]
+    return session.setup_tables[name]  # type: ignore[return-value]
+
+
+async def _couplings(session: Session, need: Need, wanted: Sequence[str]) -> list[dict[str, Scalar]]:
+    if need.key == "key":
+        found = await couplings.resolve_keys(session.connection, need.couplings, wanted)
+        return [{"key": key, "dataverse_id": id} for key, id in found.items()]
+    side: Side = "dataverse" if need.key == "dataverse_id" else "business_central"
+    partner = "business_central_id" if side == "dataverse" else "dataverse_id"
+    references = await couplings.resolve_ids(session.connection, need.couplings, side, wanted)
+    return [
+        {need.key: id, partner: reference.id, "key": reference.business_central_key}
+        for id, reference in references.items()
+    ]
+
+
+async def compute(
+    session: Session, ready: Ready, side: Side, records: Sequence[Record]
+) -> tuple[list[Record], dict[str, Refusal]]:
+    """The records with their computed values in place, and by id the refusals that computing them led to."""
+    refusals: dict[str, Refusal] = {}
+    for index, rule in ready.computes:
+        if rule.side != side or not records:
+            continue
+        values = await run_rule(session, ready, rule, records)
+        records = [_with_value(record, index, value, refusals) for record, value in zip(records, values, strict=True)]
+    return list(records), refusals
+
+
+def _with_value(record: Record, index: int, value: Scalar | Refusal, refusals: dict[str, Refusal]) -> Record:
+    if isinstance(value, Refusal):
+        refusals.setdefault(record.id, value)
+        return record
+    return msgspec.structs.replace(record, values=(*record.values[:index], value, *record.values[index + 1 :]))
+
+
+async def refused(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> dict[str, Refusal]:
+    """By id, why records must not synchronise."""
+    found: dict[str, Refusal] = {}
+    for rule in ready.rules(ready.mapping.rules.refuse):
+        if rule.side == side and records:
+            reasons = await run_rule(session, ready, rule, records)
+            found.update({r.id: reason for r, reason in zip(records, reasons, strict=True) if reason})
+    return found
+
+
+async def missing_parts(
+    session: Session, ready: Ready, side: Side, records: Sequence[Record]
+) -> dict[str, dict[str, Scalar]]:
+    """By id, what rules add to the partner to be created for a record of ``side``."""
+    parts: dict[str, dict[str, Scalar]] = {record.id: {} for record in records}
+    for rule in ready.rules(ready.mapping.rules.complete):
+        if rule.side == side and records:
+            for record, more in zip(records, await run_rule(session, ready, rule, records), strict=True):
+                parts[record.id].update(more)
+    return parts

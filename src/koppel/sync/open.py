@@ -1,0 +1,77 @@
+"""Opening a session: both connections and the database, as the configuration says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import koppel.rules
+from koppel.config import Auth, Config
+from koppel.engine.brakes import Brakes
+from koppel.mapping.load import load_mappings
+from koppel.mapping.model import TableMapping
+from koppel.store.database import open_database
+from koppel.store.jobs import interrupt_orphans
+from koppel.sync.session import Session
+from koppel.systems.auth import Credentials, tokens_for
+from koppel.systems.business_central import BusinessCentral
+from koppel.systems.dataverse import Dataverse
+from koppel.systems.transport import HttpTransport
+
+__all__ = ["connect_business_central", "connect_dataverse", "known_mappings", "open_session"]
+
+_SCOPE_OF_BUSINESS_CENTRAL = "https://api.businesscentral.dynamics.com/.default"
+
+
+def known_mappings(config: Config) -> dict[str, TableMapping]:
+    """The standard mappings and those of the configured folders, checked against the rules there are."""
+    kinds: dict[str, set[str]] = {}
+    for rule in koppel.rules.registered().values():
+        kinds.setdefault(rule.kind, set()).add(rule.name)
+    return load_mappings(config.mappings, known_rules=kinds)
+
+
+def connect_business_central(config: Config) -> BusinessCentral:
+    """A client of the configured company; nothing is sent yet."""
+    place = config.business_central
+    transport = HttpTransport(ca_file=place.ca_file)
+    credentials = _credentials(place.auth, _SCOPE_OF_BUSINESS_CENTRAL)
+    tokens = tokens_for(credentials, transport, ca_file=place.ca_file)
+    return BusinessCentral(place.url, place.company, place.route, transport, tokens)
+
+
+def connect_dataverse(config: Config) -> Dataverse:
+    """A client of the configured environment; nothing is sent yet."""
+    place = config.dataverse
+    transport = HttpTransport(ca_file=place.ca_file)
+    credentials = _credentials(place.auth, f"{place.url.rstrip('/')}/.default")
+    return Dataverse(place.url, transport, tokens_for(credentials, transport, ca_file=place.ca_file))
+
+
+def _credentials(auth: Auth, scope: str) -> Credentials:
+    return Credentials(
+        authority=auth.authority,
+        tenant=auth.tenant,
+        client_id=auth.client_id,
+        client_secret=auth.client_secret.value(),
+        scope=scope,
+    )
+
+
+@asynccontextmanager
+async def open_session(config: Config, mappings: Mapping[str, TableMapping] | None = None) -> AsyncIterator[Session]:
+    """A session with everything open, given back at the end. Jobs whose process died are marked as interrupted."""
+    known = known_mappings(config) if mappings is None else mappings
+    async with AsyncExitStack() as stack:
+        business_central, dataverse = connect_business_central(config), connect_dataverse(config)
+        stack.push_async_callback(business_central.close)
+        stack.push_async_callback(dataverse.close)
+        database = await stack.enter_async_context(open_database(config.database, config.folder / "database"))
+        connection = await stack.enter_async_context(database.connect())
+        await interrupt_orphans(connection)
+        yield Session(
+            systems={"business_central": business_central, "dataverse": dataverse},
+            connection=connection,
+            mappings=known,
+            brakes=Brakes(deletions=config.brakes.deletions, changes_percent=config.brakes.changes_percent),
+        )

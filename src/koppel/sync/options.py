@@ -1,0 +1,94 @@
+"""Option mappings: codes of Business Central and the options of a choice column (OPT-01 … OPT-06)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import cast
+
+from koppel.engine.action import Action, Refusal
+from koppel.errors import RemoteError
+from koppel.odata.records import Record, Scalar
+from koppel.store import options
+from koppel.store.options import Option
+from koppel.sync.prepare import Ready
+from koppel.sync.session import Session
+from koppel.systems.dataverse import Dataverse
+
+
+async def synchronise_options(session: Session, ready: Ready, *, apply: bool) -> AsyncIterator[Action]:
+    """Couple each code with the option whose label it is, adding it where there is none. Yields what is done."""
+    records = await _codes(session, ready)
+    dataverse = cast(Dataverse, session.systems["dataverse"])
+    table, column = ready.mapping.dataverse.table, ready.mapping.dataverse.column
+    labels = await dataverse.options(table, column)
+    coupled = {
+        option.business_central_id: option for option in await options.every(session.connection, ready.mapping.name)
+    }
+    free = {label.casefold(): value for value, label in labels.items() if value not in _values(coupled.values())}
+    changed: list[Option] = []
+    added = False
+    for record in records:
+        action = _plan(ready, record, coupled.get(record.id), free, labels)
+        if apply and action.kind in ("create", "update", "couple"):
+            try:
+                changed.append(await _do(dataverse, table, column, action))
+                added = added or action.kind != "couple"
+            except RemoteError as error:
+                action = _held(action, error)
+        yield action
+    if added:
+        await dataverse.publish(table)
+    if changed:
+        await options.save(session.connection, ready.mapping.name, changed)
+        await session.connection.commit()
+
+
+async def _codes(session: Session, ready: Ready) -> Sequence[Record]:
+    end = ready.business_central
+    system = session.systems["business_central"]
+    return [
+        r async for page in system.query(end.schema.name, end.columns, filter=end.filter or None) for r in page.records
+    ]
+
+
+def _values(coupled: object) -> set[int]:
+    return {option.value for option in cast("list[Option]", coupled)}
+
+
+def _plan(
+    ready: Ready, record: Record, known: Option | None, free: dict[str, int], labels: Mapping[int, str]
+) -> Action:
+    code = ready.business_central.name_of(record)
+
+    def action(kind: str, reason: str, value: Scalar) -> Action:
+        return Action(
+            kind=kind,  # type: ignore[arg-type]
+            mapping=ready.mapping.name,
+            name=code,
+            side="dataverse",
+            reason=reason,
+            business_central_id=record.id,
+            to_dataverse={"value": value, "label": code},
+        )
+
+    if known is not None and known.value in labels:
+        if labels[known.value].casefold() == code.casefold():
+            return action("nothing", "equal", known.value)
+        return action("update", f"the code is now {code}", known.value)
+    if code.casefold() in free:
+        return action("couple", "the option's label is the code", free.pop(code.casefold()))
+    return action("create", "no option bears the code", None)
+
+
+async def _do(dataverse: Dataverse, table: str, column: str, action: Action) -> Option:
+    value = action.to_dataverse["value"]
+    if action.kind == "create":
+        value = await dataverse.insert_option(table, column, action.name)
+    elif action.kind == "update":
+        await dataverse.update_option(table, column, cast(int, value), action.name)
+    return Option(action.business_central_id, action.name, cast(int, value), action.name)
+
+
+def _held(action: Action, error: RemoteError) -> Action:
+    refusal = Refusal(message=error.message, remedy=error.remedy, code=error.code, kind=error.kind)
+    return Action(kind="hold", mapping=action.mapping, name=action.name, reason=error.message, refusal=refusal)

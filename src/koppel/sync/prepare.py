@@ -1,0 +1,288 @@
+"""A mapping made ready for a run: its fields bound to the columns that the two systems really show.
+
+What a route of Business Central does not show is left out and reported; what Dataverse does not know is a mistake in
+the mapping and stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+
+import msgspec
+
+from koppel.engine.fields import Field, FieldEnd, in_groups
+from koppel.engine.pair import Table
+from koppel.engine.rule import RULES, Rule, rule_named
+from koppel.engine.values import ValueKind, canonical
+from koppel.errors import MappingError, NotFoundError
+from koppel.mapping.model import FieldMapping, TableMapping
+from koppel.odata.filter import compile_filter
+from koppel.odata.records import Record, Scalar, Side
+from koppel.odata.syntax import columns_of, parse_filter
+from koppel.systems.schema import Column, TableSchema
+from koppel.systems.system import Columns, System
+
+SIDES: tuple[Side, Side] = ("business_central", "dataverse")
+
+_KINDS: Mapping[str, ValueKind] = {
+    "text": "text",
+    "integer": "number",
+    "decimal": "number",
+    "money": "number",
+    "boolean": "boolean",
+    "date": "date",
+    "datetime": "datetime",
+    "guid": "guid",
+    "lookup": "guid",
+    "choice": "number",
+    "enum": "enum",
+}
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a ready mapping.
+
+    ``columns``: what is read, the fields' columns first, in field order, then what filter, key and rules need.
+    ``places``: where a column stands in ``Record.values``. ``passes``: whether a record is inside the filter;
+    ``None`` when only the system can tell.
+    """
+
+    side: Side
+    schema: TableSchema
+    columns: Columns
+    places: Mapping[str, int]
+    filter: str
+    passes: Callable[[Record], bool] | None
+    key: int
+
+    def name_of(self, record: Record) -> str:
+        """What people call the record: the value of its key column."""
+        value = record.values[self.key]
+        return record.id if value in (None, "") else str(value)
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """A mapping ready to run. ``computes``: rule by field index and side. ``lacking``: what had to be left out, and why."""
+
+    mapping: TableMapping
+    table: Table
+    business_central: End
+    dataverse: End
+    computes: tuple[tuple[int, Rule], ...]
+    lacking: tuple[str, ...]
+
+    def end(self, side: Side) -> End:
+        """The mapping's end on ``side``."""
+        return self.business_central if side == "business_central" else self.dataverse
+
+    def rules(self, names: Iterable[str]) -> list[Rule]:
+        """The registered rules of these names."""
+        return [rule_named(name) for name in names]
+
+    @property
+    def volatile(self) -> bool:
+        """Whether a rule's result depends on more than the records, so that every run looks at all of them."""
+        return any(rule.volatile for _, rule in self.computes)
+
+
+async def prepare(mapping: TableMapping, systems: Mapping[Side, System]) -> Ready:
+    """Bind a mapping to the two systems. ``MappingError`` naming file and line for what cannot be bound."""
+    schemas = {side: await _describe(mapping, side, systems[side]) for side in SIDES}
+    lacking: list[str] = []
+    kept = [f for f in mapping.fields if f.enabled and await _is_shown(mapping, f, schemas, systems, lacking)]
+    fields = tuple(_field(mapping, index, field, schemas) for index, field in enumerate(kept))
+    table = Table(mapping=mapping, fields=fields, groups=in_groups(fields, mapping.conflicts))
+    ends = {side: _end(mapping, side, schemas[side], fields) for side in SIDES}
+    computes = tuple((f.index, rule_named(f.mapping.compute)) for f in fields if f.mapping.compute)
+    return Ready(
+        mapping=mapping,
+        table=table,
+        business_central=ends["business_central"],
+        dataverse=ends["dataverse"],
+        computes=computes,
+        lacking=tuple(lacking),
+    )
+
+
+async def _describe(mapping: TableMapping, side: Side, system: System) -> TableSchema:
+    table = mapping.endpoint(side).table
+    try:
+        return await system.describe(table)
+    except NotFoundError as error:
+        near = get_close_matches(table, await system.tables(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "check the name, or the route of the connection"
+        raise MappingError(f"{_spoken(side)} has no table {table!r}", place=mapping.file, remedy=hint) from error
+
+
+def _spoken(side: Side) -> str:
+    return "Business Central" if side == "business_central" else "Dataverse"
+
+
+async def _is_shown(
+    mapping: TableMapping,
+    field: FieldMapping,
+    schemas: Mapping[Side, TableSchema],
+    systems: Mapping[Side, System],
+    lacking: list[str],
+) -> bool:
+    for side, column in (("business_central", field.business_central), ("dataverse", field.dataverse)):
+        if not column or column in schemas[side].columns:  # type: ignore[index]
+            continue
+        if side == "dataverse":
+            raise _unknown_column(mapping, schemas["dataverse"], column, field.line)
+        lacking.append(f"{schemas['business_central'].name}.{column} (for {field.dataverse or 'a constant'})")
+        return False
+    for name in filter(None, (field.compute, field.lookup.by if field.lookup else "")):
+        missing = await _missing_tables(RULES[name], systems) if name in RULES else []
+        if missing:
+            lacking.append(f"{field.name}: rule {name} needs {', '.join(missing)}")
+            return False
+    return True
+
+
+async def _missing_tables(rule: Rule, systems: Mapping[Side, System]) -> list[str]:
+    missing = []
+    for need in rule.needs:
+        if need.table:
+            try:
+                await systems[need.side].describe(need.table)
+            except NotFoundError:
+                missing.append(need.table)
+    return missing
+
+
+def _unknown_column(mapping: TableMapping, schema: TableSchema, column: str, line: int) -> MappingError:
+    near = get_close_matches(column, schema.columns, n=1)
+    return MappingError(
+        f"table {schema.name} has no column {column!r}",
+        place=f"{mapping.file}:{line}" if line else mapping.file,
+        remedy=f"did you mean {near[0]}?" if near else "look at `koppel check` for the columns it has",
+    )
+
+
+def _field(mapping: TableMapping, index: int, field: FieldMapping, schemas: Mapping[Side, TableSchema]) -> Field:
+    business_central = schemas["business_central"].columns.get(field.business_central)
+    dataverse = schemas["dataverse"].columns.get(field.dataverse)
+    if field.lookup is not None or field.options:
+        theirs = _kind(dataverse, field)
+        kinds: tuple[ValueKind, ValueKind] = _named(_kind(business_central, field)), theirs or "guid"
+        length = scale = None
+    else:
+        kinds = _common_kind(mapping, field, (_kind(business_central, field), _kind(dataverse, field)))
+        length, scale = _least(business_central, dataverse, "max_length"), _least(business_central, dataverse, "scale")
+    return Field(
+        index=index,
+        mapping=field,
+        business_central=_field_end(field.business_central, business_central, kinds[0], length, scale),
+        dataverse=_field_end(field.dataverse, dataverse, kinds[1], length, scale),
+    )
+
+
+def _named(kind: ValueKind | None) -> ValueKind:
+    """References name records by codes; an id stays one."""
+    return "guid" if kind == "guid" else "code"
+
+
+def _kind(column: Column | None, field: FieldMapping) -> ValueKind | None:
+    if column is None:
+        return None
+    return "code" if field.code and column.kind == "text" else _KINDS[column.kind]
+
+
+def _common_kind(
+    mapping: TableMapping, field: FieldMapping, kinds: tuple[ValueKind | None, ValueKind | None]
+) -> tuple[ValueKind, ValueKind]:
+    first, second = kinds[0] or kinds[1] or "text", kinds[1] or kinds[0] or "text"
+    texts = ("text", "code", "enum")
+    if first == second or (first in texts and second in texts):
+        common: ValueKind = "code" if "code" in (first, second) else first if first == second else "text"
+        return common, common
+    raise MappingError(
+        f"{field.business_central} holds a {first}, {field.dataverse} a {second}",
+        place=f"{mapping.file}:{field.line}",
+        remedy="map fields of one kind, or map a choice through an option mapping",
+    )
+
+
+def _least(one: Column | None, two: Column | None, name: str) -> int | None:
+    known = [getattr(column, name) for column in (one, two) if column and getattr(column, name) is not None]
+    return min(known, default=None)
+
+
+def _field_end(name: str, column: Column | None, kind: ValueKind, compared: int | None, scale: int | None) -> FieldEnd:
+    return FieldEnd(
+        column=name,
+        kind=kind,
+        canonical=canonical(kind, length=compared, scale=scale),
+        length=column.max_length if column and kind in ("text", "code") else None,
+        scale=column.scale if column else None,
+        creatable=column.creatable if column else True,
+        updatable=column.updatable if column else True,
+    )
+
+
+def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[Field, ...]) -> End:
+    endpoint = mapping.endpoint(side)
+    wanted = [endpoint.key, *_of_matches(mapping, side), *_of_rules(mapping, side, schema)]
+    in_filter = columns_of(parse_filter(endpoint.filter)) if endpoint.filter else set()
+    own = [_column_behind(schema, path) for path in sorted(in_filter)]
+    for column in dict.fromkeys([*wanted, *own]):
+        if column and column not in schema.columns and column != schema.id_column:
+            raise _unknown_column(mapping, schema, column, 0)
+    extras = [column for column in dict.fromkeys([*wanted, *own]) if column]
+    columns = (*(field.end(side).column for field in fields), *extras)
+    places: dict[str, int] = {}
+    for place, column in enumerate(columns):
+        places.setdefault(column, place)
+    return End(
+        side=side,
+        schema=schema,
+        columns=columns,
+        places=places,
+        filter=endpoint.filter,
+        passes=_passes(endpoint.filter, in_filter, schema, places),
+        key=places[endpoint.key],
+    )
+
+
+def _of_matches(mapping: TableMapping, side: Side) -> list[str]:
+    return [
+        pair.business_central if side == "business_central" else pair.dataverse
+        for group in mapping.match
+        for pair in group
+    ]
+
+
+def _of_rules(mapping: TableMapping, side: Side, schema: TableSchema) -> list[str]:
+    names = [*mapping.rules.refuse, *mapping.rules.complete, *mapping.rules.follow]
+    names += [field.compute for field in mapping.fields if field.compute and field.enabled]
+    rules = [rule_named(name) for name in names]
+    return [column for rule in rules if rule.side == side for column in rule.reads if column in schema.columns]
+
+
+def _column_behind(schema: TableSchema, path: str) -> str:
+    """The column whose value answers for a name in a filter; empty when only the system can follow the path.
+
+    ``_x_value`` is the lookup ``x``; the key of a lookup's target (``x/accountid``) is the lookup's own value.
+    """
+    head, _, tail = path.partition("/")
+    column = next((c for c in schema.columns.values() if head in (c.name, c.read_name)), None)
+    if tail and (column is None or column.kind != "lookup" or not tail.endswith("id") or "/" in tail):
+        return ""
+    return column.name if column else path
+
+
+def _passes(
+    text: str, in_filter: set[str], schema: TableSchema, places: Mapping[str, int]
+) -> Callable[[Record], bool] | None:
+    if not text:
+        return lambda record: True
+    if not all(_column_behind(schema, path) for path in in_filter):
+        return None
+
+    def read(path: str) -> Callable[[Record], Scalar]:
+        place = places[_column_behind(schema, path)]
+        return lambda record: record.values[place]
+
+    return compile_filter(text, read=read)

@@ -1,0 +1,300 @@
+"""Recording what became of a chunk: couplings, history, failures, conflicts and counters, in one transaction (promise 7)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from koppel.engine.action import Action, Refusal, base_after
+from koppel.engine.plan import other
+from koppel.engine.rule import RULES
+from koppel.engine.translate import Waiting
+from koppel.errors import KoppelError, RemoteError
+from koppel.odata.records import Record, Side
+from koppel.store import conflicts, couplings, failures, history, intents, jobs, pending
+from koppel.store.couplings import Coupling
+from koppel.store.snapshots import Codec, encode
+from koppel.sync.chunk import Scope
+from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.session import Session
+from koppel.sync.write import Done
+
+Counts = Counter[str]
+"""``created``, ``updated``, ``coupled``, ``unchanged``, ``skipped``, ``failed``, ``conflicts``, ``uncoupled``, ``deleted``."""
+
+
+async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], counts: Counts) -> None:
+    """Write down a chunk and commit."""
+    connection, ready, mapping = session.connection, scope.ready, scope.ready.mapping.name
+    settled = [one for one in done if not one.superseded]
+    pairs = [one for one in settled if _is_pair(one)]
+    await _remove_couplings(session, ready, settled)
+    await couplings.save(connection, mapping, [_coupling(scope, one, session.job) for one in pairs])
+    await history.add(connection, _history(session, done))
+    await _record_waiting(session, ready, pairs)
+    await _record_conflicts(session, mapping, pairs)
+    await _record_failures(session, ready, settled)
+    for side in SIDES:
+        sources = [
+            one.action.id(other(side)) for one in settled if one.action.kind == "create" and one.action.side == side
+        ]
+        if sources:
+            await intents.settle(connection, mapping, side, _known(settled, side, sources))
+    await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
+    await connection.commit()
+
+
+def _known(settled: Sequence[Done], side: Side, sources: Sequence[str]) -> list[str]:
+    """Sources of creations whose outcome is known; the others keep their intent."""
+    unknown = {one.action.id(other(side)) for one in settled if one.error and one.error.kind == "transient"}
+    return [source for source in sources if source not in unknown]
+
+
+def _is_pair(one: Done) -> bool:
+    """Whether there is a coupling to save after this action."""
+    action = one.action
+    if action.base is None:
+        return False
+    if action.kind == "create":
+        return bool(one.made)
+    return action.kind in ("update", "couple", "hold") or (action.kind == "nothing" and action.base_before is not None)
+
+
+def _coupling(scope: Scope, one: Done, job: int) -> Coupling:
+    action = one.action
+    base = base_after(action, one.failed)
+    assert base is not None
+    ids = {side: _id(one, side) for side in SIDES}
+    return Coupling(
+        ids["business_central"],
+        ids["dataverse"],
+        business_central_key=_key(scope.ready, one),
+        business_central_version=_version(one, "business_central"),
+        dataverse_version=_version(one, "dataverse"),
+        base=encode(scope.codec, *base),
+        job=job,
+    )
+
+
+def _id(one: Done, side: Side) -> str:
+    answer = one.written.get(side)
+    return answer.id if answer and answer.id else one.action.id(side)
+
+
+def _version(one: Done, side: Side) -> str:
+    answer, record = one.written.get(side), one.action.record(side)
+    if answer and not answer.error:
+        return answer.version
+    return record.version if record else ""
+
+
+def _key(ready: Ready, one: Done) -> str:
+    answer = one.written.get("business_central")
+    record = (answer.record if answer else None) or one.action.record("business_central")
+    return str(record.values[ready.business_central.key] or "") if record else ""
+
+
+async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Done]) -> None:
+    gone = [one.action for one in settled if one.action.kind == "uncouple"]
+    gone += [one.action for one in settled if one.action.replaces and one.made]
+    for action in gone:
+        side: Side = "business_central" if action.business_central_id else "dataverse"
+        if action.replaces and action.side:
+            side = other(action.side)
+        await couplings.remove(session.connection, ready.mapping.name, side, [action.id(side)])
+    await pending.remove_records(
+        session.connection, ready.mapping.name, [a.business_central_id for a in gone if a.business_central_id]
+    )
+
+
+def _history(session: Session, done: Iterable[Done]) -> Iterable[history.Entry]:
+    for one in done:
+        yield from _entries(session.job, one)
+
+
+def _entries(job: int, one: Done) -> Iterable[history.Entry]:
+    action = one.action
+
+    def entry(kind: history.Action, side: Side, **told: object) -> history.Entry:
+        return history.Entry(
+            job,
+            action.mapping,
+            side,
+            _id(one, side),
+            kind,
+            record_name=action.name,
+            **told,  # type: ignore[arg-type]
+        )
+
+    for side in one.made:
+        if action.kind == "create":
+            yield entry("create", side, new=dict(action.writes(side)), why=action.reason)
+        else:
+            for change in action.changes:
+                if change.side == side:
+                    yield entry("update", side, field=change.field, old=change.old, new=change.new, why=change.why)
+    if action.kind == "couple":
+        yield entry("couple", "dataverse", new=action.business_central_id, why=action.reason)
+    if action.kind == "uncouple":
+        yield entry("uncouple", "dataverse", old=action.business_central_id, why=action.reason)
+
+
+async def _record_waiting(session: Session, ready: Ready, pairs: Sequence[Done]) -> None:
+    mapping = ready.mapping.name
+    ours = [_id(one, "business_central") for one in pairs if one.action.kind != "create"]
+    if ours:
+        await pending.remove_records(session.connection, mapping, ours)
+    waiting = [
+        pending.Pending(
+            _id(one, "business_central"), _id(one, "dataverse"), w.field, w.via, _refers_by(ready, w), w.reference
+        )
+        for one in pairs
+        for w in one.action.waiting
+    ]
+    if waiting:
+        await pending.save(session.connection, mapping, waiting)
+
+
+def _refers_by(ready: Ready, waiting: Waiting) -> pending.RefersBy:
+    field = next(field.mapping for field in ready.table.fields if field.name == waiting.field)
+    if field.lookup is None:
+        return "option"
+    if field.lookup.by in RULES:
+        return "rule"
+    return "dataverse" if waiting.side == "dataverse" else "key" if field.lookup.by == "key" else "business_central"
+
+
+async def _record_conflicts(session: Session, mapping: str, pairs: Sequence[Done]) -> None:
+    updated = [one for one in pairs if one.action.kind != "create"]
+    if not updated:
+        return
+    ids = [one.action.business_central_id for one in updated]
+    open_ = await conflicts.of_pairs(session.connection, mapping, ids)
+    still = {(one.action.business_central_id, c.group) for one in updated for c in one.action.conflicts}
+    closed = [c.id for found in open_.values() for c in found if (c.business_central_id, c.field) not in still]
+    if closed:
+        await conflicts.close(session.connection, closed)
+    found = [_conflict(session, mapping, one.action, c.group) for one in updated for c in one.action.conflicts]
+    if found:
+        await conflicts.save(session.connection, found)
+
+
+def _conflict(session: Session, mapping: str, action: Action, group: str) -> conflicts.Conflict:
+    conflict = next(c for c in action.conflicts if c.group == group)
+    ours, theirs = action.records
+    assert ours is not None
+    assert theirs is not None
+    return conflicts.Conflict(
+        mapping=mapping,
+        business_central_id=action.business_central_id,
+        dataverse_id=action.dataverse_id,
+        field=group,
+        record_name=action.name,
+        base={"business_central": conflict.base_business_central, "dataverse": conflict.base_dataverse},  # type: ignore[dict-item]
+        business_central=conflict.business_central,
+        dataverse=conflict.dataverse,
+        business_central_version=ours.version,
+        dataverse_version=theirs.version,
+        business_central_modified_at=ours.modified_at,
+        business_central_modified_by=ours.modified_by,
+        dataverse_modified_at=theirs.modified_at,
+        dataverse_modified_by=theirs.modified_by,
+        job=session.job,
+    )
+
+
+async def _record_failures(session: Session, ready: Ready, settled: Sequence[Done]) -> None:
+    mapping = ready.mapping.name
+    failed = [found for one in settled if (found := _failure(session, ready, one))]
+    await failures.record(session.connection, failed)
+    bad = {(failure.side, failure.record_id) for failure in failed}
+    for side in SIDES:
+        good = [id for one in settled if (id := one.action.id(side)) and (side, id) not in bad and not _mates(one, bad)]
+        if good:
+            await failures.clear(session.connection, mapping, side, good)
+
+
+def _mates(one: Done, bad: set[tuple[Side, str]]) -> bool:
+    return any((side, one.action.id(side)) in bad for side in SIDES)
+
+
+def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | None:
+    """The failure of an action that was refused by rules, by the merge or by a system."""
+    action = one.action
+    reason: Refusal | RemoteError | None = one.error or action.refusal
+    if reason is None or (isinstance(reason, Refusal) and reason.skip):
+        return None
+    source = _source(one)
+    record = action.record(source)
+    return failures.Failure(
+        mapping=ready.mapping.name,
+        side=source,
+        record_id=action.id(source),
+        record_name=action.name,
+        direction="to_dataverse" if source == "business_central" else "from_dataverse",
+        kind=reason.kind,
+        code=reason.code or type(reason).__name__,
+        field=reason.field,
+        value=reason.value,
+        message=reason.message,
+        remedy=reason.remedy,
+        version=record.version if record else "",
+        digest=ready.mapping.digest,
+        job=session.job,
+    )
+
+
+def _source(one: Done) -> Side:
+    """The side whose record did not get across."""
+    if one.failed:
+        return other(one.failed[0])
+    return "business_central" if one.action.records[0] is not None else "dataverse"
+
+
+def count_done(done: Iterable[Done]) -> Counts:
+    """The counters of a job from what became of its actions."""
+    counts: Counts = Counter()
+    for one in done:
+        if not one.superseded:
+            counts.update(_counted(one))
+    return counts
+
+
+def _counted(one: Done) -> list[str]:
+    action = one.action
+    contested = ["conflicts"] * len(action.conflicts)
+    if one.error or (action.refusal and not action.refusal.skip):
+        return ["failed", *contested]
+    if action.refusal or (action.kind == "nothing" and action.base is None):
+        return ["skipped"]
+    first = action.base_before is not None and action.kind in ("update", "couple") and _never_synchronised(action)
+    names = {
+        "create": "created",
+        "update": "updated",
+        "couple": "coupled",
+        "uncouple": "uncoupled",
+        "delete": "deleted",
+    }
+    if first:
+        return ["coupled", *(["updated"] if action.kind == "update" else []), *contested]
+    return (
+        [names[action.kind] if action.kind in names else "unchanged", *contested]
+        if action.kind != "hold"
+        else contested
+    )
+
+
+def _never_synchronised(action: Action) -> bool:
+    assert action.base_before is not None
+    return all(value is msgspec.UNSET for base in action.base_before for value in base)
+
+
+def told(action: Action) -> str:
+    """One line about an action that a person should read: what, why, what to do."""
+    refusal = action.refusal
+    return f"{action.name}: {refusal.message}; {refusal.remedy}" if refusal else f"{action.name}: {action.reason}"
+
+
+__all__ = ["Codec", "Counts", "KoppelError", "Record", "count_done", "record_chunk", "told"]

@@ -1,0 +1,63 @@
+"""What lookups and options of a chunk stand for on the other side, found all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from koppel.engine.fields import Field
+from koppel.engine.rule import RULES, Batch
+from koppel.engine.translate import AllReferences, References, reference_of
+from koppel.odata.records import Record, Scalar
+from koppel.store import couplings, options
+from koppel.sync.needs import with_needs
+from koppel.sync.prepare import Ready
+from koppel.sync.session import Session
+
+
+async def references(
+    session: Session, ready: Ready, business_central: Sequence[Record], dataverse: Sequence[Record]
+) -> AllReferences:
+    """The references of every lookup and option field in these records, by (mapping, how it is named)."""
+    fields: dict[tuple[str, str], list[Field]] = {}
+    for field in ready.table.fields:
+        of = reference_of(field)
+        if of is not None:
+            fields.setdefault(of, []).append(field)
+    return {
+        of: await _find(session, ready, of, _values(found, business_central, 0), _values(found, dataverse, 1))
+        for of, found in fields.items()
+    }
+
+
+def _values(fields: Iterable[Field], records: Sequence[Record], number: int) -> list[Scalar]:
+    found: set[Scalar] = set()
+    for field in fields:
+        form = (field.business_central if number == 0 else field.dataverse).canonical
+        column = {record.values[field.index] for record in records}
+        if number == 1 and field.mapping.options:
+            found.update(column)
+        else:
+            found.update(str(value) for raw in column if (value := form(raw)) is not None)
+    return [value for value in found if value is not None]
+
+
+async def _find(
+    session: Session, ready: Ready, of: tuple[str, str], keys: list[Scalar], ids: list[Scalar]
+) -> References:
+    mapping, by = of
+    if by in RULES:
+        batch = Batch(keys=keys, ids=ids, today=session.today(), parameters=ready.mapping.parameters)
+        found = RULES[by].function(await with_needs(session, RULES[by].needs, batch))
+        assert isinstance(found, References)
+        return found
+    if by == "option":
+        coupled = await options.every(session.connection, mapping)
+        return References({o.code: o.value for o in coupled}, {o.value: o.code for o in coupled})
+    back = await couplings.resolve_ids(session.connection, mapping, "dataverse", [str(id) for id in ids])
+    if by == "id":
+        there = await couplings.resolve_ids(session.connection, mapping, "business_central", [str(key) for key in keys])
+        return References({key: ref.id for key, ref in there.items()}, {id: ref.id for id, ref in back.items()})
+    return References(
+        dict(await couplings.resolve_keys(session.connection, mapping, [str(key) for key in keys])),
+        {id: ref.business_central_key for id, ref in back.items()},
+    )

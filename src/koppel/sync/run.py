@@ -1,0 +1,292 @@
+"""One run over one mapping: read what changed, plan it, and, unless it is only a preview, do it and write it down.
+
+The passes of a run: what deserves another try, then what Dataverse reports, then what Business Central reports;
+after writes the changes are read once more, so that what the systems made of them (numbers, versions, defaults)
+arrives in the same run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from koppel.engine.action import Action
+from koppel.engine.brakes import check_brakes
+from koppel.engine.plan import other, towards
+from koppel.errors import KoppelError
+from koppel.mapping.model import Direction
+from koppel.odata.records import Side
+from koppel.store import couplings, jobs
+from koppel.store.locks import mapping_lock
+from koppel.store.snapshots import field_names, open_codec, train
+from koppel.sync.chunk import Incoming, Planned, Scope, plan_chunk
+from koppel.sync.follow import follow_up
+from koppel.sync.match import find_matches
+from koppel.sync.options import synchronise_options
+from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.read import Changes, again, chosen, read_changes, save_cursor, start_reading
+from koppel.sync.record import count_done, record_chunk, told
+from koppel.sync.recover import intend, recover
+from koppel.sync.session import Session, ready_mapping
+from koppel.sync.write import carry_out
+
+SETTLING_ROUNDS = 3
+BUFFER = 20_000
+"""Planned actions that are kept in memory while the brakes are checked; above it, changes are read a second time."""
+KEPT_NOTICES = 500
+
+READING_ORDER: tuple[Side, Side] = ("dataverse", "business_central")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is asked to do.
+
+    ``full``: look at everything, match first, and create what is uncoupled. ``records``: only these (ids of either
+    side, or Business Central keys), whoever edited them last. ``create``: uncoupled records are created, whatever
+    the mapping says.
+    ``direction``: write towards one side only. ``force``: without brakes.
+    """
+
+    full: bool = False
+    records: tuple[str, ...] = ()
+    create: bool = False
+    direction: Direction = "both"
+    force: bool = False
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What a run came to. ``requests`` by side; ``notices``: lines a person should read."""
+
+    mapping: str
+    job: int = 0
+    counts: Counter[str] = msgspec.field(default_factory=Counter)
+    seconds: float = 0.0
+    requests: dict[str, int] = {}
+    write_requests: int = 0
+    notices: list[str] = []
+
+    def notice(self, line: str) -> None:
+        """Keep a line for people, as long as they can still read them all."""
+        if len(self.notices) < KEPT_NOTICES and line not in self.notices:
+            self.notices.append(line)
+
+
+async def plan(session: Session, name: str, request: Request = Request()) -> AsyncIterator[Action]:
+    """What a run would do, action by action; writes nothing to either system. A pair is told once."""
+    ready = await ready_mapping(session, name)
+    if ready.mapping.kind == "options":
+        async for action in synchronise_options(session, ready, apply=False):
+            yield action
+        return
+    scope = await _scope(session, ready, request)
+    told_already: set[str] = set()
+    for action in await recover(session, scope):
+        yield action
+    async for planned, _ in _planned(session, scope, request):
+        for action in planned.actions:
+            key = action.business_central_id + action.dataverse_id
+            if action.kind != "nothing" and key not in told_already:
+                told_already.add(key)
+                yield towards(action, request.direction)
+
+
+async def synchronise(session: Session, name: str, request: Request = Request()) -> Result:
+    """Run one mapping. ``LockedError`` when another job is at it, ``BrakeError`` before anything is written."""
+    began, before = time.monotonic(), _sent(session)
+    async with mapping_lock(session.connection, name):
+        session.job = await jobs.start(session.connection, "full" if request.full else "sync", [name])
+        result = Result(mapping=name, job=session.job)
+        try:
+            ready = await ready_mapping(session, name)
+            await (_run_options if ready.mapping.kind == "options" else _run)(session, ready, request, result)
+        except BaseException as error:
+            await _end(session, result, began, before, error)
+            raise
+        await _end(session, result, began, before, None)
+    return result
+
+
+def _sent(session: Session) -> dict[str, int]:
+    return {side: session.systems[side].counters.requests for side in SIDES} | {"writes": session.write_requests()}
+
+
+async def _end(
+    session: Session, result: Result, began: float, before: dict[str, int], error: BaseException | None
+) -> None:
+    after = _sent(session)
+    result.seconds = time.monotonic() - began
+    result.requests = {side: after[side] - before[side] for side in SIDES}
+    result.write_requests = after["writes"] - before["writes"]
+    if session.connection.closed or session.connection.broken:
+        return
+    await session.connection.rollback()
+    messages = [jobs.Message("info", line, result.mapping) for line in result.notices]
+    await jobs.add_messages(session.connection, session.job, messages)
+    await jobs.count(session.connection, session.job, {}, sum(result.requests.values()))
+    status: jobs.Status = "done" if error is None else "failed" if isinstance(error, KoppelError) else "stopped"
+    await jobs.finish(session.connection, session.job, status, "" if error is None else str(error))
+
+
+async def _run_options(session: Session, ready: Ready, request: Request, result: Result) -> None:
+    async for action in synchronise_options(session, ready, apply=True):
+        result.counts[
+            "created" if action.kind == "create" else "coupled" if action.kind == "couple" else action.kind
+        ] += 1
+        if action.refusal:
+            result.notice(told(action))
+    result.counts["unchanged"] = result.counts.pop("nothing", 0)
+    result.counts["failed"] = result.counts.pop("hold", 0)
+    await jobs.count(session.connection, session.job, result.counts)
+    await session.connection.commit()
+
+
+async def _scope(session: Session, ready: Ready, request: Request) -> Scope:
+    codec = await open_codec(
+        session.connection, ready.mapping.name, field_names([field.mapping for field in ready.table.fields])
+    )
+    matches = await find_matches(session, ready) if request.full and ready.mapping.match else None
+    create = request.full or request.create or not ready.mapping.only_coupled
+    return Scope(ready=ready, codec=codec, create=create, matches=matches)
+
+
+async def _run(session: Session, ready: Ready, request: Request, result: Result) -> None:
+    for line in ready.lacking:
+        result.notice(f"left out, the route does not show it: {line}")
+    scope = await _scope(session, ready, request)
+    await _apply(session, scope, await recover(session, scope), result, request)
+    couplings_before = await couplings.count(session.connection, ready.mapping.name)
+    if request.force or couplings_before <= session.brakes.changes_from:
+        wrote = await _stream(session, scope, request, result)
+    else:
+        wrote = await _guarded(session, scope, request, result, couplings_before)
+    for _ in range(SETTLING_ROUNDS if wrote and not request.records else 0):
+        settle = msgspec.structs.replace(request, full=False, records=())
+        if not await _stream(session, scope, settle, result, settling=True):
+            return
+
+
+async def _stream(session: Session, scope: Scope, request: Request, result: Result, *, settling: bool = False) -> bool:
+    """Plan and apply chunk by chunk; whether anything was written."""
+    wrote = False
+    async for planned, changes in _planned(session, scope, request, result=result, settling=settling):
+        scope, chunk_wrote = await _apply_planned(session, scope, planned, result, request, settling=settling)
+        wrote = wrote or chunk_wrote
+        if changes is not None:
+            await save_cursor(session, scope.ready, changes)
+    return wrote
+
+
+async def _guarded(session: Session, scope: Scope, request: Request, result: Result, coupled: int) -> bool:
+    """Plan everything, check the brakes, then apply; a pair that both sides report is planned once."""
+    kept: list[tuple[Planned, Changes | None]] = []
+    seen: set[str] = set()
+    updates = deletions = actions = 0
+    async for planned, changes in _planned(session, scope, request, result=result):
+        fresh = [a for a in planned.actions if a.kind == "nothing" or a.business_central_id not in seen]
+        seen.update(a.business_central_id for a in fresh if a.business_central_id and a.kind != "nothing")
+        updates += sum(a.kind == "update" for a in fresh)
+        deletions += sum(a.kind == "delete" for a in fresh)
+        actions += len(fresh)
+        if actions <= BUFFER:
+            kept.append((msgspec.structs.replace(planned, actions=fresh), changes))
+    check_brakes(session.brakes, scope.ready.mapping.name, couplings=coupled, updates=updates, deletions=deletions)
+    if actions > BUFFER:
+        return await _stream(session, scope, request, result)
+    wrote = False
+    for planned, changes in kept:
+        scope, chunk_wrote = await _apply_planned(session, scope, planned, result, request)
+        wrote = wrote or chunk_wrote
+        if changes is not None:
+            await save_cursor(session, scope.ready, changes)
+    return wrote
+
+
+async def _planned(
+    session: Session, scope: Scope, request: Request, *, result: Result | None = None, settling: bool = False
+) -> AsyncIterator[tuple[Planned, Changes | None]]:
+    """The chunks of a run, planned. The last chunk of a side's pass comes with where its reading has got to."""
+    if request.records:
+        found, unknown = await chosen(session, scope, request.records)
+        for incoming in found:
+            yield await plan_chunk(session, scope, incoming), None
+        if unknown:
+            raise KoppelError(
+                f"no record is called {', '.join(unknown)}",
+                place=scope.ready.mapping.name,
+                remedy="give the record's GUID on either side, or its number in Business Central",
+            )
+        return
+    if not settling:
+        for incoming in await again(session, scope):
+            yield await plan_chunk(session, scope, incoming), None
+    for side in READING_ORDER:
+        async for item in _pass(session, scope, side, request, result):
+            yield item
+
+
+async def _pass(
+    session: Session, scope: Scope, side: Side, request: Request, result: Result | None
+) -> AsyncIterator[tuple[Planned, Changes | None]]:
+    changes = await start_reading(session, scope.ready, side, full=request.full)
+    done = 0
+    async for incoming in read_changes(session, scope.ready, changes):
+        done += len(incoming.records)
+        yield await plan_chunk(session, scope, incoming), None
+        session.progress(scope.ready.mapping.name, side, done, None)
+    if result is not None and changes.notice:
+        result.notice(changes.notice)
+    yield Planned(side=side, actions=[], unchanged=0, ignored=0, looked_at=0), changes
+
+
+async def _apply_planned(
+    session: Session, scope: Scope, planned: Planned, result: Result, request: Request, *, settling: bool = False
+) -> tuple[Scope, bool]:
+    if not settling:
+        result.counts["unchanged"] += planned.unchanged
+    await couplings.touch(session.connection, scope.ready.mapping.name, planned.side, planned.touched)
+    scope = await _with_dictionary(session, scope, planned.actions)
+    wrote = await _apply(session, scope, planned.actions, result, request, settling=settling)
+    return scope, wrote
+
+
+async def _with_dictionary(session: Session, scope: Scope, actions: Sequence[Action]) -> Scope:
+    """Train the base's dictionary on the first bases of a mapping."""
+    if scope.codec.dictionary or len(actions) < 100:
+        return scope
+    codec = await train(session.connection, scope.codec, [a.base for a in actions[:2000] if a.base is not None])
+    return msgspec.structs.replace(scope, codec=codec)
+
+
+async def _apply(
+    session: Session,
+    scope: Scope,
+    actions: Sequence[Action],
+    result: Result,
+    request: Request,
+    *,
+    settling: bool = False,
+) -> bool:
+    """Carry out and record one chunk; whether anything was written."""
+    actions = [towards(action, request.direction) for action in actions]
+    await intend(session, scope, actions)
+    done = await carry_out(session, scope, actions)
+    counts = count_done(done)
+    if settling:
+        counts.pop("unchanged", None)
+    await record_chunk(session, scope, done, counts)
+    result.counts.update(counts)
+    for one in done:
+        if one.error:
+            result.notice(f"{one.action.name}: {one.error.message}; {one.error.remedy}")
+        elif one.action.refusal or one.action.conflicts:
+            result.notice(told(one.action))
+        for warning in one.action.warnings:
+            result.notice(f"{one.action.name}: {warning}")
+    followed = await follow_up(session, scope, done)
+    return followed or any(one.made for one in done)
+
+
+__all__ = ["Incoming", "Request", "Result", "other", "plan", "synchronise"]

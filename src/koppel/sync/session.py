@@ -1,0 +1,55 @@
+"""What every run works with: two open systems, the database, the mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+import msgspec
+
+from koppel.engine.brakes import Brakes
+from koppel.mapping.model import TableMapping
+from koppel.odata.records import Side
+from koppel.store.database import Connection
+from koppel.sync.prepare import Ready, prepare
+from koppel.systems.system import System
+
+Progress = Callable[[str, str, int, int | None], None]
+"""Called as (mapping, phase, done, total) while long work goes on; ``total`` is ``None`` when unknown."""
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """An open session. ``job`` is the job that writes are recorded under; ``own_users`` the connection's own user by side."""
+
+    systems: Mapping[Side, System]
+    connection: Connection
+    mappings: Mapping[str, TableMapping]
+    today: Callable[[], date] = date.today
+    brakes: Brakes = Brakes()
+    job: int = 0
+    own_users: dict[Side, str] = {}
+    ready: dict[str, Ready] = {}
+    setup_tables: dict[str, list[dict[str, object]]] = {}
+    progress: Progress = lambda mapping, phase, done, total: None
+
+    def requests(self) -> int:
+        """HTTP requests sent so far, to both systems."""
+        return sum(system.counters.requests for system in self.systems.values())
+
+    def write_requests(self) -> int:
+        """HTTP requests that write sent so far, to both systems."""
+        return sum(system.counters.write_requests for system in self.systems.values())
+
+
+async def ready_mapping(session: Session, name: str) -> Ready:
+    """The mapping of this name, bound to both systems; kept for the session."""
+    if name not in session.ready:
+        session.ready[name] = await prepare(session.mappings[name], session.systems)
+    return session.ready[name]
+
+
+async def own_user(session: Session, side: Side) -> str:
+    """The connection's own user on ``side``, asked once; empty where the system does not tell."""
+    if side not in session.own_users:
+        session.own_users[side] = await session.systems[side].who_am_i()
+    return session.own_users[side]

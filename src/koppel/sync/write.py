@@ -1,0 +1,136 @@
+"""Carrying out actions: creates and updates in bulk, each update on condition of the version that was read.
+
+A refused version means that somebody edited meanwhile: the pair is read and merged again, at most five times
+(promise 2). A create that is answered "exists" was made before, by us or with our id: it is read, compared and adopted (promise 1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from koppel.engine.action import Action, base_after
+from koppel.engine.plan import other
+from koppel.errors import ExistsError, OutcomeUnknownError, RemoteError, TransientError, VersionError
+from koppel.odata.records import Record, Side
+from koppel.store import couplings
+from koppel.store.couplings import Coupling
+from koppel.store.snapshots import encode
+from koppel.sync.chunk import Incoming, Scope, merge_all, read_side
+from koppel.sync.prepare import SIDES
+from koppel.sync.session import Session
+from koppel.systems.system import Create, Update, Written
+
+ROUNDS = 5
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one action. ``written``: the answers by side, errors among them.
+
+    ``superseded``: the pair had to be merged again after this; what was written counts for the history only.
+    """
+
+    action: Action
+    written: Mapping[Side, Written] = {}
+    superseded: bool = False
+
+    @property
+    def failed(self) -> tuple[Side, ...]:
+        """The sides whose write was refused."""
+        return tuple(side for side, answer in self.written.items() if answer.error)
+
+    @property
+    def error(self) -> RemoteError | None:
+        """The first refusal."""
+        return next((answer.error for answer in self.written.values() if answer.error), None)
+
+    @property
+    def made(self) -> tuple[Side, ...]:
+        """The sides that were written."""
+        return tuple(side for side, answer in self.written.items() if not answer.error)
+
+
+async def carry_out(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Done]:
+    """Do what actions say and tell what became of each. ``TransientError`` when a system does not answer at all."""
+    finished: list[Done] = []
+    left = list(actions)
+    for round_ in range(ROUNDS):
+        again: list[Done] = []
+        for one in await _write_all(session, scope, left):
+            (again if isinstance(one.error, VersionError | ExistsError) else finished).append(one)
+        if not again or round_ == ROUNDS - 1:
+            return finished + again
+        left, hopeless = await _plan_again(session, scope, again)
+        finished += hopeless
+        finished += [msgspec.structs.replace(one, superseded=True) for one in again if one.made and one not in hopeless]
+    return finished
+
+
+async def _write_all(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Done]:
+    answers = await asyncio.gather(*(_write_side(session, scope, side, actions) for side in SIDES))
+    by_side = dict(zip(SIDES, answers, strict=True))
+    done = [
+        Done(action=action, written={side: by_side[side][place] for side in SIDES if place in by_side[side]})
+        for place, action in enumerate(actions)
+    ]
+    _raise_when_silent(done)
+    return done
+
+
+async def _write_side(session: Session, scope: Scope, side: Side, actions: Sequence[Action]) -> dict[int, Written]:
+    """The answers of one side, by the action's place."""
+    system, end = session.systems[side], scope.ready.end(side)
+    creates = [i for i, a in enumerate(actions) if a.kind == "create" and a.side == side]
+    updates = [i for i, a in enumerate(actions) if a.kind == "update" and a.writes(side)]
+    rows = [Create(actions[i].id(side), actions[i].writes(side)) for i in creates]
+    changes = [Update(actions[i].id(side), _version(actions[i], side), actions[i].writes(side)) for i in updates]
+    made = await system.create(end.schema.name, rows, end.columns) if rows else []
+    changed = await system.update(end.schema.name, changes, end.columns) if changes else []
+    return dict(zip([*creates, *updates], [*made, *changed], strict=True))
+
+
+def _version(action: Action, side: Side) -> str:
+    record = action.record(side)
+    return record.version if record else ""
+
+
+def _raise_when_silent(done: Sequence[Done]) -> None:
+    """When nothing at all came through, the system is down: stop, and go on from here next time."""
+    errors = [one.error for one in done if one.written]
+    down = [
+        error for error in errors if isinstance(error, TransientError) and not isinstance(error, OutcomeUnknownError)
+    ]
+    if down and len(down) == len(errors):
+        raise down[0]
+
+
+async def _plan_again(session: Session, scope: Scope, again: Sequence[Done]) -> tuple[list[Action], list[Done]]:
+    """Read the pairs again and merge them again; those that cannot be paired are hopeless."""
+    records = {side: await read_side(session, scope, side, [one.action.id(side) for one in again]) for side in SIDES}
+    taken = await couplings.by_ids(
+        session.connection, scope.ready.mapping.name, "dataverse", [one.action.dataverse_id for one in again]
+    )
+    pairs: list[tuple[Coupling, Record, Record]] = []
+    hopeless: list[Done] = []
+    for one in again:
+        ours = records["business_central"].get(one.action.business_central_id)
+        theirs = records["dataverse"].get(one.action.dataverse_id)
+        stored = taken.get(one.action.dataverse_id)
+        if ours is None or theirs is None or (stored and stored.business_central_id != ours.id):
+            hopeless.append(one)
+        else:
+            pairs.append((_coupling_now(scope, one, stored), ours, theirs))
+    return await merge_all(session, scope, pairs, Incoming(side="dataverse", why="again")), hopeless
+
+
+def _coupling_now(scope: Scope, one: Done, stored: Coupling | None) -> Coupling:
+    """The coupling as it would be now, with what this action has achieved so far in its base."""
+    action = one.action
+    if action.kind == "create":
+        assert action.side is not None
+        return Coupling(action.business_central_id, action.dataverse_id, initial=other(action.side))
+    coupling = stored or Coupling(action.business_central_id, action.dataverse_id)
+    achieved = base_after(action, one.failed)
+    return coupling if achieved is None else msgspec.structs.replace(coupling, base=encode(scope.codec, *achieved))
