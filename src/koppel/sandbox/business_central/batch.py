@@ -9,6 +9,7 @@ from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.calls import JSON, Call, Reply, read_options
 from koppel.sandbox.business_central.company import BusinessCentral
 from koppel.sandbox.business_central.routes import answer
+from koppel.sandbox.business_central.work import Journal
 
 LARGEST = 100
 
@@ -24,6 +25,8 @@ def answer_batch(system: BusinessCentral, call: Call) -> Reply:
     except errors.ServiceError as refusal:
         return Reply(refusal.status, refusal.body(), refusal.headers)
     go_on = "continue-on-error" in call.headers.get("prefer", "")
+    if call.headers.get("isolation", "").lower() == "snapshot":
+        call.outer = Journal()
     replies: list[dict[str, Any]] = []
     failed: set[Any] = set()
     for part in parts:
@@ -33,8 +36,8 @@ def answer_batch(system: BusinessCentral, call: Call) -> Reply:
             failed.add(part.get("id"))
             if not go_on:
                 break
-    if failed and call.headers.get("isolation", "").lower() == "snapshot":
-        call.journal.undo()
+    if failed and call.outer is not None:
+        call.outer.undo()
     return Reply(200, {"responses": replies})
 
 
@@ -83,7 +86,7 @@ def _call(call: Call, part: dict[str, Any]) -> Call:
         headers=headers,
         body=part.get("body"),
         user=call.user,
-        journal=call.journal,
+        outer=call.outer,
     )
 
 

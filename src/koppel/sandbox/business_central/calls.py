@@ -32,7 +32,8 @@ class Call(msgspec.Struct):
     """A request to one of the routes.
 
     ``root`` is the address of the route, ``path`` what follows it, decoded; ``options`` the query in order; ``headers``
-    under lower-case names; ``body`` the bytes or, in a batch, the JSON value.
+    under lower-case names; ``body`` the bytes or, in a batch, the JSON value. ``journal`` is that of the request,
+    ``outer`` that of the transaction that it is a part of.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Call(msgspec.Struct):
     body: Any
     user: str
     journal: Journal = msgspec.field(default_factory=Journal)
+    outer: Journal | None = None
 
     @property
     def address(self) -> str:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from koppel.odata.literals import format_instant
 from koppel.sandbox.business_central.limits import Limits
 from koppel.sandbox.business_central.logic import LOGIC
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.pages import COMPANIES, ZERO_GUID, Catalogue, Page, catalogue
 from koppel.sandbox.business_central.store import Stamp, Store, shown_time
-from koppel.sandbox.business_central.work import Work
+from koppel.sandbox.business_central.work import Work, new_id
 from koppel.sandbox.tables import Row
 
 Caller = Callable[[str | None], str | None]
@@ -45,7 +44,10 @@ class Settings(msgspec.Struct):
 
 
 class Company:
-    """One company: a store a table, number series, and the tags of rows as they were last shown."""
+    """One company: a store a table and number series.
+
+    ``tags`` of rows as they were last shown and ``writers`` of rows are kept as long as the local currency stays.
+    """
 
     def __init__(self, name: str, tables: Catalogue) -> None:
         self.name = name
@@ -54,6 +56,12 @@ class Company:
         self.series: dict[str, NumberSeries] = {"CUST": NumberSeries("C00000"), "CONT": NumberSeries("CT000000")}
         self.customer_series = "CUST"
         self.tags: dict[Page, dict[str, tuple[Row, str]]] = {}
+        self.writers: dict[tuple[Page, tuple[str, ...] | None], Callable[[Row], dict[str, Any]]] = {}
+
+    def forget_shown(self) -> None:
+        """Drop what was derived from the local currency."""
+        self.tags.clear()
+        self.writers.clear()
 
     @property
     def local_currency(self) -> str:
@@ -113,6 +121,8 @@ class BusinessCentral:
             work.put(store, row)
             if logic.loaded is not None:
                 logic.loaded(work, row)
+        if table == "generalLedgerSetup":
+            self.companies[company].forget_shown()
 
     def _loaded_row(self, store: Store, values: Mapping[str, Any]) -> Row:
         fields = store.info.fields
@@ -120,12 +130,12 @@ class BusinessCentral:
             raise ValueError(f"table {store.info.name!r} has no {', '.join(sorted(unknown))}")
         before = {} if store.info.key or not store.rows else store.only()
         row = {**before, **values}
-        row["id"] = str(row.get("id") or uuid4()).lower()
+        row["id"] = str(row.get("id") or new_id()).lower()
         return {name: value for name, value in row.items() if value != fields[name].empty}
 
 
 def create_business_central(clock: Callable[[], datetime], *, caller: Caller) -> BusinessCentral:
-    """An environment without companies. ``clock`` gives aware times, ``caller`` tells who asks."""
+    """An environment without companies. ``clock`` gives times in UTC, ``caller`` tells who asks."""
     return BusinessCentral(clock, caller)
 
 
@@ -145,9 +155,6 @@ def _complete_pairs(company: Company, store: Store, row: Row) -> None:
 
 
 def _sql_milliseconds(moment: datetime) -> str:
-    """ISO time in the steps that SQL's datetime knows: 0, 3 and 7 milliseconds."""
-    milliseconds = moment.microsecond // 1000
-    step = (0, 0, 3, 3, 3, 7, 7, 7, 7, 7)[milliseconds % 10]
-    return format_instant(
-        moment.replace(microsecond=(milliseconds - milliseconds % 10 + step) * 1000), milliseconds=True
-    )
+    """ISO time of a moment in UTC, in the steps that SQL's datetime knows: 0, 3 and 7 milliseconds."""
+    text = moment.isoformat(timespec="milliseconds")
+    return f"{text[:22]}{'0003337777'[int(text[22])]}Z"

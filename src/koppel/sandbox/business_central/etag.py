@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
 
 import orjson
 
@@ -21,7 +23,7 @@ def tag_reader(company: Company, page: Page) -> Callable[[Row], str]:
     """What gives a row's tag on a page; computed once for each version of the row."""
     known = company.tags.setdefault(page, {})
     salt = f"{page.route}/{page.set_name}".encode()
-    parts = [(name, page.fields[name].empty) for name in page.names]
+    parts = shown_parts(page, None)
 
     def tag(row: Row) -> str:
         entry = known.get(row["id"])
@@ -34,6 +36,13 @@ def tag_reader(company: Company, page: Page) -> Callable[[Row], str]:
         return made
 
     return tag
+
+
+@lru_cache(maxsize=512)
+def shown_parts(page: Page, select: tuple[str, ...] | None) -> list[tuple[str, Any]]:
+    """Names and empty values of what a page shows; the key comes even when it is not selected."""
+    names = [name for name in page.names if select is None or name in select or name == page.key]
+    return [(name, page.fields[name].empty) for name in names]
 
 
 def check_tag(given: str | None, current: str) -> None:

@@ -75,27 +75,29 @@ class Navigation(msgspec.Struct, frozen=True):
 
 
 class TableInfo(msgspec.Struct, frozen=True):
-    """A table: its key and what its fields refer to. See companion.yaml for the words."""
+    """A table: its key and what its fields refer to. See companion.yaml for the words.
+
+    ``code_pairs`` is ``pairs`` the other way round: code field -> id field of the same reference.
+    """
 
     name: str
     caption: str
     key: tuple[str, ...]
     relations: dict[str, str]
     pairs: dict[str, str]
+    code_pairs: dict[str, str]
     initial: dict[str, Any]
     indexes: tuple[str, ...]
     local_currency: str
     fields: dict[str, Field]
     computed: bool
 
-    @property
-    def code_pairs(self) -> dict[str, str]:
-        """Code field -> id field of the same reference."""
-        return {code: key for key, code in self.pairs.items()}
-
 
 class Page(msgspec.Struct, frozen=True, eq=False):
-    """What a route shows of a table. ``unchecked``: relations that it does not check."""
+    """What a route shows of a table.
+
+    ``names`` are those of the fields that stand in a row, in order; ``unchecked`` the relations that it does not check.
+    """
 
     route: RouteName
     set_name: str
@@ -103,16 +105,12 @@ class Page(msgspec.Struct, frozen=True, eq=False):
     table: TableInfo
     key: str
     fields: dict[str, Field]
+    names: tuple[str, ...]
     navigation: dict[str, Navigation]
     insert: bool
     modify: bool
     delete: bool
     unchecked: frozenset[str] = frozenset()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all fields that stand in a row, in order."""
-        return tuple(field.name for field in self.fields.values() if field.kind != "stream")
 
     @property
     def type_name(self) -> str:
@@ -207,6 +205,7 @@ def _table(name: str, facts: dict[str, Any], entity: dict[str, Any] | None, fiel
         key=tuple(facts["key"]),
         relations=facts.get("relations", {}),
         pairs=facts.get("pairs", {}),
+        code_pairs={code: key for key, code in facts.get("pairs", {}).items()},
         initial=facts.get("initial", {}),
         indexes=tuple(facts.get("indexes", ())),
         local_currency=facts.get("local_currency", ""),
@@ -229,6 +228,7 @@ def _page(
         table=table,
         key=entity["key"][0] if entity else "id",
         fields=fields,
+        names=tuple(field.name for field in fields.values() if field.kind != "stream"),
         navigation={step["name"]: _navigation(step, fields) for step in steps},
         **rights,
         unchecked=frozenset(facts.get("unchecked", ())) if route == "companion" else frozenset(),

@@ -14,7 +14,6 @@ from koppel.sandbox.business_central.paging import count, source_of
 from koppel.sandbox.business_central.query import read_query
 from koppel.sandbox.business_central.read import collection, read_count, read_navigation, read_row, read_set
 from koppel.sandbox.business_central.rows import company_writer
-from koppel.sandbox.business_central.work import Journal
 from koppel.sandbox.business_central.write import create_row, delete_row, update_row
 from koppel.sandbox.tables import Row
 
@@ -25,8 +24,6 @@ _PLATFORM = frozenset({"entityDefinitions", "subscriptions", "webhookSupportedRe
 
 def answer(system: BusinessCentral, call: Call) -> Reply:
     """Carry out a request, whole or not at all. Errors become replies."""
-    own = call.journal
-    call.journal = Journal()
     try:
         reply = _dispatch(system, call)
     except errors.ServiceError as refusal:
@@ -35,7 +32,8 @@ def answer(system: BusinessCentral, call: Call) -> Reply:
     except Exception:
         call.journal.undo()
         raise
-    own.take_over(call.journal)
+    if call.outer is not None:
+        call.outer.take_over(call.journal)
     return reply
 
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from koppel.sandbox.business_central.company import Company
-from koppel.sandbox.business_central.etag import tag_reader
-from koppel.sandbox.business_central.pages import COMPANIES, Page
+from koppel.sandbox.business_central.etag import shown_parts, tag_reader
+from koppel.sandbox.business_central.pages import Page
 from koppel.sandbox.tables import Row
 
 Shown = dict[str, Any]
@@ -17,12 +17,24 @@ Writer = Callable[[Row], Shown]
 ETAG = "@odata.etag"
 
 
+_MOST_WRITERS = 1000
+
+
 def row_writer(company: Company, page: Page, select: tuple[str, ...] | None = None) -> Writer:
     """What turns stored rows into JSON objects: tag first, then the selected fields in the page's order.
 
     A blank field that stands for the local currency shows its code.
     """
-    parts = _parts(page, select)
+    known = company.writers.get((page, select))
+    if known is None:
+        if len(company.writers) >= _MOST_WRITERS:
+            company.writers.clear()
+        known = company.writers[page, select] = _row_writer(company, page, select)
+    return known
+
+
+def _row_writer(company: Company, page: Page, select: tuple[str, ...] | None) -> Writer:
+    parts = [(ETAG, ""), *shown_parts(page, select)]
     tag = tag_reader(company, page)
     currency_field = page.table.local_currency
     if not any(name == currency_field for name, _ in parts):
@@ -40,7 +52,7 @@ def row_writer(company: Company, page: Page, select: tuple[str, ...] | None = No
 
 def company_writer(page: Page, select: tuple[str, ...] | None) -> Writer:
     """Companies carry no tag."""
-    parts = _parts(page, select)[1:]
+    parts = shown_parts(page, select)
     return lambda row: {name: row.get(name, empty) for name, empty in parts}
 
 
@@ -52,12 +64,6 @@ def _shown(row: Row, parts: list[tuple[str, Any]], tag: str) -> Shown:
 
 
 @lru_cache(maxsize=512)
-def _parts(page: Page, select: tuple[str, ...] | None) -> list[tuple[str, Any]]:
-    """Names and empty values; the key comes even when it is not selected."""
-    names = [name for name in page.names if select is None or name in select or name == page.key]
-    return [(ETAG, ""), *((name, page.fields[name].empty) for name in names)]
-
-
 def streams_of(page: Page, select: tuple[str, ...] | None) -> list[str]:
     """Selected fields that are streams: shown as links only."""
     return [
@@ -65,8 +71,3 @@ def streams_of(page: Page, select: tuple[str, ...] | None) -> list[str]:
         for field in page.fields.values()
         if field.kind == "stream" and (select is None or field.name in select)
     ]
-
-
-def is_companies(page: Page) -> bool:
-    """Whether the page lists companies, which belong to none."""
-    return page.set_name == COMPANIES

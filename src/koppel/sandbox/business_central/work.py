@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from os import urandom
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.pages import TableInfo
@@ -63,7 +63,7 @@ class Work:
     def insert(self, table: str, row: Row) -> Row:
         """A new row. ``ServiceError`` when its key or id is there already; blank compulsory keys are refused too."""
         store = self.store(table)
-        row_id = row.setdefault("id", str(uuid4()))
+        row_id = row.setdefault("id", new_id())
         key = store.key_of(row)
         _check_key(store, row)
         if row_id in store.rows:
@@ -127,6 +127,12 @@ class Work:
 
 
 _MOVING = frozenset({"lastModifiedDateTime", "systemModifiedBy", "systemRowVersion"})
+
+
+def new_id() -> str:
+    """A random GUID (version 4)."""
+    text = urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 
 def identification(info: TableInfo, key: Key) -> str:
