@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | ``/sandbox/state`` | requests and rows of each system, seconds since the start | |
 | ``/sandbox/faults`` | the faults of the moment | PUT: other faults |
+| ``/sandbox/limits`` | the throttling of the moment | PUT: other limits |
 | ``/sandbox/clock`` | the time of both systems | POST ``{"advance": seconds}`` |
 """
 
@@ -20,6 +21,7 @@ from starlette.routing import Route
 
 from koppel.sandbox.clock import Clock
 from koppel.sandbox.faults import FaultMiddleware, Faults, SystemName
+from koppel.sandbox.limits import SystemLimits, Throttling
 
 
 class Advance(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,7 +31,10 @@ class Advance(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def control_routes(
-    faults: FaultMiddleware, clock: Clock, rows: Callable[[], Mapping[SystemName, Mapping[str, int]]]
+    faults: FaultMiddleware,
+    clock: Clock,
+    throttling: Throttling,
+    rows: Callable[[], Mapping[SystemName, Mapping[str, int]]],
 ) -> list[Route]:
     """The routes; ``rows`` counts the rows of every table of both systems."""
     began = time.monotonic()
@@ -44,12 +49,16 @@ def control_routes(
     def set_faults(body: bytes) -> None:
         faults.set(msgspec.json.decode(body, type=Faults))
 
+    def set_limits(body: bytes) -> None:
+        throttling.set(msgspec.json.decode(body, type=SystemLimits))
+
     def advance(body: bytes) -> None:
         clock.advance(msgspec.json.decode(body, type=Advance).advance)
 
     return [
         _route("/sandbox/state", state),
         _route("/sandbox/faults", lambda: faults.faults, PUT=set_faults),
+        _route("/sandbox/limits", throttling.get, PUT=set_limits),
         _route("/sandbox/clock", lambda: {"now": clock().isoformat()}, POST=advance),
     ]
 

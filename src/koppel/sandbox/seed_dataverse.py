@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from koppel.sandbox.adventureworks import Customer, Line, customers, lines, record_id, salespeople_by_code
 from koppel.sandbox.tables import Row
@@ -54,7 +54,7 @@ def organization_rows() -> dict[str, list[Row]]:
     }
 
 
-def user_rows(users: Sequence[User], salespeople: bool = True) -> list[Row]:
+def user_rows(users: Iterable[User], salespeople: bool = True) -> list[Row]:
     """Users of Dataverse: those who ask for tokens, the salespeople, one who left and one without a licence."""
     rows = [_login(user) for user in users]
     if salespeople:

@@ -92,6 +92,11 @@ class Tokens:
         known = user is not None and scheme.lower() == "bearer"
         return user if known and until > self._clock().timestamp() else None
 
+    def user_id(self, authorization: str | None) -> str | None:
+        """The id of the user whom an ``Authorization`` header stands for; None when it is nobody's."""
+        user = self.bearer(authorization or "")
+        return user.id if user else None
+
     def _authenticate(self, form: Mapping[str, str]) -> User:
         if form.get("grant_type") != "client_credentials":
             raise TokenRefusedError(

@@ -1,0 +1,60 @@
+"""Fills both systems with what they start with, straight into their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Literal, get_args
+
+from koppel.sandbox.business_central.company import BusinessCentral, NumberSeries
+from koppel.sandbox.dataverse.service import Dataverse
+from koppel.sandbox.seed_business_central import (
+    COMPANY,
+    LOCAL_CURRENCY,
+    RELATION_CODE,
+    CustomerRows,
+    customer_rows,
+    setup_rows,
+)
+from koppel.sandbox.seed_dataverse import account_rows, organization_rows, user_rows
+from koppel.sandbox.tokens import BOB, User
+
+Data = Literal["adventureworks", "empty"]
+"""Adventure Works, or nothing but the organisation, the company and those who may log in."""
+DATA: tuple[Data, ...] = get_args(Data)
+
+_CHUNK = 5_000
+
+
+def seed_dataverse(dataverse: Dataverse, data: Data, customers: int | None, users: Iterable[User]) -> None:
+    """Load the organisation and its users; with data also the accounts typed by hand."""
+    for table, rows in organization_rows().items():
+        dataverse.load(table, rows)
+    dataverse.load("systemuser", user_rows(users, salespeople=data == "adventureworks"))
+    if data == "adventureworks":
+        dataverse.load("account", account_rows(customers))
+
+
+def seed_business_central(system: BusinessCentral, data: Data, customers: int | None) -> None:
+    """Make the company; with data load its set-up tables, customers and contacts.
+
+    Customers come in chunks: there may be a million.
+    """
+    company = system.add_company(COMPANY, local_currency=LOCAL_CURRENCY, display_name="Adventure Works")
+    company.series["CONT"] = NumberSeries("CT3000000")
+    marketing = {"contactNumberSeries": "CONT", "businessRelationCodeForCustomers": RELATION_CODE}
+    system.load(COMPANY, "marketingSetup", [marketing], user=BOB.id)
+    if data == "empty":
+        return
+    for table, rows in setup_rows().items():
+        system.load(COMPANY, table, rows, user=BOB.id)
+    coming = customer_rows(customers)
+    while chunk := list(islice(coming, _CHUNK)):
+        _load_customers(system, chunk)
+
+
+def _load_customers(system: BusinessCentral, chunk: list[CustomerRows]) -> None:
+    """Relations first, since contacts show them."""
+    system.load(COMPANY, "contactBusinessRelations", (rows.relation for rows in chunk), user=BOB.id)
+    system.load(COMPANY, "contacts", (contact for rows in chunk for contact in rows.contacts), user=BOB.id)
+    system.load(COMPANY, "customers", (rows.customer for rows in chunk), user=BOB.id)
