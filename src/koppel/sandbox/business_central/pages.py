@@ -118,7 +118,7 @@ class Page(msgspec.Struct, frozen=True, eq=False):
         return NAMESPACE + self.entity
 
 
-class Catalogue(msgspec.Struct, frozen=True):
+class Catalogue(msgspec.Struct, frozen=True, eq=False):
     """All tables and pages, the enums, and the v2.0 sets that the sandbox does not serve."""
 
     tables: dict[str, TableInfo]
