@@ -101,6 +101,8 @@ def held(action: Action, refusal: Refusal) -> Action:
         to_dataverse={},
         written={},
         changes=(),
+        waiting=(),
+        base=None,
     )
 
 

@@ -54,10 +54,12 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     ignored: int
     looked_at: int
     touched: Mapping[str, str] = {}
+    why: Why = "changed"
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run is about. ``create``: uncoupled records may be created on the other side. ``matches``: what matching
+class Scope(msgspec.Struct, kw_only=True):
+    """What a run is about. ``codec`` learns once, from the mapping's first bases. ``create``: uncoupled records may
+    be created on the other side. ``matches``: what matching
     found beforehand, for a full run."""
 
     ready: Ready
@@ -79,6 +81,7 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
     gone = await _gone(session, scope, side, [coupled[id] for id in incoming.deleted if id in coupled])
     return Planned(
         side=side,
+        why=incoming.why,
         actions=[*skipped, *paired, *fresh, *gone],
         unchanged=len(equal),
         ignored=ignored,

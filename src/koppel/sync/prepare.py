@@ -90,7 +90,8 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System]) -> Read
     """Bind a mapping to the two systems. ``MappingError`` naming file and line for what cannot be bound."""
     schemas = {side: await _describe(mapping, side, systems[side]) for side in SIDES}
     lacking: list[str] = []
-    kept = [f for f in mapping.fields if f.enabled and await _is_shown(mapping, f, schemas, systems, lacking)]
+    wanted = [field for field in mapping.fields if field.enabled and mapping.kind == "records"]
+    kept = [field for field in wanted if await _is_shown(mapping, field, schemas, systems, lacking)]
     fields = tuple(_field(mapping, index, field, schemas) for index, field in enumerate(kept))
     table = Table(mapping=mapping, fields=fields, groups=in_groups(fields, mapping.conflicts))
     ends = {side: _end(mapping, side, schemas[side], fields) for side in SIDES}

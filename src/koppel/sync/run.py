@@ -172,22 +172,24 @@ async def _stream(session: Session, scope: Scope, request: Request, result: Resu
     """Plan and apply chunk by chunk; whether anything was written."""
     wrote = False
     async for planned, changes in _planned(session, scope, request, result=result, settling=settling):
-        scope, chunk_wrote = await _apply_planned(session, scope, planned, result, request, settling=settling)
-        wrote = wrote or chunk_wrote
+        wrote = await _apply_planned(session, scope, planned, result, request, settling=settling) or wrote
         if changes is not None:
             await save_cursor(session, scope.ready, changes)
     return wrote
 
 
 async def _guarded(session: Session, scope: Scope, request: Request, result: Result, coupled: int) -> bool:
-    """Plan everything, check the brakes, then apply; a pair that both sides report is planned once."""
+    """Plan everything, check the brakes, then apply; a pair that both sides report is planned once.
+
+    Second tries are what earlier runs promised, not new changes: they do not count.
+    """
     kept: list[tuple[Planned, Changes | None]] = []
     seen: set[str] = set()
     updates = deletions = actions = 0
     async for planned, changes in _planned(session, scope, request, result=result):
         fresh = [a for a in planned.actions if a.kind == "nothing" or a.business_central_id not in seen]
         seen.update(a.business_central_id for a in fresh if a.business_central_id and a.kind != "nothing")
-        updates += sum(a.kind == "update" for a in fresh)
+        updates += sum(a.kind == "update" for a in fresh) if planned.why != "again" else 0
         deletions += sum(a.kind == "delete" for a in fresh)
         actions += len(fresh)
         if actions <= BUFFER:
@@ -197,8 +199,7 @@ async def _guarded(session: Session, scope: Scope, request: Request, result: Res
         return await _stream(session, scope, request, result)
     wrote = False
     for planned, changes in kept:
-        scope, chunk_wrote = await _apply_planned(session, scope, planned, result, request)
-        wrote = wrote or chunk_wrote
+        wrote = await _apply_planned(session, scope, planned, result, request) or wrote
         if changes is not None:
             await save_cursor(session, scope.ready, changes)
     return wrote
@@ -243,21 +244,14 @@ async def _pass(
 
 async def _apply_planned(
     session: Session, scope: Scope, planned: Planned, result: Result, request: Request, *, settling: bool = False
-) -> tuple[Scope, bool]:
+) -> bool:
     if not settling:
         result.counts["unchanged"] += planned.unchanged
     await couplings.touch(session.connection, scope.ready.mapping.name, planned.side, planned.touched)
-    scope = await _with_dictionary(session, scope, planned.actions)
-    wrote = await _apply(session, scope, planned.actions, result, request, settling=settling)
-    return scope, wrote
-
-
-async def _with_dictionary(session: Session, scope: Scope, actions: Sequence[Action]) -> Scope:
-    """Train the base's dictionary on the first bases of a mapping."""
-    if scope.codec.dictionary or len(actions) < 100:
-        return scope
-    codec = await train(session.connection, scope.codec, [a.base for a in actions[:2000] if a.base is not None])
-    return msgspec.structs.replace(scope, codec=codec)
+    scope.codec = await train(
+        session.connection, scope.codec, [a.base for a in planned.actions[:2000] if a.base is not None]
+    )
+    return await _apply(session, scope, planned.actions, result, request, settling=settling)
 
 
 async def _apply(
