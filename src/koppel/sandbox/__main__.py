@@ -6,6 +6,7 @@ When ready it prints one line of JSON: ``{"base_url": "http://127.0.0.1:40123", 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -24,7 +25,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Build the sandbox and serve it; returns when it was told to stop."""
     options = _parser().parse_args(arguments)
     faults = msgspec.json.decode(options.faults.read_bytes(), type=Faults) if options.faults else Faults()
+    gc.disable()  # millions of rows are made that all stay: looking for garbage among them takes longer than making them
     sandbox = build_sandbox(data=options.data, customers=options.customers)
+    gc.freeze()
+    gc.enable()
     sandbox.faults.set(faults)
     with tempfile.TemporaryDirectory(prefix="koppel-sandbox-", dir=options.folder) as folder:
         ca_file = Path(folder) / "ca.pem" if options.https else None

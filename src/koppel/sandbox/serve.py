@@ -61,7 +61,10 @@ def _done(number: int, frame: object) -> NoReturn:
 def _listen(host: str, port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise SystemExit(f"The sandbox cannot listen on {host}, port {port}: {error.strerror}.") from None
     return listening
 
 
