@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Build the sandbox and serve it; returns when it was told to stop."""
     options = _parser().parse_args(arguments)
     faults = msgspec.json.decode(options.faults.read_bytes(), type=Faults) if options.faults else Faults()
-    gc.disable()  # millions of rows are made that all stay: looking for garbage among them takes longer than making them
+    gc.disable()  # what is made here stays: to look for garbage in it takes longer than to make it
     sandbox = build_sandbox(data=options.data, customers=options.customers)
     gc.freeze()
     gc.enable()
