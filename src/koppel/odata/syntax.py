@@ -49,11 +49,19 @@ def features_of(tree: Node) -> set[str]:
 
 
 def or_over_distinct_fields(tree: Node) -> bool:
-    """Whether an ``or`` joins conditions on more than one column, which Business Central refuses."""
-    return any(
-        isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or) and len(columns_of(node)) > 1
-        for node in _walk(tree)
-    )
+    """Whether an ``or`` joins conditions on more than one column, which Business Central refuses.
+
+    The columns of an ``or`` include those of every ``or`` inside it: only the outermost ones need a look.
+    """
+    pending: list[Node] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+            if len(columns_of(node)) > 1:
+                return True
+        else:
+            pending.extend(_children(node))
+    return False
 
 
 def equal_values(tree: Node, column: str) -> list[Any] | None:
@@ -84,14 +92,18 @@ def _walk(node: Node) -> Iterator[Node]:
     while pending:
         node = pending.pop()
         yield node
-        if isinstance(node, ast.Attribute | Condition):
-            continue
-        if isinstance(node, ast.Call):  # its name is an identifier, but no column
-            pending.extend(node.args)
-            continue
-        for field in fields(node):
-            value = getattr(node, field.name)
-            pending.extend(item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Node))
+        pending.extend(_children(node))
+
+
+def _children(node: Node) -> Iterator[Node]:
+    if isinstance(node, ast.Attribute | Condition):
+        return
+    if isinstance(node, ast.Call):  # its name is an identifier, but no column
+        yield from node.args
+        return
+    for field in fields(node):
+        value = getattr(node, field.name)
+        yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Node))
 
 
 def _feature(node: Node) -> Iterator[str]:
