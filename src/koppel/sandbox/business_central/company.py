@@ -131,7 +131,11 @@ class BusinessCentral:
         before = {} if store.info.key or not store.rows else store.only()
         row = {**before, **values}
         row["id"] = str(row.get("id") or new_id()).lower()
-        return {name: value for name, value in row.items() if value != fields[name].empty}
+        return {name: value for name, value in row.items() if value != fields[name].empty or name in _TIMES}
+
+
+_TIMES = frozenset({"lastModifiedDateTime", "systemCreatedAt"})
+"""An unset time says something: that the row was copied."""
 
 
 def create_business_central(clock: Callable[[], datetime], *, caller: Caller) -> BusinessCentral:

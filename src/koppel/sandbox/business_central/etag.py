@@ -24,14 +24,18 @@ def tag_reader(company: Company, page: Page) -> Callable[[Row], str]:
     known = company.tags.setdefault(page, {})
     salt = f"{page.route}/{page.set_name}".encode()
     parts = shown_parts(page, None)
+    currency_place = page.names.index(page.table.local_currency) if page.table.local_currency in page.names else None
+    currency = company.local_currency
 
     def tag(row: Row) -> str:
         entry = known.get(row["id"])
         if entry is not None and entry[0] is row:
             return entry[1]
         get = row.get
-        shown = orjson.dumps([get(name, empty) for name, empty in parts])
-        made = _shaped(blake2b(shown, digest_size=8, key=salt).digest())
+        shown = [get(name, empty) for name, empty in parts]
+        if currency_place is not None:
+            shown[currency_place] = shown[currency_place] or currency
+        made = _shaped(blake2b(orjson.dumps(shown), digest_size=8, key=salt).digest())
         known[row["id"]] = (row, made)
         return made
 

@@ -96,7 +96,7 @@ def _type_changed(work: Work, row: Row, before: str) -> None:
         if row.get("companyNumber") == row.get("number"):
             put_values(row, {"companyNumber": "", "companyName": ""})
         if any(row.get(name) for name in PARTS):
-            put_values(row, {"displayName": joined_name(row)})
+            _part_named(work, row, "")
         else:
             put_values(row, split_name(row.get("displayName", "")))
     elif before == "Person":
