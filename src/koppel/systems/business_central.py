@@ -19,7 +19,7 @@ from koppel.systems.business_central_schema import read_table
 from koppel.systems.governor import BUSINESS_CENTRAL, Governor
 from koppel.systems.rows import Decoder, Envelope, Wanted
 from koppel.systems.schema import Column, TableSchema
-from koppel.systems.sending import Sender, chunks_of, in_order, write_chunks
+from koppel.systems.sending import Sender, chunks_of, in_order, with_culprit, write_chunks
 from koppel.systems.system import Columns, Create, Update, Written
 from koppel.systems.transport import Response, Transport
 
@@ -115,7 +115,8 @@ class BusinessCentral:
         urls = [await self._path(schema, columns, text, None) for text in filters]
         decoder = _decoder(schema, columns)
         bodies = await in_order(self._read_batch(part) for part in chunks_of(urls, _PARTS_OF_READS))
-        return [record for part in bodies for body in part for record in decoder.page(body).records]
+        pages = [decoder.page(body) for part in bodies for body in part]
+        return await self._sender.complete(pages, _PAGE, _page_of(decoder))
 
     async def query(
         self, table: str, columns: Columns, *, filter: str | None = None, order: str | None = None
@@ -182,7 +183,8 @@ class BusinessCentral:
             "POST", f"{self._root}$batch", headers, _batch(parts), rows=len(parts), repeatable=repeatable
         )
         decoder = _decoder(schema, columns)
-        return [_written(part, decoder) for part in _answers(answer, len(parts))]
+        found = _answers(answer, len(parts))
+        return [_written(part, reply, decoder) for part, reply in zip(parts, found, strict=True)]
 
     async def _read_batch(self, urls: Sequence[str]) -> list[bytes]:
         headers = {"Prefer": "odata.continue-on-error", **_JSON}
@@ -196,11 +198,7 @@ class BusinessCentral:
     ) -> AsyncIterator[Page]:
         url = self._root + await self._path(schema, columns, filter, order)
         decoder = _decoder(schema, columns)
-
-        def decode(answer: Response) -> Envelope:
-            return decoder.page(_succeeded(answer).body)
-
-        async for page in self._sender.pages(url, _PAGE, decode):
+        async for page in self._sender.pages(url, _PAGE, _page_of(decoder)):
             yield Page(page.records)
 
     async def _path(self, schema: TableSchema, columns: Columns, filter: str | None, order: str | None) -> str:
@@ -291,13 +289,17 @@ def _answers(answer: Response, count: int) -> list[Response]:
     return [by_id.get(str(number), stopped) for number in range(1, count + 1)]
 
 
-def _written(answer: Response, decoder: Decoder) -> Written:
+def _written(part: _Part, answer: Response, decoder: Decoder) -> Written:
     if answer.status >= 400:
-        return Written(error=business_central_error(answer))
+        return Written(error=with_culprit(business_central_error(answer), part.body or {}))
     if answer.status == 204:
         return Written()
     record = decoder.record(answer.body)
     return Written(id=record.id, version=record.version, record=record)
+
+
+def _page_of(decoder: Decoder) -> Callable[[Response], Envelope]:
+    return lambda answer: decoder.page(_succeeded(answer).body)
 
 
 def _succeeded(answer: Response) -> Response:

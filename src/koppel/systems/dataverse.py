@@ -30,7 +30,7 @@ from koppel.systems.dataverse_wire import (
 from koppel.systems.governor import DATAVERSE, Governor
 from koppel.systems.rows import Decoder, Envelope
 from koppel.systems.schema import TableSchema
-from koppel.systems.sending import Sender, chunks_of, in_order, write_chunks
+from koppel.systems.sending import Sender, chunks_of, in_order, with_culprit, write_chunks
 from koppel.systems.system import Columns, Create, Update, Written
 from koppel.systems.transport import Response, Transport
 
@@ -142,15 +142,11 @@ class Dataverse:
         headers = prefer(_PAGE, annotations_for(schema, columns))
         decoder = await self._decoder(schema, columns)
         if len(urls) == 1:
-            return [record async for page in self._pages(urls[0], headers, decoder) for record in page.records]
+            pages = [page async for page in self._sender.pages(urls[0], headers, _page_of(decoder))]
+            return [record for page in pages for record in page.records]
         bodies = await in_order(self._get_batch(part, headers) for part in chunks_of(urls, 4))
         pages = [decoder.page(body) for part in bodies for body in part]
-        records = [record for page in pages for record in page.records]
-        for page in pages:  # keys that many rows share may take more than a page
-            if page.next_link:
-                async for more in self._pages(page.next_link, headers, decoder):
-                    records += more.records
-        return records
+        return await self._sender.complete(pages, headers, _page_of(decoder))
 
     async def query(
         self, table: str, columns: Columns, *, filter: str | None = None, order: str | None = None
@@ -160,7 +156,7 @@ class Dataverse:
         url = self._url(schema, select_of(schema, columns), filter=filter, order=order)
         headers = prefer(_PAGE, annotations_for(schema, columns))
         decoder = await self._decoder(schema, columns)
-        async for page in self._pages(url, headers, decoder):
+        async for page in self._sender.pages(url, headers, _page_of(decoder)):
             yield Page(page.records)
 
     # writing
@@ -296,9 +292,6 @@ class Dataverse:
         answers = await self._batch([Part("GET", url, inner) for url in urls])
         return [_succeeded(Response(answer.status, answer.headers, answer.body)).body for answer in answers]
 
-    def _pages(self, url: str, headers: Mapping[str, str], decoder: Decoder) -> AsyncIterator[Envelope]:
-        return self._sender.pages(url, headers, lambda answer: decoder.page(_succeeded(answer).body))
-
     async def _entity_sets(self) -> dict[str, str]:
         """Entity set names by table."""
         if not self._sets:
@@ -331,6 +324,10 @@ class _NewOption(msgspec.Struct):
     NewOptionValue: int
 
 
+def _page_of(decoder: Decoder) -> Callable[[Response], Envelope]:
+    return lambda answer: decoder.page(_succeeded(answer).body)
+
+
 def _succeeded(answer: Response) -> Response:
     if answer.status >= 400:
         raise dataverse_error(answer)
@@ -344,7 +341,8 @@ def _new_row(schema: TableSchema, row: Create) -> dict[str, object]:
 
 def _written(part: Part, answer: Answer, decoder: Decoder) -> Written:
     if answer.status >= 400:
-        return Written(error=dataverse_error(Response(answer.status, answer.headers, answer.body)))
+        error = dataverse_error(Response(answer.status, answer.headers, answer.body))
+        return Written(error=with_culprit(error, msgspec.json.decode(part.body or b"{}")))
     if answer.status == 204:
         return Written(id=_ID.findall(answer.headers.get("odata-entityid") or part.url)[-1].lower())
     record = decoder.record(answer.body)

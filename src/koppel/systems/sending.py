@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from koppel.errors import AuthenticationError, OutcomeUnknownError, RemoteError, TransientError
+from koppel.odata.records import Record
 from koppel.systems.auth import Tokens
 from koppel.systems.governor import Governor
 from koppel.systems.rows import Envelope
@@ -82,6 +83,17 @@ class Sender:
         finally:
             pending.cancel()
             await asyncio.gather(pending, return_exceptions=True)
+
+    async def complete(
+        self, pages: Sequence[Envelope], headers: Mapping[str, str], decode: Callable[[Response], Envelope]
+    ) -> list[Record]:
+        """The records of first pages that came in a batch, and of the pages that those link to."""
+        records = [record for page in pages for record in page.records]
+        for page in pages:
+            if page.next_link:
+                async for more in self.pages(page.next_link, headers, decode):
+                    records += more.records
+        return records
 
     async def close(self) -> None:
         """Give back connections."""
@@ -203,3 +215,12 @@ async def write_chunks(
             return [Written(error=error)] * len(chunk)
 
     return [result for part in await in_order(one(chunk) for chunk in chunks_of(rows, size)) for result in part]
+
+
+def with_culprit(error: RemoteError, sent: Mapping[str, object]) -> RemoteError:
+    """Complete the culprit from what was sent: the value of the field that is named, or the field of the value."""
+    if error.field and not error.value:
+        error.value = str(sent.get(error.field, ""))
+    elif error.value and not error.field:
+        error.field = next((name for name, value in sent.items() if str(value) == error.value), "")
+    return error
