@@ -1,0 +1,43 @@
+# Everything happens in .venv beside this file: uv when it is there, else venv and pip.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench simulate clean
+
+demo: .venv/ready
+	@$(BIN)/koppel demo
+
+test: .venv/ready-dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/pytest
+
+lint: .venv/ready-dev
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+	@$(BIN)/mypy
+
+bench: .venv/ready-dev
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Koppel needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	@if command -v uv >/dev/null; then uv venv --quiet --allow-existing --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi
+	@touch $@
+
+.venv/ready: .venv/python pyproject.toml
+	@echo "Setting up (once)..."
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -e .; \
+	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .; fi
+	@touch $@
+
+.venv/ready-dev: .venv/ready
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python --group dev; \
+	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' && \
+	       $(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev; fi
+	@touch $@
