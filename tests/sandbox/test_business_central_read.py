@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode
+from importlib.resources import files
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from business_central_company import COMPANION, OTHER, STANDARD, USER, Answer, World
 
 from koppel.sandbox.business_central import Limits
@@ -346,3 +348,25 @@ async def test_more_than_a_queue_holds_is_refused(world: World) -> None:
 async def test_a_body_over_the_limit(world: World) -> None:
     world.system.settings.limits = Limits(body=10)
     assert (await world.post("customers", {"displayName": "A long name"})).status == 413
+
+
+def standard_columns() -> list[tuple[str, str]]:
+    """Table and column of every Business Central column that the standard mappings name."""
+    texts = [
+        path.read_text("utf-8") for path in (files("koppel.mapping") / "standard").iterdir() if ".yaml" in path.name
+    ]
+    mappings = [yaml.safe_load(text) for text in texts]
+    return [
+        (mapping["business_central"]["table"], field["business_central"])
+        for mapping in mappings
+        for field in mapping["fields"]
+        if "business_central" in field
+    ]
+
+
+async def test_the_companion_pages_show_every_column_of_the_standard_mappings(world: World) -> None:
+    columns = standard_columns()
+    assert len(columns) > 40
+    for table in {table for table, _ in columns}:
+        names = [name for owner, name in columns if owner == table]
+        assert (await world.get(f"{table}?$top=1&$select={','.join(names)}", COMPANION)).status == 200
