@@ -138,7 +138,7 @@ def _column(entity: EntityType, item: Property) -> Column:
         creatable=creatable,
         updatable=updatable,
         max_length=item.max_length,
-        minimum=_number(extra, "min"),
+        minimum=_number({"min": "0", **extra}, "min") if "max" in extra else None,  # the document leaves zeros out
         maximum=_number(extra, "max"),
         date_format=extra.get("format", ""),
         option_set=extra.get("optionSet", ""),

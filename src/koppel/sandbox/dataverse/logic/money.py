@@ -57,8 +57,8 @@ def _convert(dataverse: Dataverse, row: Row, name: str, base: str, currency: Row
     if value is None:
         row.pop(base, None)
         return
-    row[name] = round(value, _decimals(dataverse, name, currency))
-    row[base] = round(value / (currency.get("exchangerate") or 1), _BASE_DECIMALS)
+    row[name] = rounded = round(value, _decimals(dataverse, name, currency))
+    row[base] = round(rounded / (currency.get("exchangerate") or 1), _BASE_DECIMALS)
 
 
 def _decimals(dataverse: Dataverse, name: str, currency: Row) -> int:
