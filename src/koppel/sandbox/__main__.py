@@ -11,6 +11,8 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -30,22 +32,30 @@ def main(arguments: list[str] | None = None) -> None:
     gc.freeze()
     gc.enable()
     sandbox.faults.set(faults)
-    with tempfile.TemporaryDirectory(prefix="koppel-sandbox-", dir=options.folder) as folder:
-        ca_file = Path(folder) / "ca.pem" if options.https else None
-
-        def ready(base_url: str) -> None:
-            print(
-                json.dumps({"base_url": base_url, "ca_file": ca_file and str(ca_file), "pid": os.getpid()}), flush=True
-            )
-
+    with _ca_file(options.https) as ca_file:
         serve(
             sandbox.app,
             host=options.host,
             port=options.port,
             ca_file=ca_file,
-            ready=ready,
+            ready=lambda base_url: _announce(base_url, ca_file),
             until=sys.stdin.fileno() if options.until_stdin_closes else None,
         )
+
+
+@contextmanager
+def _ca_file(https: bool) -> Iterator[Path | None]:
+    """Where to write the certificate to trust, if there is one."""
+    if not https:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="koppel-sandbox-") as folder:
+        yield Path(folder) / "ca.pem"
+
+
+def _announce(base_url: str, ca_file: Path | None) -> None:
+    said = {"base_url": base_url, "ca_file": ca_file and str(ca_file), "pid": os.getpid()}
+    print(json.dumps(said), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--customers", type=int, help="how many customers (default: the 18,849 of the data)")
     parser.add_argument("--https", action="store_true", help="serve https with a throw-away certificate")
     parser.add_argument("--faults", type=Path, help="a JSON file of faults, as /sandbox/faults shows them")
-    parser.add_argument("--folder", type=Path, help="where to keep the certificate to trust")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when whoever started this dies")
     return parser
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from koppel.sandbox.seed import Data
 
 
+_PIPE = subprocess.PIPE
+
+
 class SandboxProcess(msgspec.Struct, frozen=True):
     """A running sandbox: where it listens, and the certificate to trust there (https only)."""
 
@@ -56,22 +59,31 @@ def start_sandbox(
     The process also stops by itself when this one dies: it sees its standard input close. ``KoppelError`` when it does
     not come up within ``timeout`` seconds.
     """
-    folder = Path(tempfile.mkdtemp(prefix="koppel-sandbox-"))
-    command = [sys.executable, "-m", "koppel.sandbox", "--until-stdin-closes", "--folder", str(folder)]
-    command += ["--data", data, "--port", str(port)]
+    command = [sys.executable, "-m", "koppel.sandbox", "--until-stdin-closes", "--data", data, "--port", str(port)]
     command += [] if customers is None else ["--customers", str(customers)]
     command += ["--https"] if https else []
-    if faults is not None:
-        (folder / "faults.json").write_bytes(msgspec.json.encode(faults))
-        command += ["--faults", str(folder / "faults.json")]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with tempfile.TemporaryDirectory(prefix="koppel-sandbox-") as folder:
+        process = subprocess.Popen(command + _faults_option(faults, Path(folder)), stdin=_PIPE, stdout=_PIPE)
+        try:
+            ready = _first_line(process, timeout)
+        except BaseException:
+            _stop(process)
+            raise
+    ca_file = Path(ready["ca_file"]) if ready["ca_file"] else None
     try:
-        ready = _first_line(process, timeout)
-        ca_file = Path(ready["ca_file"]) if ready["ca_file"] else None
         yield SandboxProcess(ready["base_url"], ca_file, process)
     finally:
         _stop(process)
-        shutil.rmtree(folder, ignore_errors=True)
+        if ca_file is not None:
+            shutil.rmtree(ca_file.parent, ignore_errors=True)
+
+
+def _faults_option(faults: Faults | None, folder: Path) -> list[str]:
+    if faults is None:
+        return []
+    file = folder / "faults.json"
+    file.write_bytes(msgspec.json.encode(faults))
+    return ["--faults", str(file)]
 
 
 def _first_line(process: subprocess.Popen[bytes], timeout: float) -> dict[str, str]:

@@ -73,13 +73,13 @@ class Tokens:
 
     def __init__(self, clock: Callable[[], datetime], users: Sequence[User] = USERS) -> None:
         self.users = {user.client_id: user for user in users}
-        self._clock = clock
+        self.clock = clock
         self._issued: dict[str, tuple[User, float]] = {}
 
     def issue(self, form: Mapping[str, str]) -> str:
         """A new token for the client of ``form``; ``TokenRefusedError`` when it is not entitled to one."""
         user = self._authenticate(form)
-        now = self._clock().timestamp()
+        now = self.clock().timestamp()
         self._issued = {token: entry for token, entry in self._issued.items() if entry[1] > now}
         token = secrets.token_urlsafe(48)
         self._issued[token] = (user, now + TOKEN_SECONDS)
@@ -90,7 +90,7 @@ class Tokens:
         scheme, _, token = authorization.partition(" ")
         user, until = self._issued.get(token.strip(), (None, 0.0))
         known = user is not None and scheme.lower() == "bearer"
-        return user if known and until > self._clock().timestamp() else None
+        return user if known and until > self.clock().timestamp() else None
 
     def user_id(self, authorization: str | None) -> str | None:
         """The id of the user whom an ``Authorization`` header stands for; None when it is nobody's."""
@@ -139,7 +139,7 @@ def _answer(token: str) -> dict[str, object]:
 
 
 def _refusal(refused: TokenRefusedError, tokens: Tokens) -> dict[str, object]:
-    when = tokens._clock().strftime("%Y-%m-%d %H:%M:%SZ")
+    when = tokens.clock().strftime("%Y-%m-%d %H:%M:%SZ")
     trace, correlation = str(uuid4()), str(uuid4())
     text = f"AADSTS{refused.number}: {refused} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {when}"
     return {
