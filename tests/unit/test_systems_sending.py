@@ -90,6 +90,15 @@ async def test_trying_ends_and_says_so() -> None:
     assert max(clock.slept) <= 60
 
 
+async def test_trying_ends_early_when_nothing_ever_answered() -> None:
+    clock = Clock()
+    script = Script(*[TransientError("cannot reach it")] * TRIES)
+    with pytest.raises(TransientError, match="cannot reach it"):
+        await sender_of(script, clock).get(URL)
+    assert len(script.requests) == 3
+    assert sum(clock.slept) == 3
+
+
 async def test_retry_after_holds_all_requests_back() -> None:
     clock = Clock()
     sender = sender_of(Script(answer(429, retry_after="17"), answer(200), answer(200)), clock)

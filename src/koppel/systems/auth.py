@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from koppel.errors import AuthenticationError, TransientError
-from koppel.systems.transport import Request, Transport, trusting
+from koppel.systems.transport import Request, Transport, distrusted, trusting
 
 if TYPE_CHECKING:
     import requests
@@ -98,6 +98,8 @@ def _ask_entra(credentials: Credentials, ca_file: Path | None) -> Token:
         return _token(application.acquire_token_for_client([credentials.scope]), credentials)
     except ValueError as error:  # msal's word for a tenant or authority that does not exist
         raise _refused(credentials, str(error)) from error
+    except requests.exceptions.SSLError as error:
+        raise distrusted(credentials.authority, str(error)) from error
     except requests.RequestException as error:
         raise _unreachable(credentials, error) from error
     finally:

@@ -21,6 +21,8 @@ _T = TypeVar("_T")
 _Row = TypeVar("_Row")
 
 TRIES = 8
+_FIRST_TRIES = 3
+"""As long as nothing ever answered: more likely a wrong address than a short outage."""
 _LONGEST = 60.0
 _NOT_CARRIED_OUT = frozenset({429, 503})
 _NOT_KNOWN = frozenset({408, 502, 504})
@@ -49,6 +51,7 @@ class Sender:
         self._headers = dict(headers)
         self._sleep = sleep
         self._jitter = jitter
+        self._answered = False
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Response:
         """Read; tried again as often as it makes sense."""
@@ -102,25 +105,25 @@ class Sender:
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, repeatable: bool
     ) -> Response:
-        for attempt in range(TRIES):
-            if attempt:
-                self.counters.retried += 1
+        attempt = 0
+        while True:
             try:
                 answer = await self._once(Request(method, url, headers, body))
+                failure = self._worth_another_try(method, answer, repeatable)
             except OutcomeUnknownError as error:
                 if not repeatable:
                     raise
-                failure: TransientError = TransientError(error.message)
+                failure = TransientError(error.message)
             except TransientError as error:
                 failure = error
-            else:
-                again = self._worth_another_try(method, answer, repeatable)
-                if again is None:
-                    return answer
-                failure = again
+            if failure is None:
+                return answer
+            attempt += 1
+            if attempt >= (TRIES if self._answered else _FIRST_TRIES):
+                failure.remedy = failure.remedy or f"tried {attempt} times; the next run tries again"
+                raise failure
+            self.counters.retried += 1
             await self._back_off(attempt, failure)
-        failure.remedy = failure.remedy or f"tried {TRIES} times; the next run tries again"
-        raise failure
 
     async def _once(self, request: Request) -> Response:
         """One exchange, a second one with a new token if the first was refused."""
@@ -143,7 +146,9 @@ class Sender:
         kind = request.url.partition("?")[0].rpartition("/")[2] if request.method == "POST" else request.method
         async with self._governor.slot(kind):
             self.counters.requests += 1
-            return await self._transport.send(Request(request.method, request.url, headers, request.body))
+            answer = await self._transport.send(Request(request.method, request.url, headers, request.body))
+            self._answered = True
+            return answer
 
     def _worth_another_try(self, method: str, answer: Response, repeatable: bool) -> TransientError | None:
         text = f"the system answers HTTP status {answer.status}"
@@ -160,12 +165,10 @@ class Sender:
         """Wait: as long as the system says, all requests of this connection; else longer each time."""
         if failure.status in _NOT_CARRIED_OUT:
             self._governor.slow_down()
-        if attempt == TRIES - 1:
-            return
         if failure.retry_after is not None:
             self._governor.pause(failure.retry_after)
         else:
-            await self._sleep(min(_LONGEST, 2.0**attempt) * (0.5 + self._jitter() / 2))
+            await self._sleep(min(_LONGEST, 2.0 ** (attempt - 1)) * (0.5 + self._jitter() / 2))
 
 
 def retry_after(answer: Response) -> float | None:

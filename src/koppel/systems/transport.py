@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from koppel.errors import ConfigError, OutcomeUnknownError, TransientError
+from koppel.errors import ConfigError, OutcomeUnknownError, RemoteError, TransientError
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -72,6 +72,8 @@ class HttpTransport:
             ) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 return Response(answer.status, headers, await answer.read())
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise distrusted(request.url, str(error.certificate_error)) from error
         except aiohttp.ClientConnectorError as error:
             raise unreachable(request, str(error)) from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
@@ -168,19 +170,28 @@ class _Exchange:
 
 def unreachable(request: Request, reason: str) -> TransientError:
     """The system could not be reached: nothing was sent."""
-    error = TransientError(f"cannot reach {_origin(request)}: {reason}")
+    error = TransientError(f"cannot reach {origin(request.url)}: {reason}")
     error.remedy = "check the address in koppel.yaml, that the system is running, and the network in between"
     return error
+
+
+def distrusted(url: str, reason: str) -> RemoteError:
+    """The system's certificate is not trusted; trying again does not help."""
+    return RemoteError(
+        f"the certificate of {origin(url)} is not trusted: {reason}",
+        remedy="check the address; for a private certificate authority set ca_file in koppel.yaml",
+    )
 
 
 def no_answer(request: Request, reason: str) -> TransientError:
     """The request went out and nothing came back; for one that may write, what became of it is unknown."""
     kind = TransientError if request.method in {"GET", "HEAD"} else OutcomeUnknownError
-    return kind(f"{_origin(request)} did not answer a {request.method} request ({reason})")
+    return kind(f"{origin(request.url)} did not answer a {request.method} request ({reason})")
 
 
-def _origin(request: Request) -> str:
-    address = urlsplit(request.url)
+def origin(url: str) -> str:
+    """Scheme and host of an address."""
+    address = urlsplit(url)
     return f"{address.scheme}://{address.netloc}"
 
 
