@@ -24,7 +24,7 @@ BELOW = {
     "rules": {"engine", "mapping", "odata"},
     "systems": {"odata"},
     "store": {"mapping", "odata"},
-    "sync": {"engine", "rules", "systems", "store", "mapping", "odata"},
+    "sync": {"engine", "rules", "systems", "store", "mapping", "odata", "config"},
     "sandbox": {"odata"},
 }
 """What each room may use besides itself and ``errors``; the faces (``cli``, ``web``, ``jobs``) may use every room."""

@@ -12,7 +12,7 @@ import msgspec
 
 from koppel.engine.plan import other
 from koppel.errors import CursorError
-from koppel.odata.literals import format_instant, is_guid, parse_instant
+from koppel.odata.literals import comparable_instant, format_instant, is_guid, parse_instant
 from koppel.odata.records import Page, Record, Side
 from koppel.store import conflicts, couplings, cursors, failures, pending
 from koppel.store.cursors import Cursor
@@ -82,7 +82,7 @@ async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterat
     newest = changes.position if not tracked else ""
     async for page in ahead(pages):
         if not tracked:
-            newest = max([newest, *(record.modified_at for record in page.records)])
+            newest = max([newest, *(record.modified_at for record in page.records)], key=_instant)
         yield Incoming(
             side=changes.side,
             records=page.records,
@@ -92,6 +92,10 @@ async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterat
         if page.cursor:
             newest = page.cursor
     changes.position = newest
+
+
+def _instant(text: str) -> str:
+    return comparable_instant(text) if text else ""
 
 
 def _since(changes: Changes) -> str | None:

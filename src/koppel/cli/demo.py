@@ -1,0 +1,281 @@
+"""``koppel demo``: both systems with a real-looking company, synchronised, edited, synchronised again, and proved.
+
+What happens is here; ``demo_edits`` knows what people do, ``demo_screen`` how it looks.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import aiohttp
+import msgspec
+import typer
+
+from koppel.cli import demo_screen as screen
+from koppel.cli.demo_edits import Edit, People, lost, make_edits
+from koppel.cli.output import Output
+from koppel.cli.running import DONE, FAILED, AsJson, guarded, run_to_end
+from koppel.config import Auth, BusinessCentral, Config, Dataverse, Secret, write_config
+from koppel.engine.action import Action
+from koppel.mapping.load import in_dependency_order
+from koppel.sandbox.faults import Faults
+from koppel.sandbox.process import SandboxProcess, start_sandbox
+from koppel.store import conflicts, couplings, failures
+from koppel.sync.full import run_full
+from koppel.sync.open import connect_business_central, connect_dataverse, known_mappings, open_session
+from koppel.sync.run import Result, plan, synchronise
+from koppel.sync.session import Session
+from koppel.sync.verify import Verification, verify
+
+SECRETS = {"koppel": "koppel-sandbox-secret", "alice": "alice-sandbox-secret", "bob": "bob-sandbox-secret"}
+TENANT, COMPANY, ENVIRONMENT = "contoso", "AdventureWorks", "sandbox"
+
+Customers = Annotated[
+    int | None, typer.Option("--customers", min=100, help="How many customers; the data is repeated.")
+]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave sandbox and database for playing on, until Ctrl-C.")]
+FaultsFile = Annotated[Path | None, typer.Option("--faults", help="A JSON file of faults for the sandbox.")]
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What the demo came to; the object that ``--json`` prints."""
+
+    customers: int = 0
+    full: dict[str, Any] = {}
+    edits: list[dict[str, Any]] = []
+    plan: list[dict[str, Any]] = []
+    sync: dict[str, Any] = {}
+    conflicts: list[dict[str, Any]] = []
+    second_run_write_requests: int = -1
+    lost_edits: int = -1
+    duplicates: int = -1
+    verify: dict[str, Any] = {}
+    seconds: float = 0.0
+
+    @property
+    def proved(self) -> bool:
+        """Whether everything that the demo promises came true."""
+        nothing = self.second_run_write_requests, self.lost_edits, self.duplicates, self.verify.get("differences")
+        return nothing == (0, 0, 0, 0)
+
+
+def demo(customers: Customers = None, keep: Keep = False, faults: FaultsFile = None, as_json: AsJson = False) -> None:
+    """Show the whole of Koppel on two simulated systems with Adventure Works: synchronise, edit, preview, prove."""
+    with guarded(as_json) as output, _folder(keep) as folder:
+        began = time.monotonic()
+        wanted = msgspec.json.decode(faults.read_bytes(), type=Faults) if faults else None
+        output.say(screen.heading(customers))
+        with start_sandbox(customers=customers, faults=wanted) as sandbox:
+            report = run_to_end(_show(sandbox, folder, output, began))
+            output.show(
+                msgspec.to_builtins(report) | {"proved": report.proved}, screen.verdict(report.proved, report.seconds)
+            )
+            if keep:
+                _wait(sandbox, folder, output)
+    raise SystemExit(DONE if report.proved else FAILED)
+
+
+@contextmanager
+def _folder(keep: bool) -> Iterator[Path]:
+    if keep:
+        folder = Path("koppel-demo")
+        folder.mkdir(exist_ok=True)
+        yield folder.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="koppel-demo-") as name:
+        yield Path(name)
+
+
+def _wait(sandbox: SandboxProcess, folder: Path, output: Output) -> None:
+    """Leave both systems up until Ctrl-C, with a configuration to go on with."""
+    path = folder / "koppel.yaml"
+    if not path.exists():
+        write_config(
+            path,
+            business_central_url=_business_central_url(sandbox),
+            company=COMPANY,
+            dataverse_url=sandbox.dataverse_url,
+            tenant=TENANT,
+            client_id="koppel",
+            authority=sandbox.base_url,
+            ca_file=sandbox.ca_file,
+        )
+    output.say(screen.keep(path))
+    try:
+        sandbox.process.wait()
+    except KeyboardInterrupt:
+        output.note("stopped")
+
+
+def _business_central_url(sandbox: SandboxProcess) -> str:
+    return f"{sandbox.business_central_url}/v2.0/{ENVIRONMENT}"
+
+
+def _config(sandbox: SandboxProcess, folder: Path, who: str) -> Config:
+    variable = f"KOPPEL_DEMO_SECRET_{who.upper()}"
+    os.environ[variable] = SECRETS[who]
+    auth = Auth(tenant=TENANT, client_id=who, client_secret=Secret(env=variable), authority=sandbox.base_url)
+    return Config(
+        business_central=BusinessCentral(
+            url=_business_central_url(sandbox), company=COMPANY, auth=auth, ca_file=sandbox.ca_file
+        ),
+        dataverse=Dataverse(url=sandbox.dataverse_url, auth=auth, ca_file=sandbox.ca_file),
+        folder=folder / ".koppel",
+    )
+
+
+@asynccontextmanager
+async def _people(sandbox: SandboxProcess, folder: Path) -> AsyncIterator[People]:
+    people = People(
+        bob=connect_business_central(_config(sandbox, folder, "bob")),
+        alice=connect_dataverse(_config(sandbox, folder, "alice")),
+        integration=connect_dataverse(_config(sandbox, folder, "koppel")),
+    )
+    try:
+        yield people
+    finally:
+        await people.close()
+
+
+async def _show(sandbox: SandboxProcess, folder: Path, output: Output, began: float) -> Report:
+    config = _config(sandbox, folder, "koppel")
+    report = Report()
+    async with _people(sandbox, folder) as people, open_session(config, known_mappings(config)) as session:
+        names = [mapping.name for mapping in in_dependency_order(session.mappings.values())]
+        report.customers = (await _state(sandbox))["business_central"]["rows"]["customers"]
+        await _full(session, names, output, report)
+        edits = await make_edits(session, people)
+        report.edits = [msgspec.to_builtins(edit) for edit in edits]
+        output.say(screen.edits(edits))
+        await _plan(session, names, output, report)
+        await _synchronise(session, names, output, report)
+        await _prove(session, sandbox, people, names, edits, output, report)
+    report.seconds = round(time.monotonic() - began, 1)
+    return report
+
+
+async def _state(sandbox: SandboxProcess) -> dict[str, Any]:
+    """What the sandbox itself counted: an independent witness."""
+    async with aiohttp.ClientSession(trust_env=False) as http, http.get(f"{sandbox.base_url}/sandbox/state") as answer:
+        found: dict[str, Any] = await answer.json()
+        return found
+
+
+async def _full(session: Session, names: list[str], output: Output, report: Report) -> None:
+    results: dict[str, Result] = {}
+    with output.progress() as session.progress:
+        async for finished in run_full(session, names):
+            if finished.error:
+                raise finished.error
+            assert finished.result is not None
+            results[finished.mapping] = _together(results.get(finished.mapping), finished.result)
+    report.full = {name: _line(result) for name, result in results.items()}
+    output.say(
+        screen.results("Full synchronisation", results), screen.refusals(await failures.find(session.connection))
+    )
+    await session.connection.rollback()
+
+
+def _together(first: Result | None, second: Result) -> Result:
+    """A mapping's full run and the round that completed what had waited for others."""
+    if first is None:
+        return second
+    counts = first.counts + second.counts
+    counts["unchanged"] = first.counts["unchanged"]
+    counts["skipped"], counts["failed"] = first.counts["skipped"], first.counts["failed"]
+    return msgspec.structs.replace(
+        first,
+        counts=counts,
+        seconds=first.seconds + second.seconds,
+        requests={side: number + second.requests[side] for side, number in first.requests.items()},
+        write_requests=first.write_requests + second.write_requests,
+    )
+
+
+_COUNTERS = ("created", "updated", "coupled", "unchanged", "skipped", "failed", "conflicts")
+
+
+def _line(result: Result) -> dict[str, Any]:
+    counts = {name: result.counts[name] for name in _COUNTERS}
+    return {**counts, "seconds": round(result.seconds, 2), "requests": result.requests}
+
+
+async def _plan(session: Session, names: list[str], output: Output, report: Report) -> None:
+    actions: list[Action] = []
+    for name in names:
+        actions += [action async for action in plan(session, name) if _is_news(action)]
+    report.plan = [_told(action) for action in actions]
+    output.say(screen.plan(actions))
+
+
+def _is_news(action: Action) -> bool:
+    """The plan without what the full synchronisation has said already."""
+    return action.kind not in ("nothing", "hold") or bool(action.conflicts)
+
+
+def _told(action: Action) -> dict[str, Any]:
+    return {
+        "mapping": action.mapping,
+        "kind": action.kind,
+        "name": action.name,
+        "reason": action.reason,
+        "changes": [msgspec.to_builtins(change) for change in action.changes],
+        "conflicts": [conflict.group for conflict in action.conflicts],
+    }
+
+
+async def _synchronise(session: Session, names: list[str], output: Output, report: Report) -> None:
+    results = {name: await synchronise(session, name) for name in names}
+    report.sync = {name: _line(result) for name, result in results.items()}
+    held = await conflicts.find(session.connection)
+    await session.connection.rollback()
+    report.conflicts = [msgspec.to_builtins(conflict) for conflict in held]
+    output.say(screen.synchronised(results), screen.held(held))
+
+
+async def _prove(
+    session: Session,
+    sandbox: SandboxProcess,
+    people: People,
+    names: list[str],
+    edits: list[Edit],
+    output: Output,
+    report: Report,
+) -> None:
+    before = await _state(sandbox)
+    for name in names:
+        await synchronise(session, name)
+    after = await _state(sandbox)
+    report.second_run_write_requests = _writes(after) - _writes(before)
+    verified = await verify(session, names)
+    report.verify = {
+        "compared": verified.compared,
+        "differences": len(verified.differences),
+        "explained": len(verified.explained),
+    }
+    missing = await lost(session, people, edits)
+    await session.connection.rollback()
+    report.lost_edits = len(missing)
+    report.duplicates = await _duplicates(session, people, verified)
+    output.say(screen.proof(report.second_run_write_requests, verified, missing, report.duplicates))
+
+
+def _writes(state: Mapping[str, Any]) -> int:
+    return sum(int(state[system]["write_requests"]) for system in ("business_central", "dataverse"))
+
+
+async def _duplicates(session: Session, people: People, verified: Verification) -> int:
+    """What the comparison found, and what Koppel created in Dataverse (Dataverse says so) without coupling it."""
+    own = await people.integration.who_am_i()
+    orphans = 0
+    for name, table in (("CUSTOMER", "account"), ("CONTACT", "contact")):
+        async for page in people.alice.query(table, ("createdby",)):
+            made = [record.id for record in page.records if record.values[0] == own]
+            orphans += len(made) - len(await couplings.by_ids(session.connection, name, "dataverse", made))
+    return len(verified.duplicates) + orphans
