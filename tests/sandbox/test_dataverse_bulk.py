@@ -114,6 +114,18 @@ async def test_what_a_table_does_not_have_is_refused(org: Organisation) -> None:
     assert (bare.status, bare.message) == (400, "Request message has unresolved parameters.")
 
 
+async def test_rows_are_deleted_in_bulk_by_their_ids(org: Organisation) -> None:
+    keys = [await org.create("accounts", name=name) for name in "ABC"]
+    condition = {"AttributeName": "accountid", "Operator": "In", "Values": [{"Value": key} for key in keys[:2]]}
+    query = {"EntityName": "account", "Criteria": {"FilterOperator": "And", "Conditions": [condition]}}
+    answer = await org.post("BulkDelete", {"JobName": "J", "QuerySet": [query]})
+    assert answer.status == 200
+    assert len(answer.json["JobId"]) == 36
+    assert org.names("account") == ["C"]
+    condition["Operator"] = "NotIn"
+    assert (await org.post("BulkDelete", {"QuerySet": [query]})).status == 501
+
+
 @pytest.mark.parametrize(
     ("message", "table", "found"),
     [("CreateMultiple", "product", 1), ("CreateMultiple", "productpricelevel", 0), ("DeleteMultiple", "account", 0)],

@@ -213,7 +213,6 @@ async def test_global_option_sets_can_be_read(org: Organisation) -> None:
         ("POST", "EntityDefinitions", "POST EntityDefinitions"),
         ("POST", "EntityDefinitions(LogicalName='account')/Attributes", "Attributes"),
         ("POST", "WinOpportunity", "WinOpportunity"),
-        ("POST", "BulkDelete", "BulkDelete"),
         ("GET", "RetrieveMetadataChanges(Query=@p1)", "RetrieveMetadataChanges"),
         ("POST", "salesorders/Microsoft.Dynamics.CRM.FulfillSalesOrder", "FulfillSalesOrder"),
         ("GET", "$metadata?annotations=true", "annotations"),

@@ -148,10 +148,11 @@ def _split_head(text: bytes) -> tuple[dict[str, str], bytes]:
 
 
 def _read_part(first: str, headers: dict[str, str], body: bytes, content_id: str) -> Part:
-    words = first.split()
-    if len(words) != 3 or not words[2].startswith("HTTP/"):
+    method, _, rest = first.partition(" ")
+    url, _, version = rest.rpartition(" ")  # official clients leave blanks in the address
+    if not url or not version.startswith("HTTP/"):
         raise DataError(f"not a request line inside the batch: {first[:80]!r}", status=400)
-    return Part(words[0], words[1], headers, body, content_id)
+    return Part(method, url.strip(), headers, body, content_id)
 
 
 def _read_answer(first: str, headers: dict[str, str], body: bytes, content_id: str) -> Answer:

@@ -22,7 +22,6 @@ _OPTIONS_A_PREFIX = 10_000
 
 KNOWN = frozenset(
     {
-        "BulkDelete",
         "CalculatePrice",
         "CancelSalesOrder",
         "ConvertSalesOrderToInvoice",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from koppel.odata.filter import compile_filter, replace_aliases
 from koppel.odata.literals import is_guid
@@ -104,6 +104,35 @@ def _key(dataverse: Dataverse, table: TableSchema, target: dict[str, Any]) -> Ke
     if not isinstance(key, str) or not is_guid(key):
         raise errors.bad_body(f"Each target needs '{table.id_column}' or '@odata.id'.")
     return Key(key.lower())
+
+
+def delete_by_query(dataverse: Dataverse, request: Request) -> Response:
+    """``BulkDelete`` of rows that are named by their ids. The job is done before its id is answered."""
+    body = request.json()
+    queries = body.get("QuerySet") if isinstance(body, dict) else None
+    if not isinstance(queries, list) or not queries:
+        raise errors.bad_body("The body must be an object with the array 'QuerySet'.")
+    for query in queries:
+        table = dataverse.schema.tables.get(query.get("EntityName"))
+        if table is None:
+            raise errors.ServiceError(400, "0x80041102", f"The entity '{query.get('EntityName')}' was not found.")
+        require(dataverse, request.caller, "Delete", table.name)
+        for key in _queried_ids(table, query):
+            if key in dataverse.tables[table.name].rows:
+                dataverse.delete(table.name, key, request.caller)
+    context = request.context("Microsoft.Dynamics.CRM.BulkDeleteResponse")
+    return json_response(200, {"@odata.context": context, "JobId": str(uuid4())})
+
+
+def _queried_ids(table: TableSchema, query: dict[str, Any]) -> list[str]:
+    """The ids that a query asks for. 501 when it asks for anything else."""
+    criteria = query.get("Criteria") or {}
+    conditions = criteria.get("Conditions") or []
+    named = len(conditions) == 1 and conditions[0].get("AttributeName") == table.id_column
+    if not named or conditions[0].get("Operator") not in ("In", "Equal") or criteria.get("Filters"):
+        raise errors.not_implemented("BulkDelete by anything but the ids of rows")
+    values = [value.get("Value") if isinstance(value, dict) else value for value in conditions[0].get("Values", [])]
+    return [str(value).lower() for value in values]
 
 
 def message_filters(dataverse: Dataverse, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from koppel.sandbox.dataverse import actions, bulk, errors, metadata, reading, tracking, writing
@@ -48,13 +48,19 @@ def _only(request: Request, *methods: str) -> None:
         raise errors.ServiceError(405, "0x80060888", text)
 
 
+_ACTIONS: Mapping[str, Callable[[Dataverse, Request], Response]] = {
+    **actions.ACTIONS,
+    "BulkDelete": bulk.delete_by_query,
+}
+
+
 def _operation(dataverse: Dataverse, name: str, key: str | None, request: Request) -> Response:
     if name in actions.FUNCTIONS and len(request.segments) == 1:
         _only(request, "GET")
         return actions.call_function(dataverse, name, key, request)
-    if name in actions.ACTIONS and len(request.segments) == 1:
+    if name in _ACTIONS and len(request.segments) == 1:
         _only(request, "POST")
-        return actions.ACTIONS[name](dataverse, request)
+        return _ACTIONS[name](dataverse, request)
     if name in actions.KNOWN:
         raise errors.not_implemented(name)
     raise errors.no_segment(name)

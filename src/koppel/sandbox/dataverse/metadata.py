@@ -235,7 +235,7 @@ def _create_key(dataverse: Dataverse, table: TableSchema, request: Request) -> R
         raise errors.exists()
     read_names = tuple(table.by_logical[column].name for column in columns)
     key = dataverse.keys.define(table.name, name, read_names, tuple(columns), body.get("DisplayName"))
-    url = f"{request.base}EntityDefinitions({metadata_id(table.name)})/Keys({key.metadata_id})"
+    url = f"{request.base}EntityDefinitions(LogicalName='{table.name}')/Keys({key.metadata_id})"
     return Response(204, headers={"OData-EntityId": url, "Location": url})
 
 
