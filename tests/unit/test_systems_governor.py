@@ -105,3 +105,15 @@ async def test_the_budget_of_the_window_is_kept(limits: Limits, seconds: float, 
         assert sum(moment <= other < moment + limits.window for other in sent) <= most
     assert sent[9] < 100
     assert sent[10] >= 300
+
+
+async def test_the_systems_own_account_of_time_counts_more_than_ours() -> None:
+    clock = Clock()
+    governor = governed(Limits(4, 4, seconds=20, window=300), clock)
+    governor.heard({"x-ms-ratelimit-time-remaining-xrm-requests": "1,200.00"})
+    assert [await spend(governor, clock, 2.0) for _ in range(20)][-1] < 300
+    governor.heard({"x-ms-ratelimit-time-remaining-xrm-requests": "0.10"})
+    begin = clock.now
+    assert await spend(governor, clock, 0) == begin + 1
+    governor.heard({"x-ms-ratelimit-time-remaining-xrm-requests": "soon"})
+    assert await spend(governor, clock, 0) == begin + 1

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
 
+_TIME_LEFT = "x-ms-ratelimit-time-remaining-xrm-requests"
+"""Where Dataverse tells how many seconds of execution the window still allows, as ``1,200.00``."""
+_LITTLE = 0.01
 _SLOW = 3.0
 """A request that takes this many times the shortest of its kind has waited in a queue at the other end."""
 
@@ -35,8 +38,8 @@ BUSINESS_CENTRAL = Limits(start=4, most=5)
 class Governor:
     """Lets requests through one ``slot`` at a time.
 
-    The number allowed at once grows by one for each round of requests that were not slowed down, and is halved when the
-    system says that it was too much.
+    The number allowed at once doubles with each round of requests until one is slowed down, grows by one a round from
+    then on, and is halved when the system says that it was too much.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Governor:
         self._spent: deque[tuple[float, float]] = deque()
         self._spent_sum = 0.0
         self._shortest: dict[str, float] = {}
+        self._is_told = False
+        self._finding = True
 
     @asynccontextmanager
     async def slot(self, kind: str) -> AsyncIterator[None]:
@@ -72,8 +77,19 @@ class Governor:
         """The system said Retry-After: nobody sends anything for so long."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """What an answer tells of the time left: the time of execution alone, where we count the way there and back."""
+        try:
+            left = float(headers.get(_TIME_LEFT, "").replace(",", ""))
+        except ValueError:
+            return
+        self._is_told = True
+        if left < self.limits.seconds * _LITTLE:
+            self.pause(1.0)
+
     def slow_down(self) -> None:
         """The system said that it was too much."""
+        self._finding = False
         self.allowed = max(1.0, self.allowed / 2)
 
     async def _enter(self) -> None:
@@ -103,9 +119,11 @@ class Governor:
         shortest = min(seconds, self._shortest.get(kind, seconds) * 1.02)  # forgets slowly what was once possible
         self._shortest[kind] = shortest
         if seconds > _SLOW * shortest:
+            self._finding = False
             self.allowed = max(min(2.0, self.limits.most), self.allowed - 0.5)
         elif self._running >= int(self.allowed):
-            self.allowed = min(float(self.limits.most), self.allowed + 1 / self.allowed)
+            step = 1.0 if self._finding else 1 / self.allowed
+            self.allowed = min(float(self.limits.most), self.allowed + step)
 
     def _wait(self) -> float:
         """Seconds until the budget of the window allows another request."""
@@ -118,6 +136,6 @@ class Governor:
         wait = self._paused_until - now
         if len(self._started) >= self.limits.requests:
             wait = max(wait, self._started[0] - begin)
-        if self._spent and self._spent_sum >= self.limits.seconds:
+        if self._spent and self._spent_sum >= self.limits.seconds and not self._is_told:
             wait = max(wait, self._spent[0][0] - begin)
         return wait

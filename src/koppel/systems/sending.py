@@ -148,6 +148,7 @@ class Sender:
             self.counters.requests += 1
             answer = await self._transport.send(Request(request.method, request.url, headers, request.body))
             self._answered = True
+            self._governor.heard(answer.headers)
             return answer
 
     def _worth_another_try(self, method: str, answer: Response, repeatable: bool) -> TransientError | None:
