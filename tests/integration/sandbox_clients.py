@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
@@ -15,6 +15,7 @@ from koppel.systems.auth import Credentials, tokens_for
 from koppel.systems.business_central import BusinessCentral
 from koppel.systems.dataverse import Dataverse
 from koppel.systems.governor import BUSINESS_CENTRAL, DATAVERSE, Governor, Limits
+from koppel.systems.schema import TableSchema
 from koppel.systems.transport import AsgiTransport
 
 ADDRESS = "http://sandbox"
@@ -33,12 +34,12 @@ class World(msgspec.Struct, frozen=True):
         self.sandbox.clock.advance(seconds)
         await asyncio.sleep(0.01)
 
-    def dataverse(self, *, secret: str = KOPPEL.secret) -> Dataverse:
+    def dataverse(self, *, secret: str = KOPPEL.secret, known: Mapping[str, TableSchema] | None = None) -> Dataverse:
         """A client of the simulated Dataverse, signed in as Koppel."""
         transport = AsgiTransport(self.sandbox.app)
         tokens = tokens_for(credentials(secret), transport)
         return Dataverse(
-            f"{ADDRESS}/dataverse", transport, tokens, governor=self._governor(DATAVERSE), sleep=self.sleep
+            f"{ADDRESS}/dataverse", transport, tokens, governor=self._governor(DATAVERSE), sleep=self.sleep, known=known
         )
 
     def business_central(self, route: str = COMPANION, company: str = COMPANY) -> BusinessCentral:

@@ -90,8 +90,7 @@ async def test_a_schema_costs_one_request_and_one_for_all_names(client: Datavers
 
 async def test_a_known_schema_is_not_read_again(world: World, client: Dataverse) -> None:
     schema = await client.describe("account")
-    other = world.dataverse()
-    other._schemas["account"] = schema
+    other = world.dataverse(known={"account": schema})
     await pages_of(other.query("account", NAME))
     assert other.counters.requests == 1
 
