@@ -1,0 +1,346 @@
+"""Whole runs in one process: both simulated systems, a session on them, and the people who work there.
+
+Alice works in Dataverse and Bob in Business Central, through the systems' own interfaces. Nothing waits: back-offs move
+the clock of the systems.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from world_data import Row, set_up
+
+import koppel.rules  # noqa: F401 (registers the rules that mappings name)
+from koppel.engine.rule import RULES
+from koppel.errors import NotFoundError
+from koppel.mapping.load import digest, load_mappings
+from koppel.mapping.model import FieldMapping, TableMapping
+from koppel.odata.records import Side
+from koppel.sandbox.seed_business_central import COMPANY
+from koppel.sandbox.server import Sandbox, build_sandbox
+from koppel.sandbox.tokens import ALICE, BOB, KOPPEL, User
+from koppel.store import conflicts, couplings, failures, jobs
+from koppel.store.conflicts import Conflict
+from koppel.store.couplings import Coupling
+from koppel.store.database import Connection, Database
+from koppel.store.failures import Failure
+from koppel.sync.prepare import SIDES
+from koppel.sync.run import Request, Result, plan, synchronise
+from koppel.sync.session import Session
+from koppel.systems.auth import Credentials, tokens_for
+from koppel.systems.business_central import BusinessCentral
+from koppel.systems.dataverse import Dataverse
+from koppel.systems.governor import BUSINESS_CENTRAL, DATAVERSE, Governor, Limits
+from koppel.systems.schema import TableSchema
+from koppel.systems.transport import AsgiTransport, Response
+from koppel.systems.transport import Request as HttpRequest
+
+ADDRESS = "http://sandbox"
+COMPANION = "koppel/sync/v1.0"
+Hook = Callable[[int, HttpRequest], Awaitable[None]]
+
+
+class CrashError(BaseException):
+    """The process died: nothing after this is carried out, nor cleaned up."""
+
+
+class Line:
+    """The engine's way to both systems. ``before`` and ``after`` a request, which come with its number (from 1), a test
+    may do whatever it likes; once ``dead``, nothing goes through any more."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._inner = AsgiTransport(sandbox.app)
+        self.requests: list[HttpRequest] = []
+        self.before: Hook | None = None
+        self.after: Hook | None = None
+        self.dead = False
+
+    async def send(self, request: HttpRequest) -> Response:
+        """Send one request."""
+        self._live()
+        self.requests.append(request)
+        number = len(self.requests)
+        if self.before is not None:
+            await self.before(number, request)
+        self._live()
+        answer = await self._inner.send(request)
+        if self.after is not None:
+            await self.after(number, request)
+        self._live()
+        return answer
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    def _live(self) -> None:
+        if self.dead:
+            raise CrashError
+
+
+class Person:
+    """Somebody who works in one of the systems. Faults and limits are for the engine: people always get through."""
+
+    def __init__(self, sandbox: Sandbox, user: User, root: str) -> None:
+        self._transport = AsgiTransport(sandbox.faults.app)
+        self._tokens = tokens_for(_credentials(user), self._transport)
+        self._root = root
+
+    async def create(self, table: str, values: Row | None = None, **more: Any) -> Row:
+        """A new row, as it is afterwards."""
+        return await self._send("POST", table, {**(values or {}), **more})
+
+    async def update(self, table: str, key: str, values: Row | None = None, **more: Any) -> Row:
+        """Change columns of a row, whoever changed it meanwhile; the row afterwards."""
+        return await self._send("PATCH", f"{table}({key})", {**(values or {}), **more})
+
+    async def delete(self, table: str, key: str) -> None:
+        """Delete a row."""
+        await self._send("DELETE", f"{table}({key})")
+
+    async def row(self, table: str, key: str) -> Row:
+        """One row."""
+        return await self._send("GET", f"{table}({key})")
+
+    async def rows(self, table: str, filter: str = "") -> list[Row]:
+        """The rows that a filter lets through."""
+        answer = await self._send("GET", f"{table}?$filter={quote(filter)}" if filter else table)
+        return list(answer["value"])
+
+    async def one(self, table: str, filter: str) -> Row:
+        """The only row that a filter lets through."""
+        rows = await self.rows(table, filter)
+        assert len(rows) == 1, (table, filter, len(rows))
+        return rows[0]
+
+    async def _send(self, method: str, path: str, body: Row | None = None) -> Row:
+        headers = {
+            "Authorization": f"Bearer {await self._tokens.get()}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "Prefer": "return=representation",
+            **({"If-Match": "*"} if method in ("PATCH", "DELETE") else {}),
+        }
+        content = b"" if body is None else msgspec.json.encode(body)
+        answer = await self._transport.send(HttpRequest(method, self._root + path, headers, content))
+        assert answer.status < 300, (method, path, answer.status, answer.body)
+        return dict(msgspec.json.decode(answer.body)) if answer.body else {}
+
+
+class World:
+    """Both systems and the engine. ``slept``: every wait of the engine, in seconds."""
+
+    def __init__(self, sandbox: Sandbox, database: Database, route: str, mappings: Mapping[str, TableMapping]) -> None:
+        self.sandbox = sandbox
+        self.database = database
+        self.route = route
+        self.mappings = dict(mappings)
+        self.line = Line(sandbox)
+        self.slept: list[float] = []
+        self.alice = Person(sandbox, ALICE, f"{ADDRESS}/dataverse/api/data/v9.2/")
+        company = sandbox.business_central.companies[COMPANY].id
+        self.bob = Person(sandbox, BOB, f"{ADDRESS}/bc/v2.0/Production/api/{COMPANION}/companies({company})/")
+        self.robot = Person(sandbox, KOPPEL, f"{ADDRESS}/dataverse/api/data/v9.2/")
+        self._stack = AsyncExitStack()
+        self.session: Session
+
+    # the engine
+
+    async def open(self) -> None:
+        """A new session, as a new process would begin it."""
+        self._stack = AsyncExitStack()
+        connection = await self._stack.enter_async_context(self.database.connect())
+        await jobs.interrupt_orphans(connection)
+        self.session = self.new_session(connection)
+
+    def new_session(self, connection: Connection) -> Session:
+        """A session on a connection of its own."""
+        return Session(
+            systems={
+                "business_central": BusinessCentral(
+                    f"{ADDRESS}/bc/v2.0/Production",
+                    COMPANY,
+                    self.route,
+                    self.line,
+                    tokens_for(_credentials(KOPPEL), AsgiTransport(self.sandbox.app)),
+                    governor=self._governor(BUSINESS_CENTRAL),
+                    sleep=self.sleep,
+                    known=_SCHEMAS.get((self.route, "business_central")),
+                ),
+                "dataverse": Dataverse(
+                    f"{ADDRESS}/dataverse",
+                    self.line,
+                    tokens_for(_credentials(KOPPEL), AsgiTransport(self.sandbox.app)),
+                    governor=self._governor(DATAVERSE),
+                    sleep=self.sleep,
+                    known=_SCHEMAS.get((self.route, "dataverse")),
+                ),
+            },
+            connection=connection,
+            mappings=self.mappings,
+        )
+
+    async def close(self) -> None:
+        """End the session."""
+        await self._stack.aclose()
+
+    async def reopen(self) -> None:
+        """End the session and begin another one."""
+        await self.close()
+        await self.open()
+
+    def crash(self) -> None:
+        """Die here and now: the connection to the database breaks off, nothing is sent any more."""
+        self.line.dead = True
+        self.session.connection.pgconn.finish()
+        raise CrashError
+
+    async def revive(self) -> None:
+        """A new session after a crash, once the database has noticed that the old one is gone."""
+        self.line = Line(self.sandbox)
+        await self._stack.aclose()
+        async with self.database.connect() as connection:
+            while True:
+                row = await (await connection.execute(_OTHERS)).fetchone()
+                await connection.commit()
+                if row == (0,):
+                    break
+                await asyncio.sleep(0.002)
+        await self.open()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait: the clock of both systems moves on, the real one hardly."""
+        self.slept.append(seconds)
+        self.sandbox.clock.advance(seconds)
+        await asyncio.sleep(0.001)
+
+    def _governor(self, limits: Limits) -> Governor:
+        return Governor(limits, clock=lambda: self.sandbox.clock().timestamp(), sleep=self.sleep)
+
+    async def sync(self, name: str = "CUSTOMER", **request: Any) -> Result:
+        """Run one mapping."""
+        return await synchronise(self.session, name, Request(**request))
+
+    async def sync_all(self, **request: Any) -> dict[str, Result]:
+        """Run every mapping, in the order of their dependencies."""
+        return {name: await self.sync(name, **request) for name in self.mappings}
+
+    async def planned(self, name: str = "CUSTOMER", **request: Any) -> list[str]:
+        """The kinds of the actions that a run would carry out."""
+        return [action.kind async for action in plan(self.session, name, Request(**request))]
+
+    async def quiet(self) -> None:
+        """Assert that there is nothing left to do: a run of every mapping sends no write."""
+        for name, result in (await self.sync_all()).items():
+            assert result.write_requests == 0, (name, result)
+
+    # mappings
+
+    def change(self, name: str = "CUSTOMER", **values: Any) -> None:
+        """Edit a mapping as an administrator does, from the next session on."""
+        changed = msgspec.structs.replace(self.mappings[name], **values)
+        self.mappings[name] = msgspec.structs.replace(changed, digest=digest(changed))
+        self.session.ready.pop(name, None)
+        self.session.mappings = self.mappings
+
+    def change_field(self, field: str, name: str = "CUSTOMER", **values: Any) -> None:
+        """Edit one field of a mapping."""
+
+        def edited(old: FieldMapping) -> FieldMapping:
+            return msgspec.structs.replace(old, **values) if old.name == field else old
+
+        self.change(name, fields=tuple(edited(old) for old in self.mappings[name].fields))
+
+    # what there is
+
+    async def coupling(self, key: str, name: str = "CUSTOMER") -> Coupling:
+        """The coupling of the record with this Business Central key."""
+        found = [c for c in await self.couplings(name) if c.business_central_key == key]
+        assert len(found) == 1, (name, key, len(found))
+        return found[0]
+
+    async def couplings(self, name: str = "CUSTOMER") -> list[Coupling]:
+        """All couplings of a mapping."""
+        found = [c async for chunk in couplings.stream(self.session.connection, name) for c in chunk]
+        await self.session.connection.commit()
+        return found
+
+    async def failures(self, name: str = "CUSTOMER") -> list[Failure]:
+        """The failures of a mapping."""
+        found = await failures.find(self.session.connection, mapping=name)
+        await self.session.connection.commit()
+        return found
+
+    async def conflicts(self, name: str = "CUSTOMER") -> list[Conflict]:
+        """The open conflicts of a mapping."""
+        found = await conflicts.find(self.session.connection, mapping=name)
+        await self.session.connection.commit()
+        return found
+
+    async def account_of(self, customer: Row) -> Row:
+        """The account that a customer is coupled to."""
+        return await self.alice.row("accounts", (await self.coupling(customer["number"])).dataverse_id)
+
+    async def customer_of(self, account: Row) -> Row:
+        """The customer that an account is coupled to."""
+        found = [c for c in await self.couplings() if c.dataverse_id == account["accountid"]]
+        assert len(found) == 1, account
+        return await self.bob.row("customers", found[0].business_central_id)
+
+    async def label(self, column: str, value: int) -> str:
+        """The label of an option of ``account``."""
+        client = self.session.systems["dataverse"]
+        assert isinstance(client, Dataverse)
+        return (await client.options("account", column))[value]
+
+
+_OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+
+
+def _credentials(user: User) -> Credentials:
+    return Credentials("common", user.client_id, user.secret, f"{ADDRESS}/.default", ADDRESS)
+
+
+_SCHEMAS: dict[tuple[str, Side], dict[str, TableSchema]] = {}
+"""The schemas of all tables in question, by route: the same in every world, and slow to read."""
+
+
+async def _read_schemas(world: World) -> None:
+    for side in SIDES:
+        system, found = world.session.systems[side], _SCHEMAS.setdefault((world.route, side), {})
+        needed = {need.table for rule in RULES.values() for need in rule.needs if need.table and need.side == side}
+        for table in sorted(needed | {mapping.endpoint(side).table for mapping in world.mappings.values()}):
+            with suppress(NotFoundError):
+                found[table] = await system.describe(table)
+
+
+@asynccontextmanager
+async def new_world(
+    database: Database,
+    *,
+    customers: int | None = None,
+    route: str = COMPANION,
+    folders: Sequence[Path] = (),
+) -> AsyncIterator[World]:
+    """A world with set-up tables and nothing else, or with ``customers`` of Adventure Works."""
+    if customers is None:
+        sandbox = build_sandbox(data="empty")
+        set_up(sandbox)
+    else:
+        sandbox = build_sandbox(data="adventureworks", customers=customers)
+    world = World(sandbox, database, route, load_mappings(folders))
+    await world.open()
+    if (route, "dataverse") not in _SCHEMAS:
+        await _read_schemas(world)
+        await world.reopen()
+    try:
+        yield world
+    finally:
+        await world.close()
