@@ -1,0 +1,166 @@
+"""Actions, results and failures as lines for people and as data for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import RenderableType
+from rich.text import Text
+
+from koppel.cli.output import described, spelled, table
+from koppel.engine.action import Action, Change, Conflict
+from koppel.engine.plan import SPOKEN
+from koppel.odata.records import Side
+from koppel.store.failures import Failure
+from koppel.sync.full import Finished
+
+COUNTERS = ("created", "updated", "coupled", "unchanged", "skipped", "failed", "conflicts", "uncoupled", "deleted")
+WRITES = ("created", "updated", "coupled", "uncoupled", "deleted")
+SHOWN_FAILURES = 10
+"""Failures that are told in full."""
+
+SIGNS = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "couple": ("=", "cyan"),
+    "uncouple": ("x", "magenta"),
+    "delete": ("-", "red"),
+    "hold": ("!", "bold red"),
+    "nothing": (" ", ""),
+}
+
+
+def action_data(action: Action) -> dict[str, Any]:
+    """An action for programs: what is done to which record, and why."""
+    wanted = (
+        "mapping",
+        "kind",
+        "name",
+        "reason",
+        "side",
+        "business_central_id",
+        "dataverse_id",
+        "to_business_central",
+        "to_dataverse",
+        "changes",
+        "conflicts",
+        "waiting",
+        "warnings",
+        "refusal",
+    )
+    return {name: msgspec.to_builtins(getattr(action, name)) for name in wanted}
+
+
+def action_lines(action: Action) -> Iterator[Text]:
+    """An action for people: one line, and one for each field with old and new value."""
+    sign, style = SIGNS[action.kind]
+    where = f" in {SPOKEN[action.side]}" if action.side and action.kind in ("create", "delete") else ""
+    yield Text.assemble(
+        (f"  {sign} {action.kind}{where} ", style), (action.name, "bold"), (f"  {_reason(action)}", "dim")
+    )
+    if action.kind == "create" and action.side:
+        for column, value in action.writes(action.side).items():
+            yield Text(f"      {column}: {spelled(value)}")
+    for change in action.changes:
+        yield _change(change, action.reason)
+    for conflict in action.conflicts:
+        yield _conflict(conflict)
+    for waiting in () if action.refusal else action.waiting:
+        if not waiting.empty:
+            yield Text(f"      {waiting.field}: waits until {waiting.reference} is coupled in {waiting.via}", "yellow")
+    for warning in action.warnings:
+        yield Text(f"      {warning}", "yellow")
+
+
+def _reason(action: Action) -> str:
+    remedy = f"; {action.refusal.remedy}" if action.refusal and action.refusal.remedy else ""
+    return action.reason + remedy
+
+
+def _change(change: Change, reason: str) -> Text:
+    why = f"  ({change.why})" if change.why and change.why != reason else ""
+    return Text.assemble(
+        f"      {change.field} in {SPOKEN[change.side]}: ",
+        (spelled(change.old), "red"),
+        " -> ",
+        (spelled(change.new), "green"),
+        (why, "dim"),
+    )
+
+
+def _conflict(conflict: Conflict) -> Text:
+    def said(values: dict[str, Any]) -> str:
+        return spelled(values if len(values) > 1 else next(iter(values.values()), None))
+
+    return Text.assemble(
+        (f"      {conflict.group}: conflict", "bold red"),
+        f"; was {said(conflict.base_business_central)}"
+        f", Business Central has {said(conflict.business_central)}, Dataverse has {said(conflict.dataverse)}",
+    )
+
+
+def finished_data(finished: Sequence[Finished], failures: Sequence[Failure]) -> dict[str, Any]:
+    """What became of each mapping, for programs: a second round is added to the first, and ``failed`` are those records
+    that did not come through in either."""
+    mappings: dict[str, dict[str, Any]] = {}
+    for one in finished:
+        data = mappings.setdefault(one.mapping, _nothing_yet())
+        if one.error is not None:
+            data["error"] = described(one.error)
+        if one.result is not None:
+            result = one.result
+            for name in WRITES if one.completing else COUNTERS:
+                data[name] += result.counts[name]
+            data["seconds"] = round(data["seconds"] + result.seconds, 3)
+            data["requests"] = dict(Counter(data["requests"]) + Counter(result.requests))
+            data["write_requests"] += result.write_requests
+            data["jobs"].append(result.job)
+            data["notices"] += result.notices
+    left = Counter(failure.mapping for failure in failures)
+    for name, data in mappings.items():
+        data["failed"] = left[name]
+    return mappings
+
+
+def _nothing_yet() -> dict[str, Any]:
+    counters: dict[str, Any] = dict.fromkeys(COUNTERS, 0)
+    return counters | {"seconds": 0.0, "requests": {}, "write_requests": 0, "jobs": [], "notices": []}
+
+
+def results_table(data: dict[str, Any]) -> RenderableType:
+    """The counters of every mapping."""
+    shown = [n for n in COUNTERS if n in COUNTERS[:7] or any(row[n] for row in data.values())]
+    return table(
+        ("mapping", *shown, "seconds", "requests"),
+        [
+            (name, *(row[n] for n in shown), float(row["seconds"]), sum(row["requests"].values()))
+            for name, row in data.items()
+        ],
+    )
+
+
+def failure_lines(failures: Sequence[Failure], command: str = "koppel errors") -> Iterator[Text]:
+    """Failures with cause and remedy; the rest is counted."""
+    for failure in failures[:SHOWN_FAILURES]:
+        yield failure_line(failure)
+    if len(failures) > SHOWN_FAILURES:
+        yield Text(f"and {len(failures) - SHOWN_FAILURES:,} more: {command}")
+
+
+def failure_line(failure: Failure) -> Text:
+    """One failure: which record, where it goes, why not, and what to do."""
+    towards: Side = "dataverse" if failure.direction == "to_dataverse" else "business_central"
+    return Text.assemble(
+        ("failed  ", "bold red"),
+        (f"{failure.mapping} {failure.record_name or failure.record_id}", "bold"),
+        f" to {SPOKEN[towards]}: {failure.message}",
+        (f"\n        {failure.remedy}" if failure.remedy else "", "dim"),
+    )
+
+
+def kinds(actions: Iterable[Action]) -> Counter[str]:
+    """How many actions of each kind."""
+    return Counter(action.kind for action in actions)

@@ -1,0 +1,150 @@
+"""What commands print: text for people, or one JSON object, on standard output; everything else on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from koppel.errors import KoppelError
+from koppel.odata.records import Scalar
+from koppel.sync.session import Progress as Told
+
+WIDE = 10_000
+"""Characters: where nobody looks at a terminal, lines are as long as they are."""
+
+
+class Output:
+    """Where one command prints. ``as_json``: the result is one JSON object and no text."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.text = _console(sys.stdout)
+        self.errors = _console(sys.stderr)
+
+    def show(self, data: Mapping[str, Any], *lines: RenderableType) -> None:
+        """The result of a command: ``data`` for programs, ``lines`` for people."""
+        if self.as_json:
+            encoded = msgspec.json.format(msgspec.json.encode(data, enc_hook=str), indent=2)
+            sys.stdout.write(encoded.decode() + "\n")
+        else:
+            self.say(*lines)
+
+    def say(self, *lines: RenderableType) -> None:
+        """Text for people; nothing where programs read."""
+        if not self.as_json:
+            for line in lines:
+                self.text.print(line, soft_wrap=isinstance(line, str | Text))
+
+    def note(self, line: str | Text) -> None:
+        """A line beside the result."""
+        self.errors.print(line, soft_wrap=True)
+
+    def error(self, error: KoppelError) -> None:
+        """One clear message: where, what, what to do."""
+        self.note(Text.assemble(("error: ", "bold red"), str(error)))
+        if self.as_json:
+            self.show({"error": described(error)})
+
+    def error_of(self, mapping: str, error: KoppelError) -> None:
+        """What ended one of several mappings; the others go on, and the result tells it again."""
+        place = "" if error.place in ("", mapping) else f"{error.place}: "
+        remedy = f"\n  {error.remedy}" if error.remedy else ""
+        self.note(Text.assemble(("error: ", "bold red"), (mapping, "bold"), f": {place}{error.message}{remedy}"))
+
+    @contextmanager
+    def progress(self) -> Iterator[Told]:
+        """Shows the progress of long work, on a terminal only."""
+        if not self.errors.is_terminal:
+            yield lambda mapping, phase, done, total: None
+            return
+        with _bars(self.errors) as bars:
+            shown = bars.add_task("", total=None, visible=False)
+
+            def tell(mapping: str, phase: str, done: int, total: int | None) -> None:
+                description = f"{mapping}: {phase.replace('_', ' ')}"
+                task = bars.tasks[0]
+                if task.description != description or done < task.completed:
+                    bars.reset(shown, total=total, description=description, visible=True)
+                bars.update(shown, completed=done, total=total)
+
+            yield tell
+
+
+def _console(file: TextIO) -> Console:
+    return Console(
+        file=file,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        width=None if file.isatty() else WIDE,
+    )
+
+
+class _Rate(ProgressColumn):
+    """Records a second."""
+
+    def render(self, task: Task) -> Text:
+        """The speed of the moment."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
+def _bars(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def described(error: KoppelError) -> dict[str, str]:
+    """An error for programs."""
+    return {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "place": error.place,
+        "remedy": error.remedy,
+    }
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> Table:
+    """A table; columns whose cells are numbers stand to the right."""
+    cells = [list(row) for row in rows]
+    made = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, title_style="bold")
+    for place, heading in enumerate(headings):
+        numbers = bool(cells) and all(isinstance(row[place], int | float) for row in cells)
+        made.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+    for row in cells:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+    return made
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if value else "-"
+    return f"{value:,.1f}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def moment(value: datetime | None) -> str:
+    """A time as people read it, in UTC."""
+    return "" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def spelled(value: Scalar | Mapping[str, Scalar]) -> str:
+    """A value as people read it: blanks are seen."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {spelled(part)}" for name, part in value.items())
+    if value is None or value == "":
+        return "(blank)"
+    return repr(value) if isinstance(value, str) and value != value.strip() else str(value)

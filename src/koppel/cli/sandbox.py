@@ -1,0 +1,97 @@
+"""``koppel sandbox``: serve both simulated systems until told to stop."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from koppel.cli.output import Output
+from koppel.cli.running import DONE, AsJson, guarded
+from koppel.config import write_config
+from koppel.errors import UsageError
+
+ENVIRONMENT = "Production"
+TENANT = "sandbox"
+VARIABLE = "KOPPEL_CLIENT_SECRET"
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8700,
+    https: Annotated[bool, typer.Option("--https", help="Serve https with a throw-away certificate.")] = False,
+    data: Annotated[str, typer.Option(metavar="adventureworks|empty", help="What is in them.")] = "adventureworks",
+    customers: Annotated[int | None, typer.Option(help="How many customers (default: 18,849).", min=0)] = None,
+    faults: Annotated[Path | None, typer.Option(help="A JSON file of faults, as /sandbox/faults shows them.")] = None,
+    init: Annotated[Path | None, typer.Option(metavar="PATH", help="Write a koppel.yaml for it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a simulated Business Central and Dataverse, until Ctrl-C."""
+    from koppel.sandbox.faults import Faults
+    from koppel.sandbox.seed import DATA
+    from koppel.sandbox.serve import serve
+    from koppel.sandbox.server import build_sandbox
+
+    with guarded(as_json) as output, tempfile.TemporaryDirectory(prefix="koppel-sandbox-") as folder:
+        if data not in DATA:
+            raise UsageError(f"there is no data {data!r}", remedy=f"Write {' or '.join(DATA)}.")
+        built = build_sandbox(data=data, customers=customers)
+        built.faults.set(_faults(faults, Faults) if faults else Faults())
+        ca_file = Path(folder) / "ca.pem" if https else None
+        serve(
+            built.app,
+            host="127.0.0.1",
+            port=port,
+            ca_file=ca_file,
+            ready=lambda base: _tell(output, base, ca_file, init),
+        )
+    raise SystemExit(DONE)
+
+
+def _faults(path: Path, shape: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=shape)
+    except OSError as error:
+        raise UsageError(f"the file cannot be read: {error.strerror}", place=str(path)) from None
+    except msgspec.DecodeError as error:
+        remedy = "`/sandbox/faults` of a running sandbox shows what it may hold."
+        raise UsageError(f"the faults cannot be read: {error}", place=str(path), remedy=remedy) from None
+
+
+def _tell(output: Output, base: str, ca_file: Path | None, init: Path | None) -> None:
+    from koppel.sandbox.seed_business_central import COMPANY
+    from koppel.sandbox.tokens import KOPPEL, USERS
+
+    settings = {
+        "business_central_url": f"{base}/bc/v2.0/{ENVIRONMENT}",
+        "company": COMPANY,
+        "dataverse_url": f"{base}/dataverse",
+        "tenant": TENANT,
+        "client_id": KOPPEL.client_id,
+        "authority": base,
+    }
+    if init is not None:
+        write_config(init, **settings, ca_file=ca_file)
+    users = {user.client_id: user.secret for user in USERS}
+    told = {**settings, "ca_file": ca_file and str(ca_file), "client_secrets": users, "config": init and str(init)}
+    output.show(
+        told,
+        *(f"{name.replace('_', ' '):<21}{value}" for name, value in settings.items()),
+        *([f"{'ca file':<21}{ca_file}"] if ca_file else []),
+        "",
+        *(f"client {name:<14}secret {secret}" for name, secret in users.items()),
+        "",
+        _next_step(init, settings, ca_file),
+    )
+
+
+def _next_step(init: Path | None, settings: dict[str, str], ca_file: Path | None) -> str:
+    from koppel.sandbox.tokens import KOPPEL
+
+    words = [f"koppel init {init or ''}".rstrip()]
+    words += [f"--{name.replace('_', '-')} {value}" for name, value in settings.items()]
+    words += [f"--ca-file {ca_file}"] if ca_file else []
+    written = f"wrote {init}" if init else "in another terminal:\n  " + " \\\n    ".join(words)
+    return f"{written}\n  export {VARIABLE}={KOPPEL.secret}\n  koppel check\n\nCtrl-C stops it."

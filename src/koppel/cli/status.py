@@ -1,0 +1,104 @@
+"""``koppel status``, ``jobs``, ``history``: where things stand, what ran, and what it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from koppel.cli.names import Mappings, mappings_named
+from koppel.cli.output import Output, moment, table
+from koppel.cli.running import DONE, AsJson, ConfigPath, run
+from koppel.errors import UsageError
+from koppel.store import jobs as store_jobs
+from koppel.store.jobs import Job
+from koppel.sync.session import Session
+from koppel.sync.status import standings
+
+Limit = Annotated[int, typer.Option(help="How many, the latest first.", min=1)]
+
+
+def status(names: Mappings = None, config: ConfigPath = None, as_json: AsJson = False) -> None:
+    """Where each mapping stands: couplings, what waits or failed, the last job, how far reading has got."""
+
+    async def work(session: Session, output: Output) -> int:
+        found = await standings(session, mappings_named(session.mappings, names))
+        output.show(
+            {"mappings": {one.mapping: msgspec.to_builtins(one) for one in found}},
+            table(
+                ("mapping", "couplings", "waiting", "failed", "skipped", "conflicts", "last job", "", "changes read"),
+                [
+                    (
+                        one.mapping,
+                        one.numbers.couplings,
+                        one.numbers.waiting,
+                        one.numbers.failures,
+                        one.numbers.skipped,
+                        one.numbers.conflicts,
+                        f"{one.last_job.id} {one.last_job.kind}" if one.last_job else "",
+                        one.last_job.status if one.last_job else "",
+                        moment(min(one.read_until.values(), default=None)),
+                    )
+                    for one in found
+                ],
+            ),
+        )
+        return DONE
+
+    run(work, config, as_json)
+
+
+def jobs(
+    job: Annotated[int | None, typer.Argument(help="One job, with its log.")] = None,
+    limit: Limit = 20,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """The latest jobs, or one with its log."""
+
+    async def work(session: Session, output: Output) -> int:
+        if job is not None:
+            return await _one_job(session, output, job)
+        found = await store_jobs.recent(session.connection, limit=limit)
+        output.show({"jobs": msgspec.to_builtins(found)}, _jobs(found))
+        return DONE
+
+    run(work, config, as_json)
+
+
+def _jobs(found: Sequence[Job]) -> RenderableType:
+    return table(
+        ("job", "kind", "mappings", "started", "seconds", "status", "requests", "did"),
+        [
+            (
+                job.id,
+                job.kind,
+                ", ".join(job.mappings),
+                job.started,
+                job.seconds,
+                job.status,
+                job.requests,
+                ", ".join(f"{number:,} {name}" for name, number in sorted(job.counters.items())) or job.message,
+            )
+            for job in found
+        ],
+    )
+
+
+async def _one_job(session: Session, output: Output, number: int) -> int:
+    job = await store_jobs.get(session.connection, number)
+    if job is None:
+        raise UsageError(f"there is no job {number}", remedy="`koppel jobs` lists the latest ones.")
+    messages = await store_jobs.messages(session.connection, number)
+    log = [Text(f"{moment(m.at)}  {m.level:<8}{m.text}") for m in messages]
+    output.show(
+        {"job": msgspec.to_builtins(job), "messages": msgspec.to_builtins(messages)},
+        _jobs([job]),
+        *([job.message] if job.message else []),
+        *log,
+    )
+    return DONE

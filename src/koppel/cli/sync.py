@@ -1,0 +1,124 @@
+"""``koppel sync`` and ``koppel full``: synchronising, one record, some mappings, or everything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from koppel.cli.lines import failure_lines, finished_data, results_table
+from koppel.cli.names import Mappings, mappings_named
+from koppel.cli.options import DirectionOption, direction_named
+from koppel.cli.output import Output, table
+from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
+from koppel.errors import UsageError
+from koppel.sync.full import Count, Finished, Line, failures_of, recommend, run_full, run_in_order
+from koppel.sync.run import Request
+from koppel.sync.session import Session
+
+SHOWN_NOTICES = 10
+
+Force = Annotated[bool, typer.Option("--force", help="Run without brakes.")]
+
+
+def sync(
+    names: Mappings = None,
+    full: Annotated[bool, typer.Option("--full", help="Compare everything, match, and create what is new.")] = False,
+    record: Annotated[list[str] | None, typer.Option(help="Only this record: its id, or its number.")] = None,
+    direction: DirectionOption = None,
+    force: Force = False,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Synchronise what changed: everything, some mappings, or single records. Exit status 1 when records failed."""
+    request = Request(full=full, records=tuple(record or ()), force=force)
+
+    async def work(session: Session, output: Output) -> int:
+        chosen = mappings_named(session.mappings, names)
+        if request.records and len(chosen) != 1:
+            raise UsageError("a record belongs to one mapping", remedy="koppel sync MAPPING --record ID")
+        asked = msgspec.structs.replace(request, direction=direction_named(direction))
+        return await follow(session, output, run_in_order(session, chosen, asked))
+
+    run(work, config, as_json)
+
+
+def full(
+    names: Mappings = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Run without asking.")] = False,
+    force: Force = False,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Full synchronisation review: every mapping in the order of dependencies with what is best, then the run."""
+
+    async def work(session: Session, output: Output) -> int:
+        lines = await recommend(session, mappings_named(session.mappings, names))
+        output.say(_review(lines))
+        chosen = [line.mapping for line in lines if line.recommendation != "nothing"]
+        if chosen and (yes or _agreed(as_json)):
+            return await follow(session, output, run_full(session, chosen, force=force), lines)
+        output.show({"review": msgspec.to_builtins(lines)}, "nothing was run; `koppel full --yes` runs it")
+        return DONE
+
+    run(work, config, as_json)
+
+
+def _agreed(as_json: bool) -> bool:
+    return not as_json and sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm("Run it?")
+
+
+def _review(lines: Sequence[Line]) -> RenderableType:
+    return table(
+        ("mapping", "Business Central", "Dataverse", "coupled", "recommended", "because", "depends on"),
+        [
+            (
+                line.mapping,
+                _count(line.business_central),
+                _count(line.dataverse),
+                line.couplings,
+                line.recommendation,
+                line.reason,
+                ", ".join(line.depends_on),
+            )
+            for line in lines
+        ],
+        title="Full Synchronization Review",
+    )
+
+
+def _count(count: Count) -> Text:
+    return Text(f"over {count.records:,}" if count.more else f"{count.records:,}", justify="right")
+
+
+async def follow(session: Session, output: Output, runs: AsyncIterator[Finished], review: Sequence[Line] = ()) -> int:
+    """See runs through and tell what became of them: counters, failures, notices; the exit status."""
+    finished: list[Finished] = []
+    async for one in runs:
+        finished.append(one)
+        if one.error is not None:
+            output.error_of(one.mapping, one.error)
+    failures = await failures_of(session, [one.result.job for one in finished if one.result])
+    data = finished_data(finished, failures)
+    told: dict[str, Any] = {"mappings": data, "failures": msgspec.to_builtins(failures)}
+    if review:
+        told["review"] = msgspec.to_builtins(review)
+    output.show(told, results_table(data), *failure_lines(failures), *_notices(data, {f.message for f in failures}))
+    return FAILED if failures or any(one.error for one in finished) else DONE
+
+
+def _notices(data: dict[str, Any], told: set[str]) -> list[Text]:
+    """Lines of the runs that no failure has told already."""
+    lines = [
+        f"{name}: {line}"
+        for name, row in data.items()
+        for line in row["notices"]
+        if not any(message in line for message in told)
+    ]
+    more = [f"and {len(lines) - SHOWN_NOTICES:,} more: koppel jobs"] if len(lines) > SHOWN_NOTICES else []
+    return [Text(line, "yellow") for line in [*lines[:SHOWN_NOTICES], *more]]
