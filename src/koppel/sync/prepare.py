@@ -63,7 +63,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping ready to run. ``computes``: rule by field index and side. ``lacking``: what had to be left out, and why."""
+    """A mapping ready to run. ``computes``: rules by field index. ``lacking``: what had to be left out, and why."""
 
     mapping: TableMapping
     table: Table

@@ -10,10 +10,9 @@ from typing import TypeVar
 
 import msgspec
 
-from koppel.engine.plan import other
 from koppel.errors import CursorError
 from koppel.odata.literals import comparable_instant, format_instant, is_guid, parse_instant
-from koppel.odata.records import Page, Record, Side
+from koppel.odata.records import Record, Side
 from koppel.store import conflicts, couplings, cursors, failures, pending
 from koppel.store.cursors import Cursor
 from koppel.sync.chunk import Incoming, Scope
@@ -21,7 +20,7 @@ from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.session import Session
 
 OVERLAP = timedelta(minutes=5)
-"""How far back a read by time goes again: transactions that were long under way come with an earlier time (promise 5)."""
+"""How far back a read by time goes again: what was long under way comes with an earlier time (promise 5)."""
 
 LONG_AGO = "1753-01-01T00:00:00Z"
 _T = TypeVar("_T")
@@ -40,7 +39,7 @@ class Changes(msgspec.Struct, kw_only=True):
 
 
 async def start_reading(session: Session, ready: Ready, side: Side, *, full: bool) -> Changes:
-    """Where to begin: at the cursor, unless all is to be read or the mapping is another one than the cursor was made for."""
+    """Where to begin: at the cursor, unless everything is asked for or the mapping changed since it was made."""
     stored = await cursors.get(session.connection, ready.mapping.name, side)
     await session.connection.commit()
     changes = Changes(side=side, position=stored.position if stored else "", complete=full or stored is None)
@@ -187,6 +186,3 @@ async def _by_name(session: Session, scope: Scope, side: Side, names: Sequence[s
     if keys and side == "business_central":
         found += await system.by_keys(end.schema.name, end.columns, key, keys)
     return found
-
-
-__all__ = ["Changes", "Page", "again", "ahead", "chosen", "other", "read_changes", "save_cursor", "start_reading"]

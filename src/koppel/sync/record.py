@@ -1,4 +1,4 @@
-"""Recording what became of a chunk: couplings, history, failures, conflicts and counters, in one transaction (promise 7)."""
+"""Recording what became of a chunk, in one transaction: couplings, history, failures, conflicts (promise 7)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from koppel.engine.action import Action, Refusal, base_after
 from koppel.engine.plan import other
 from koppel.engine.rule import RULES
 from koppel.engine.translate import Waiting
-from koppel.errors import KoppelError, RemoteError
-from koppel.odata.records import Record, Side
+from koppel.errors import OutcomeUnknownError, RemoteError
+from koppel.odata.records import Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, pending
 from koppel.store.couplings import Coupling
-from koppel.store.snapshots import Codec, encode
+from koppel.store.snapshots import encode
 from koppel.sync.chunk import Scope
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.session import Session
 from koppel.sync.write import Done
 
 Counts = Counter[str]
-"""``created``, ``updated``, ``coupled``, ``unchanged``, ``skipped``, ``failed``, ``conflicts``, ``uncoupled``, ``deleted``."""
+"""By ``created``, ``updated``, ``coupled``, ``unchanged``, ``skipped``, ``failed``, ``conflicts``, ``uncoupled``."""
 
 
 async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], counts: Counts) -> None:
@@ -37,19 +37,18 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await _record_conflicts(session, mapping, pairs)
     await _record_failures(session, ready, settled)
     for side in SIDES:
-        sources = [
-            one.action.id(other(side)) for one in settled if one.action.kind == "create" and one.action.side == side
-        ]
-        if sources:
-            await intents.settle(connection, mapping, side, _known(settled, side, sources))
+        await intents.settle(connection, mapping, side, _outcome_known(settled, side))
     await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
     await connection.commit()
 
 
-def _known(settled: Sequence[Done], side: Side, sources: Sequence[str]) -> list[str]:
-    """Sources of creations whose outcome is known; the others keep their intent."""
-    unknown = {one.action.id(other(side)) for one in settled if one.error and one.error.kind == "transient"}
-    return [source for source in sources if source not in unknown]
+def _outcome_known(settled: Sequence[Done], side: Side) -> list[str]:
+    """Sources of creations on ``side`` of which it is known whether they happened; the others keep their intent."""
+    return [
+        one.action.id(other(side))
+        for one in settled
+        if one.action.kind == "create" and one.action.side == side and not isinstance(one.error, OutcomeUnknownError)
+    ]
 
 
 def _is_pair(one: Done) -> bool:
@@ -279,11 +278,7 @@ def _counted(one: Done) -> list[str]:
     }
     if first:
         return ["coupled", *(["updated"] if action.kind == "update" else []), *contested]
-    return (
-        [names[action.kind] if action.kind in names else "unchanged", *contested]
-        if action.kind != "hold"
-        else contested
-    )
+    return contested if action.kind == "hold" else [names.get(action.kind, "unchanged"), *contested]
 
 
 def _never_synchronised(action: Action) -> bool:
@@ -295,6 +290,3 @@ def told(action: Action) -> str:
     """One line about an action that a person should read: what, why, what to do."""
     refusal = action.refusal
     return f"{action.name}: {refusal.message}; {refusal.remedy}" if refusal else f"{action.name}: {action.reason}"
-
-
-__all__ = ["Codec", "Counts", "KoppelError", "Record", "count_done", "record_chunk", "told"]

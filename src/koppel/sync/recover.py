@@ -36,7 +36,7 @@ def _identity(scope: Scope, side: Side, action: Action) -> dict[str, Scalar]:
 
 
 async def recover(session: Session, scope: Scope) -> list[Action]:
-    """Pairs whose second half was created before a crash, merged as newly coupled; intents of which nothing came are dropped."""
+    """Pairs whose second half was created before a crash, merged as newly coupled; the other intents are dropped."""
     mapping = scope.ready.mapping.name
     open_ = await intents.unsettled(session.connection, mapping)
     actions: list[Action] = []

@@ -15,14 +15,14 @@ import msgspec
 
 from koppel.engine.action import Action
 from koppel.engine.brakes import check_brakes
-from koppel.engine.plan import other, towards
+from koppel.engine.plan import towards
 from koppel.errors import KoppelError
 from koppel.mapping.model import Direction
 from koppel.odata.records import Side
 from koppel.store import couplings, jobs
 from koppel.store.locks import mapping_lock
 from koppel.store.snapshots import field_names, open_codec, train
-from koppel.sync.chunk import Incoming, Planned, Scope, plan_chunk
+from koppel.sync.chunk import Planned, Scope, plan_chunk
 from koppel.sync.follow import follow_up
 from koppel.sync.match import find_matches
 from koppel.sync.options import synchronise_options
@@ -37,6 +37,8 @@ SETTLING_ROUNDS = 3
 BUFFER = 20_000
 """Planned actions that are kept in memory while the brakes are checked; above it, changes are read a second time."""
 KEPT_NOTICES = 500
+WRITES = ("created", "updated", "coupled", "uncoupled", "deleted")
+"""What a settling round adds to a run's counters; the rest it has counted already."""
 
 READING_ORDER: tuple[Side, Side] = ("dataverse", "business_central")
 
@@ -269,7 +271,7 @@ async def _apply(
     done = await carry_out(session, scope, actions)
     counts = count_done(done)
     if settling:
-        counts.pop("unchanged", None)
+        counts = Counter({name: number for name, number in counts.items() if name in WRITES})
     await record_chunk(session, scope, done, counts)
     result.counts.update(counts)
     for one in done:
@@ -281,6 +283,3 @@ async def _apply(
             result.notice(f"{one.action.name}: {warning}")
     followed = await follow_up(session, scope, done)
     return followed or any(one.made for one in done)
-
-
-__all__ = ["Incoming", "Request", "Result", "other", "plan", "synchronise"]

@@ -19,7 +19,7 @@ Progress = Callable[[str, str, int, int | None], None]
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """An open session. ``job`` is the job that writes are recorded under; ``own_users`` the connection's own user by side."""
+    """An open session. ``job``: under which writes are recorded; ``own_users``: the connection's own user by side."""
 
     systems: Mapping[Side, System]
     connection: Connection

@@ -1,7 +1,8 @@
 """Carrying out actions: creates and updates in bulk, each update on condition of the version that was read.
 
 A refused version means that somebody edited meanwhile: the pair is read and merged again, at most five times
-(promise 2). A create that is answered "exists" was made before, by us or with our id: it is read, compared and adopted (promise 1).
+(promise 2). A create that is answered "exists" was made before, by us or with our id: it is read, compared and adopted
+(promise 1).
 """
 
 from __future__ import annotations
