@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,14 +13,14 @@ from rich.text import Text
 from koppel.cli.output import described, spelled, table
 from koppel.engine.action import Action, Change, Conflict
 from koppel.engine.plan import SPOKEN
-from koppel.odata.records import Side
 from koppel.store.failures import Failure
 from koppel.sync.full import Finished
 
 COUNTERS = ("created", "updated", "coupled", "unchanged", "skipped", "failed", "conflicts", "uncoupled", "deleted")
 WRITES = ("created", "updated", "coupled", "uncoupled", "deleted")
-SHOWN_FAILURES = 10
-"""Failures that are told in full."""
+SHOWN_CAUSES = 8
+SHOWN_NAMES = 8
+"""How much of what went wrong is told before a person is sent to the list of it."""
 
 SIGNS = {
     "create": ("+", "green"),
@@ -142,25 +142,53 @@ def results_table(data: dict[str, Any]) -> RenderableType:
     )
 
 
-def failure_lines(failures: Sequence[Failure], command: str = "koppel errors") -> Iterator[Text]:
-    """Failures with cause and remedy; the rest is counted."""
-    for failure in failures[:SHOWN_FAILURES]:
-        yield failure_line(failure)
-    if len(failures) > SHOWN_FAILURES:
-        yield Text(f"and {len(failures) - SHOWN_FAILURES:,} more: {command}")
+class Trouble(msgspec.Struct, frozen=True):
+    """Why one record did not go through. ``heading`` and ``cause`` are the same for troubles of one kind."""
+
+    heading: str
+    name: str
+    message: str
+    remedy: str = ""
+
+    @property
+    def cause(self) -> tuple[str, str]:
+        """The heading and the message without the record's name."""
+        return self.heading, self.message.replace(self.name, "") if self.name else self.message
 
 
-def failure_line(failure: Failure) -> Text:
-    """One failure: which record, where it goes, why not, and what to do."""
-    towards: Side = "dataverse" if failure.direction == "to_dataverse" else "business_central"
+def trouble_lines(troubles: Iterable[Trouble], style: str, command: str) -> Iterator[Text]:
+    """Troubles with their remedy, those of one cause together; above what fits, ``command`` lists them."""
+    causes: dict[tuple[str, str], list[Trouble]] = {}
+    for trouble in troubles:
+        causes.setdefault(trouble.cause, []).append(trouble)
+    for found in list(causes.values())[:SHOWN_CAUSES]:
+        yield _trouble(found, style)
+    if more := sum(len(found) for found in list(causes.values())[SHOWN_CAUSES:]):
+        yield Text(f"and {more:,} more: {command}")
+
+
+def _trouble(found: Sequence[Trouble], style: str) -> Text:
+    first, others = found[0], [trouble.name for trouble in found[1:]]
+    remedy = f"\n      {first.remedy}" if first.remedy else ""
+    named = ", ".join(others[:SHOWN_NAMES]) + (
+        f" and {len(others) - SHOWN_NAMES:,} more" if others[SHOWN_NAMES:] else ""
+    )
+    likewise = f"\n      likewise {named}" if named else ""
     return Text.assemble(
-        ("failed  ", "bold red"),
-        (f"{failure.mapping} {failure.record_name or failure.record_id}", "bold"),
-        f" to {SPOKEN[towards]}: {failure.message}",
-        (f"\n        {failure.remedy}" if failure.remedy else "", "dim"),
+        ("  ! ", style), (f"{first.heading} {first.name}", "bold"), f": {first.message}{remedy}{likewise}"
     )
 
 
-def kinds(actions: Iterable[Action]) -> Counter[str]:
-    """How many actions of each kind."""
-    return Counter(action.kind for action in actions)
+def failure_trouble(failure: Failure) -> Trouble:
+    """A failure as a trouble."""
+    return Trouble(failure.mapping, failure.record_name or failure.record_id, failure.message, failure.remedy)
+
+
+def notice_troubles(data: Mapping[str, Any], told: Collection[str]) -> Iterator[Trouble]:
+    """The lines of runs (``name: message; remedy``) that were not ``told`` as failures already."""
+    for mapping, row in data.items():
+        for line in row["notices"]:
+            name, _, rest = line.partition(": ")
+            message, _, remedy = rest.partition("; ")
+            if message not in told:
+                yield Trouble(mapping, name, message, remedy) if rest else Trouble(mapping, "", line)

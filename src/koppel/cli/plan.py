@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from koppel.cli.lines import action_data, action_lines
+from koppel.cli.lines import Trouble, action_data, action_lines, trouble_lines
 from koppel.cli.names import Mappings, mappings_named
 from koppel.cli.options import DirectionOption, direction_named
 from koppel.cli.output import Output
@@ -41,6 +41,7 @@ def plan(
 
 async def _plan(session: Session, output: Output, names: list[str], request: Request) -> int:
     actions: list[dict[str, Any]] = []
+    held: list[Trouble] = []
     counts: dict[str, Counter[str]] = {}
     for name in names:
         found = counts[name] = Counter()
@@ -50,10 +51,13 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
             found[action.kind] += 1
             if output.as_json:
                 actions.append(action_data(action))
+            elif action.refusal:
+                held.append(Trouble(name, action.name, action.refusal.message, action.refusal.remedy))
             else:
-                _say(output, action, found.total())
-        _sum_up(output, name, found)
-    output.show({"mappings": counts, "actions": actions}, _verdict(counts))
+                _say(output, action, found.total() - found["hold"])
+        _sum_up(output, name, found.total() - found["hold"])
+    lines = trouble_lines(held, "bold red", "koppel plan --json")
+    output.show({"mappings": counts, "actions": actions}, *lines, _verdict(counts))
     return MISUSED if any(does_something(found) for found in counts.values()) else DONE
 
 
@@ -64,9 +68,9 @@ def _say(output: Output, action: Action, number: int) -> None:
         output.say(*action_lines(action))
 
 
-def _sum_up(output: Output, name: str, found: Counter[str]) -> None:
-    if found.total() > SHOWN:
-        output.say(f"  and {found.total() - SHOWN:,} more, all in `koppel plan {name!r} --json` or `--out FILE`")
+def _sum_up(output: Output, name: str, number: int) -> None:
+    if number > SHOWN:
+        output.say(f"  and {number - SHOWN:,} more, all in `koppel plan {name!r} --json` or `--out FILE`")
 
 
 def does_something(found: Counter[str]) -> bool:

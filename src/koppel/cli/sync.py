@@ -11,7 +11,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from koppel.cli.lines import failure_lines, finished_data, results_table
+from koppel.cli.lines import failure_trouble, finished_data, notice_troubles, results_table, trouble_lines
 from koppel.cli.names import Mappings, mappings_named
 from koppel.cli.options import DirectionOption, direction_named
 from koppel.cli.output import Output, table
@@ -20,8 +20,6 @@ from koppel.errors import UsageError
 from koppel.sync.full import Count, Finished, Line, failures_of, recommend, run_full, run_in_order
 from koppel.sync.run import Request
 from koppel.sync.session import Session
-
-SHOWN_NOTICES = 10
 
 Force = Annotated[bool, typer.Option("--force", help="Run without brakes.")]
 
@@ -108,17 +106,10 @@ async def follow(session: Session, output: Output, runs: AsyncIterator[Finished]
     told: dict[str, Any] = {"mappings": data, "failures": msgspec.to_builtins(failures)}
     if review:
         told["review"] = msgspec.to_builtins(review)
-    output.show(told, results_table(data), *failure_lines(failures), *_notices(data, {f.message for f in failures}))
+    output.show(
+        told,
+        results_table(data),
+        *trouble_lines(map(failure_trouble, failures), "bold red", "koppel errors"),
+        *trouble_lines(notice_troubles(data, {f.message for f in failures}), "yellow", "koppel jobs"),
+    )
     return FAILED if failures or any(one.error for one in finished) else DONE
-
-
-def _notices(data: dict[str, Any], told: set[str]) -> list[Text]:
-    """Lines of the runs that no failure has told already."""
-    lines = [
-        f"{name}: {line}"
-        for name, row in data.items()
-        for line in row["notices"]
-        if not any(message in line for message in told)
-    ]
-    more = [f"and {len(lines) - SHOWN_NOTICES:,} more: koppel jobs"] if len(lines) > SHOWN_NOTICES else []
-    return [Text(line, "yellow") for line in [*lines[:SHOWN_NOTICES], *more]]
