@@ -6,7 +6,7 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from dataverse_org import ALICE, ALICE_IN_ENTRA, INTEGRATION, Organisation
+from dataverse_org import ALICE, ALICE_IN_ENTRA, INTEGRATION, LEAVER, Organisation
 
 
 @pytest.fixture
@@ -22,6 +22,19 @@ async def test_without_a_token_nobody_comes_in(org: Organisation) -> None:
     assert challenge == (
         "Bearer authorization_uri=https://org.test/common/oauth2/authorize, resource_id=https://org.test/"
     )
+
+
+async def test_a_token_of_somebody_else_does_not_help(org: Organisation) -> None:
+    org.dataverse.users_by_token |= {"stranger": str(uuid4()), "leaver": LEAVER}
+    for token, code in (("stranger", "0x80072560"), ("leaver", "0x80040225")):
+        org.token = token
+        answer = await org.get("WhoAmI")
+        assert (answer.status, answer.code) == (403, code)
+
+
+async def test_other_forms_of_metadata_are_not_supported(org: Organisation) -> None:
+    assert (await org.get("WhoAmI", accept="application/json;odata.metadata=minimal")).status == 200
+    assert (await org.get("WhoAmI", accept="application/json;odata.metadata=full")).status == 501
 
 
 @pytest.mark.parametrize(

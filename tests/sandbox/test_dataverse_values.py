@@ -101,6 +101,14 @@ async def test_state_and_status_go_together(org: Organisation) -> None:
     assert (await org.post("accounts", {"statuscode": 2})).code == "0x80048408"
 
 
+async def test_a_row_keeps_a_state_and_an_owner(org: Organisation) -> None:
+    key = await org.create("accounts", name="A")
+    bodies: list[dict[str, Any]] = [{"statecode": None}, {"statuscode": None}, {"ownerid": None}]
+    assert [(await org.patch(f"accounts({key})", body)).status for body in bodies] == [400, 400, 400]
+    assert await state(org, key) == (0, 1)
+    assert (await org.post("accounts", {"ownerid": {"fullname": "X"}})).status == 501
+
+
 async def state(org: Organisation, key: str) -> tuple[int, int]:
     row = await org.read(f"accounts({key})?$select=statecode,statuscode")
     return row["statecode"], row["statuscode"]

@@ -47,6 +47,13 @@ def test_reads_an_answer_as_dataverse_writes_it() -> None:
     assert (second.status, second.body) == (412, b'{"error":{"code":"0x80060882"}}')
 
 
+def test_an_address_may_hold_blanks() -> None:
+    head = "--b\r\nContent-Type: application/http\r\n\r\nGET accounts?$filter=name eq 'a b' HTTP/1.1\r\n\r\n\r\n"
+    [part] = decode_request(f"{head}--b--\r\n".encode(), "multipart/mixed; boundary=b")
+    assert isinstance(part, Part)
+    assert (part.method, part.url) == ("GET", "accounts?$filter=name eq 'a b'")
+
+
 def test_a_batch_of_nothing() -> None:
     assert decode_request(encode_request([], "b"), "multipart/mixed; boundary=b") == []
 

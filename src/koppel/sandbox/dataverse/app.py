@@ -17,7 +17,7 @@ from koppel.sandbox.dataverse import batch, errors
 from koppel.sandbox.dataverse.addresses import follow, segments_of
 from koppel.sandbox.dataverse.dispatch import handle
 from koppel.sandbox.dataverse.messages import Request, Response, error_response, read_options, read_preferences
-from koppel.sandbox.dataverse.privileges import impersonate
+from koppel.sandbox.dataverse.privileges import admit, impersonate
 from koppel.sandbox.dataverse.query import filter_refusal
 from koppel.sandbox.dataverse.service import Caller, Dataverse
 
@@ -28,6 +28,7 @@ Identify = Callable[[str], str | None]
 """From an ``Authorization`` header to the ``systemuserid`` of the caller; None when it is nobody's."""
 
 _ROOT = re.compile(r"/api/data/v9\.[0-2]/?")
+_OTHER_METADATA = re.compile(r"odata\.metadata=(full|none)")
 _MAX_ADDRESS = 32_768
 _MAX_ADDRESS_IN_BATCH = 65_536
 _ANY_TENANT = "common"
@@ -87,6 +88,9 @@ class DataverseApp:
             raise errors.no_segment(path.strip("/").partition("/")[0])
         if len(path) + len(query) > _MAX_ADDRESS:
             raise errors.bad_query(f"The address is longer than {_MAX_ADDRESS} characters.")
+        if _OTHER_METADATA.search(headers.get("accept", "")):
+            raise errors.not_implemented("any other odata.metadata than minimal")
+        admit(self._dataverse, user)
         origin = _origin(scope, headers)
         base = f"{origin}{found[0].rstrip('/')}/"
         caller = Caller(*impersonate(self._dataverse, user, headers))

@@ -224,7 +224,7 @@ def _shown_part(part: Any, text: str) -> Any:
 
 def _create_key(dataverse: Dataverse, table: TableSchema, request: Request) -> Response:
     body = request.json()
-    name, columns = body.get("SchemaName"), body.get("KeyAttributes")
+    name, columns = (body.get("SchemaName"), body.get("KeyAttributes")) if isinstance(body, dict) else (None, None)
     if not isinstance(name, str) or not isinstance(columns, list) or not columns:
         raise errors.bad_body("An alternate key needs 'SchemaName' and 'KeyAttributes'.")
     unknown = [column for column in columns if column not in table.by_logical]

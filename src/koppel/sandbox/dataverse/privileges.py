@@ -26,6 +26,15 @@ def require(dataverse: Dataverse, caller: Caller, verb: Verb, table: str) -> Non
             raise missing_privilege(user, privilege, table)
 
 
+def admit(dataverse: Dataverse, user: str) -> None:
+    """403 for a token whose user is not, or no longer, one of the organisation."""
+    row = dataverse.row("systemuser", user)
+    if row is None:
+        raise ServiceError(403, "0x80072560", "The user is not a member of the organization.")
+    if row.get("isdisabled"):
+        raise ServiceError(403, "0x80040225", f"The specified user (Id = {user}) is disabled.")
+
+
 def impersonate(dataverse: Dataverse, user: str, headers: Mapping[str, str]) -> tuple[str, str]:
     """Whose rights count, and who really calls (empty when the same): ``CallerObjectId`` before ``MSCRMCallerID``."""
     entra, system = headers.get("callerobjectid"), headers.get("mscrmcallerid")

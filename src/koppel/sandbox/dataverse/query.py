@@ -44,7 +44,10 @@ class Expand(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A query on one table. ``ids``: the only rows that can match, if an index tells. ``order``: getter, descending."""
+    """A query on one table. ``ids``: the only rows that can match, if an index tells. ``order``: getter, descending.
+
+    ``question`` is the same for two plans that find the same rows in the same order, at the same time.
+    """
 
     table: TableSchema
     select: tuple[str, ...] | None
@@ -55,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True):
     count: bool
     expands: tuple[Expand, ...]
     shape: str
+    question: tuple[str, ...]
 
 
 def read_plan(dataverse: Dataverse, table: TableSchema, request: Request) -> Plan:
@@ -78,6 +82,7 @@ def read_plan(dataverse: Dataverse, table: TableSchema, request: Request) -> Pla
         count=_read_flag(options, "$count"),
         expands=expands,
         shape=shape_of(select, expands),
+        question=(table.name, text, options.get("$orderby", ""), request.caller.user),
     )
 
 

@@ -60,7 +60,7 @@ def next_link(request: Request, table: TableSchema, cookie: Cookie, rows: list[R
 
 def _page(dataverse: Dataverse, plan: Plan, cookie: Cookie, size: int, within: list[str] | None) -> list[Row]:
     if plan.order:
-        found = sort_rows(list(_matching(dataverse, plan, "", within)), plan.order)
+        found = _sorted(dataverse, plan, cookie, within)
         begin = _place(found, plan.table.id_column, cookie, size)
         return found[begin : begin + size]
     if plan.predicate is None and plan.ids is None and within is None:
@@ -72,12 +72,28 @@ def _page(dataverse: Dataverse, plan: Plan, cookie: Cookie, size: int, within: l
     return [row for _, row in zip(range(size), matching, strict=False)]
 
 
+def _sorted(dataverse: Dataverse, plan: Plan, cookie: Cookie, within: list[str] | None) -> list[Row]:
+    """All rows of a sorted query; kept from one page to the next as long as the table does not change."""
+    version = dataverse.store.versions[plan.table.name]
+    known, kept = dataverse.sorted_rows.get(plan.question, (0, []))
+    if cookie.last and known == version and within is None:
+        return kept
+    found = sort_rows(list(_matching(dataverse, plan, "", within)), plan.order)
+    if within is None:
+        dataverse.sorted_rows.clear()  # one query at a time is what readers do
+        dataverse.sorted_rows[plan.question] = (version, found)
+    return found
+
+
 def _place(rows: list[Row], id_column: str, cookie: Cookie, size: int) -> int:
     """Where a sorted page begins: after the row that the one before ended with, or by number when that has gone."""
     if not cookie.last:
         return 0
+    expected = (cookie.number - 1) * size
+    if 0 < expected <= len(rows) and rows[expected - 1][id_column] == cookie.last:
+        return expected
     found = (place + 1 for place, row in enumerate(rows) if row[id_column] == cookie.last)
-    return next(found, (cookie.number - 1) * size)
+    return next(found, expected)
 
 
 def _matching(dataverse: Dataverse, plan: Plan, after: str, within: list[str] | None) -> Iterator[Row]:

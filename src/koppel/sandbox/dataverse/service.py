@@ -45,7 +45,7 @@ class Dataverse:
     where the host brings no resolution of its own. ``missing_privileges`` takes rights away from users by name
     (``prvCreateAccount``). ``tracked`` are the tables with change tracking, ``bulk`` the bulk messages of each table.
     ``empty_last_page``: a full page is followed by a link even when no row is left. ``option_prefix`` begins the
-    values that the server picks for new options; ``key_build_seconds`` is how long a new alternate key is not usable.
+    values that the server picks for new options. ``keys.build_seconds`` is how long a new alternate key is not usable.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -65,6 +65,7 @@ class Dataverse:
         self.defaults: dict[str, dict[str, Any]] = {
             name: _defaults(table, self.option_sets) for name, table in self.schema.tables.items()
         }
+        self.sorted_rows: dict[tuple[str, ...], tuple[int, list[Row]]] = {}
         self.writers = RowWriters(self)
         self.bodies = {name: BodyReader(self, table) for name, table in self.schema.tables.items()}
         self._required = {name: _required(table) for name, table in self.schema.tables.items()}
@@ -199,6 +200,8 @@ class Dataverse:
     def _own(self, row: Row) -> None:
         """Let the columns that follow the owner follow."""
         owner = row["_ownerid_value"]
+        if owner is None:
+            raise errors.invalid_argument("A record cannot be without an owner.")
         kind = "team" if owner in self.tables["team"].rows else "systemuser"
         principal = self.tables[kind].rows.get(owner, {})
         if principal.get("isdisabled"):

@@ -47,9 +47,11 @@ def complete(dataverse: Dataverse, table: str, row: Row, given: Mapping[str, Any
 
 def move(dataverse: Dataverse, table: str, key: str, row: Row, values: Mapping[str, Any]) -> None:
     """Settle a change of state: the state alone takes its first status, the status alone brings its state."""
+    if values.keys().isdisjoint(("statecode", "statuscode")):
+        return
     state, status = values.get("statecode"), values.get("statuscode")
     if state is None and status is None:
-        return
+        raise errors.wrong_status(table, key, status, state)
     statuses = _statuses(dataverse.schema.tables[table], dataverse.option_sets)
     if statuses is None:
         return

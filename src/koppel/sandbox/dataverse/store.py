@@ -53,11 +53,15 @@ def _plain(value: Any) -> Any:
 
 
 class Store:
-    """All tables. ``version`` rises with every write and is the row's version number and entity tag."""
+    """All tables. ``version`` rises with every write and is the row's version number and entity tag.
+
+    ``versions`` tell when each table was written last, taking back included.
+    """
 
     def __init__(self, names: Iterable[str]) -> None:
         self.tables = {name: Table(name) for name in names}
         self.version = FIRST_VERSION
+        self.versions: dict[str, int] = dict.fromkeys(self.tables, FIRST_VERSION)
         self._indexes: dict[str, dict[tuple[str, ...], Index]] = {name: {} for name in self.tables}
         self._undo: dict[tuple[str, str], tuple[Row | None, Any]] | None = None
 
@@ -65,6 +69,7 @@ class Store:
         """Insert or replace a row; gives it its version."""
         before = self._before(table, key)
         self.version += 1
+        self.versions[table] = self.version
         row["versionnumber"] = self.version
         row["@odata.etag"] = f'W/"{self.version}"'
         self.tables[table].put(key, row, self.version)
@@ -75,6 +80,7 @@ class Store:
         """Delete a row."""
         before = self._before(table, key)
         self.version += 1
+        self.versions[table] = self.version
         self.tables[table].remove(key, self.version)
         for index in self._indexes[table].values():
             index.move(key, before, None)
@@ -121,3 +127,5 @@ class Store:
                 for index in self._indexes[table].values():
                     index.move(key, self.tables[table].rows.get(key), row)
             self.tables[table].revert(items)
+            self.version += 1
+            self.versions[table] = self.version

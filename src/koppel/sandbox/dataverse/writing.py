@@ -40,7 +40,9 @@ def create_row(
     draft = dataverse.bodies[table.name].read(body, references, creating=True)
     draft.values = {**given, **draft.values}
     for lookup, parent in draft.parents:
-        target = dataverse.schema.tables[lookup.target]
+        target = dataverse.schema.tables.get(lookup.target)
+        if target is None:
+            raise errors.not_implemented(f"creating a row through {lookup.name}")
         require(dataverse, caller, "Create", target.name)
         draft.values |= _pointing(
             table, lookup.column, create_row(dataverse, target, parent, references, caller), target
