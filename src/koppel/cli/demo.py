@@ -29,7 +29,7 @@ from koppel.sandbox.process import SandboxProcess, start_sandbox
 from koppel.store import conflicts, couplings, failures
 from koppel.sync.full import run_full
 from koppel.sync.open import connect_business_central, connect_dataverse, known_mappings, open_session
-from koppel.sync.run import Result, plan, synchronise
+from koppel.sync.run import Request, Result, plan, synchronise
 from koppel.sync.session import Session
 from koppel.sync.verify import Verification, verify
 
@@ -41,6 +41,10 @@ Customers = Annotated[
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave sandbox and database for playing on, until Ctrl-C.")]
 FaultsFile = Annotated[Path | None, typer.Option("--faults", help="A JSON file of faults for the sandbox.")]
+
+
+GOING_ON = Request(create=True)
+"""After a full synchronisation new records go on being created on the other side."""
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -209,7 +213,7 @@ def _line(result: Result) -> dict[str, Any]:
 async def _plan(session: Session, names: list[str], output: Output, report: Report) -> None:
     actions: list[Action] = []
     for name in names:
-        actions += [action async for action in plan(session, name) if _is_news(action)]
+        actions += [action async for action in plan(session, name, GOING_ON) if _is_news(action)]
     report.plan = [_told(action) for action in actions]
     output.say(screen.plan(actions))
 
@@ -231,7 +235,7 @@ def _told(action: Action) -> dict[str, Any]:
 
 
 async def _synchronise(session: Session, names: list[str], output: Output, report: Report) -> None:
-    results = {name: await synchronise(session, name) for name in names}
+    results = {name: await synchronise(session, name, GOING_ON) for name in names}
     report.sync = {name: _line(result) for name, result in results.items()}
     held = await conflicts.find(session.connection)
     await session.connection.rollback()
@@ -250,7 +254,7 @@ async def _prove(
 ) -> None:
     before = await _state(sandbox)
     for name in names:
-        await synchronise(session, name)
+        await synchronise(session, name, GOING_ON)
     after = await _state(sandbox)
     report.second_run_write_requests = _writes(after) - _writes(before)
     verified = await verify(session, names)

@@ -127,7 +127,7 @@ def held(found: Sequence[Conflict]) -> RenderableType:
 def _contested(value: object, against: object) -> str:
     """A value; of a group only what differs."""
     if isinstance(value, Mapping) and isinstance(against, Mapping):
-        return ", ".join(_value(part) for name, part in value.items() if part != against.get(name))
+        return ", ".join(_value(part) for name, part in value.items() if (part or "") != (against.get(name) or ""))
     return _value(value)
 
 

@@ -17,6 +17,7 @@ from koppel.engine.plan import SPOKEN, hold, nothing, other, plan_creation, plan
 from koppel.engine.translate import AllReferences
 from koppel.odata.records import Record, Side
 from koppel.store import couplings, failures
+from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import Codec, decode
 from koppel.sync.match import match_chunk
@@ -32,14 +33,14 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     """Records of one side to look at, and ids that this side reports as deleted.
 
     ``why``: ``again`` and ``chosen`` records are looked at whoever edited them last. ``decisions``: by Business
-    Central id, the conflicts that a person decided (group to winning side).
+    Central id, the conflicts that a person decided.
     """
 
     side: Side
     records: Sequence[Record] = ()
     deleted: Sequence[str] = ()
     why: Why = "changed"
-    decisions: Mapping[str, Mapping[str, Side]] = {}
+    decisions: Mapping[str, Sequence[Conflict]] = {}
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ class Scope(msgspec.Struct, kw_only=True):
     codec: Codec
     create: bool
     matches: Matches | None = None
+    contested: set[tuple[str, str]] = msgspec.field(default_factory=set)
 
 
 async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Planned:
@@ -83,11 +85,18 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
         side=side,
         why=incoming.why,
         actions=[*skipped, *paired, *fresh, *gone],
-        unchanged=len(equal),
+        unchanged=_unchanged(session, incoming, equal, coupled),
         ignored=ignored,
         looked_at=len(records) + len(incoming.deleted),
         touched={r.id: r.version for r in equal if r.version != _version(coupled[r.id], side)},
     )
+
+
+def _unchanged(session: Session, incoming: Incoming, equal: Sequence[Record], coupled: Mapping[str, Coupling]) -> int:
+    """How many pairs are as they should be, each once: not those of this job, and a full read comes by twice."""
+    if incoming.why == "full" and incoming.side == "dataverse":
+        return 0
+    return sum(coupled[record.id].job != session.job for record in equal)
 
 
 def _sort(
@@ -116,7 +125,10 @@ def _sort(
 async def _left_alone(
     session: Session, scope: Scope, incoming: Incoming, news: list[Record], changed: list[Record]
 ) -> tuple[list[Action], list[Record], list[Record]]:
-    """Skipped records stay skipped until they or the mapping change, or a person asks for them (promise 4)."""
+    """Skipped records stay skipped until they or the mapping change, or a person asks for them (promise 4).
+
+    What failed in this very job is not tried twice in it.
+    """
     mapping, end = scope.ready.mapping, scope.ready.end(incoming.side)
     if incoming.why in ("again", "chosen") or not (news or changed):
         return [], news, changed
@@ -127,7 +139,7 @@ async def _left_alone(
         record.id
         for record in (*news, *changed)
         if (failure := known.get(record.id)) is not None
-        and failure.state == "skipped"
+        and (failure.state == "skipped" or failure.job == session.job)
         and (failure.version, failure.digest) == (record.version, mapping.digest)
     }
     actions = [
@@ -251,13 +263,25 @@ def _merge_one(
         dataverse=dataverse,
         base=None if coupling.base is None else base_of(scope.codec, coupling.base),
         own=frozenset(side for side in own if _is_own(side, own[side], coupling, business_central, dataverse)),
-        decisions=incoming.decisions.get(business_central.id, {}),
+        decisions=_still_true(scope, incoming, business_central, dataverse),
         name=name,
     )
     table = scope.ready.table
     if coupling.initial:
         table = msgspec.structs.replace(table, mapping=msgspec.structs.replace(table.mapping, initial=coupling.initial))
     return merge_pair(table, pair, known)
+
+
+def _still_true(scope: Scope, incoming: Incoming, business_central: Record, dataverse: Record) -> dict[str, Side]:
+    """What a person decided, by group: true for the values that were shown, not for others that came meanwhile."""
+    fields = {group.name: group.fields for group in scope.ready.table.groups}
+    return {
+        conflict.field: conflict.decision
+        for conflict in incoming.decisions.get(business_central.id, ())
+        if conflict.decision and conflict.field in fields
+        if conflict.business_central == {f.name: business_central.values[f.index] for f in fields[conflict.field]}
+        if conflict.dataverse == {f.name: dataverse.values[f.index] for f in fields[conflict.field]}
+    }
 
 
 def _is_own(side: Side, user: str, coupling: Coupling, business_central: Record, dataverse: Record) -> bool:
@@ -350,7 +374,7 @@ def _ambiguity(scope: Scope, side: Side, record: Record, ambiguous: Mapping[str,
         message=f"matches more than one record, or shares its match with another: {rivals}",
         remedy=f"koppel couple {scope.ready.mapping.name!r} with the ids of the right pair",
         value=record.id,
-        skip=True,
+        kind="conflict",
     )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from koppel.engine.match import Keys, Matches, match, match_key
 from koppel.engine.plan import other
 from koppel.odata.records import Record, Scalar, Side
@@ -16,9 +14,6 @@ from koppel.sync.session import Session
 
 Places = tuple[tuple[int, ...], ...]
 """For each match group, where its parts stand in a record's values."""
-
-LARGE = 2000
-"""More uncoupled records than this are matched against the whole other side at once, not by asking for their keys."""
 
 
 def _places(ready: Ready, side: Side) -> Places:
@@ -74,24 +69,30 @@ _SPOKEN: Mapping[Side, str] = {"business_central": "Business Central", "datavers
 
 
 async def match_chunk(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> Matches:
-    """Match the uncoupled records of a chunk: possible partners and rivals are looked up by key, group by group."""
+    """Match the uncoupled records of a chunk, against all that share a column of a match group with one of them.
+
+    The systems compare more strictly than matching does (blanks), so one equal column is enough to be looked at.
+    """
     places = {s: _places(ready, s) for s in SIDES}
     keys: dict[Side, dict[str, Keys]] = {side: {r.id: _keys(places[side], r) for r in records}, other(side): {}}
     for number in range(len(ready.mapping.match)):
-        parts = _first_parts(places[side][number], records)
-        for there in (other(side), side):
-            for record in await _holding(session, ready, there, number, parts):
-                keys[there].setdefault(record.id, _keys(places[there], record))
+        for place in range(len(ready.mapping.match[number])):
+            parts = _parts(places[side][number][place], records)
+            for there in (other(side), side):
+                for record in await _holding(session, ready, there, number, place, parts):
+                    keys[there].setdefault(record.id, _keys(places[there], record))
     return match(keys["business_central"], keys["dataverse"])
 
 
-def _first_parts(places: tuple[int, ...], records: Sequence[Record]) -> list[Scalar]:
-    return list(dict.fromkeys(v for r in records if (v := r.values[places[0]]) not in (None, "")))
+def _parts(place: int, records: Sequence[Record]) -> list[Scalar]:
+    return list(dict.fromkeys(value for r in records if (value := r.values[place]) not in (None, "")))
 
 
-async def _holding(session: Session, ready: Ready, side: Side, group: int, parts: Sequence[Scalar]) -> list[Record]:
-    """The uncoupled records of a side inside the filter whose first column of the group holds one of these values."""
-    pair, end = ready.mapping.match[group][0], ready.end(side)
+async def _holding(
+    session: Session, ready: Ready, side: Side, group: int, place: int, parts: Sequence[Scalar]
+) -> list[Record]:
+    """The uncoupled records of a side inside the filter whose column there has one of these values."""
+    pair, end = ready.mapping.match[group][place], ready.end(side)
     column = pair.business_central if side == "business_central" else pair.dataverse
     if not column or not parts:
         return []
@@ -100,14 +101,3 @@ async def _holding(session: Session, ready: Ready, side: Side, group: int, parts
     inside = [r for r in found if r.id not in coupled and (end.passes is None or end.passes(r))]
     computed, _ = await compute(session, ready, side, inside)
     return computed
-
-
-def merged(one: Matches, two: Matches) -> Matches:
-    """Both results together."""
-    return msgspec.structs.replace(
-        one,
-        unique={**one.unique, **two.unique},
-        ambiguous_business_central={**one.ambiguous_business_central, **two.ambiguous_business_central},
-        ambiguous_dataverse={**one.ambiguous_dataverse, **two.ambiguous_dataverse},
-        group={**one.group, **two.group},
-    )
