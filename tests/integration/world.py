@@ -234,10 +234,11 @@ class World:
         """The kinds of the actions that a run would carry out."""
         return [action.kind async for action in plan(self.session, name, Request(**request))]
 
-    async def quiet(self) -> None:
-        """Assert that there is nothing left to do: a run of every mapping sends no write."""
-        for name, result in (await self.sync_all()).items():
-            assert result.write_requests == 0, (name, result)
+    async def quiet(self, *names: str) -> None:
+        """Assert that there is nothing left to do: another run of these mappings, or of all, sends no write."""
+        for name in names or self.mappings:
+            result = await self.sync(name)
+            assert result.write_requests == 0, result
 
     # mappings
 

@@ -136,17 +136,20 @@ async def again(session: Session, scope: Scope) -> list[Incoming]:
         wanted[failure.side][failure.record_id] = None
     for waiting in await pending.ready(connection, mapping):
         wanted["business_central"][waiting.business_central_id] = None
-    decisions: dict[str, dict[str, Side]] = {}
+    decisions: dict[str, list[conflicts.Conflict]] = {}
     for conflict in await conflicts.find(connection, mapping=mapping, decided=True):
-        assert conflict.decision is not None
         wanted["business_central"][conflict.business_central_id] = None
-        decisions.setdefault(conflict.business_central_id, {})[conflict.field] = conflict.decision
+        decisions.setdefault(conflict.business_central_id, []).append(conflict)
     await connection.commit()
     return [await _read_again(session, scope, side, list(wanted[side]), decisions) for side in SIDES if wanted[side]]
 
 
 async def _read_again(
-    session: Session, scope: Scope, side: Side, ids: Sequence[str], decisions: Mapping[str, Mapping[str, Side]]
+    session: Session,
+    scope: Scope,
+    side: Side,
+    ids: Sequence[str],
+    decisions: Mapping[str, Sequence[conflicts.Conflict]],
 ) -> Incoming:
     end = scope.ready.end(side)
     found = await session.systems[side].by_ids(end.schema.name, end.columns, ids)

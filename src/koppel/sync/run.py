@@ -31,7 +31,7 @@ from koppel.sync.read import Changes, again, chosen, read_changes, save_cursor, 
 from koppel.sync.record import count_done, record_chunk, told
 from koppel.sync.recover import intend, recover
 from koppel.sync.session import Session, ready_mapping
-from koppel.sync.write import carry_out
+from koppel.sync.write import Done, carry_out
 
 SETTLING_ROUNDS = 3
 BUFFER = 20_000
@@ -270,6 +270,7 @@ async def _apply(
     await intend(session, scope, actions)
     done = await carry_out(session, scope, actions)
     counts = count_done(done)
+    counts["conflicts"] = _newly_contested(scope, done)
     if settling:
         counts = Counter({name: number for name, number in counts.items() if name in WRITES})
     await record_chunk(session, scope, done, counts)
@@ -283,3 +284,13 @@ async def _apply(
             result.notice(f"{one.action.name}: {warning}")
     followed = await follow_up(session, scope, done)
     return followed or any(one.made for one in done)
+
+
+def _newly_contested(scope: Scope, done: Sequence[Done]) -> int:
+    """The conflicts that this run had not come upon yet: both sides report a contested pair."""
+    found = {
+        (one.action.business_central_id, c.group) for one in done if not one.superseded for c in one.action.conflicts
+    }
+    new = found - scope.contested
+    scope.contested |= new
+    return len(new)
