@@ -209,14 +209,20 @@ async def _record_failures(session: Session, ready: Ready, settled: Sequence[Don
     failed = [found for one in settled if (found := _failure(session, ready, one))]
     await failures.record(session.connection, failed)
     bad = {(failure.side, failure.record_id) for failure in failed}
+    through = [one for one in settled if not _mates(one, bad) and not _left_alone(one)]
     for side in SIDES:
-        good = [id for one in settled if (id := one.action.id(side)) and (side, id) not in bad and not _mates(one, bad)]
+        good = [id for one in through if (id := one.action.id(side))]
         if good:
             await failures.clear(session.connection, mapping, side, good)
 
 
 def _mates(one: Done, bad: set[tuple[Side, str]]) -> bool:
     return any((side, one.action.id(side)) in bad for side in SIDES)
+
+
+def _left_alone(one: Done) -> bool:
+    """Whether the record was passed over because of its failure, which stays."""
+    return one.action.kind == "nothing" and one.action.reason.startswith("skipped: ")
 
 
 def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | None:
