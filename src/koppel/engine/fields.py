@@ -44,12 +44,17 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Fields that merge as one value: a named group, or one field alone."""
+    """Fields that merge as one value: a named group, or one field alone.
+
+    ``places``: the fields' indices. ``constant``: one of them is a constant, missing whenever the value is another.
+    """
 
     name: str
     direction: Direction
     policy: Policy
     fields: tuple[Field, ...]
+    places: frozenset[int]
+    constant: bool
 
 
 def in_groups(fields: tuple[Field, ...], default: Policy) -> tuple[Group, ...]:
@@ -63,6 +68,8 @@ def in_groups(fields: tuple[Field, ...], default: Policy) -> tuple[Group, ...]:
             direction=found[0].mapping.direction,
             policy=next((field.mapping.policy for field in found if field.mapping.policy), default),
             fields=tuple(found),
+            places=frozenset(field.index for field in found),
+            constant=any(field.mapping.constant is not None for field in found),
         )
         for found in members.values()
     )

@@ -12,7 +12,7 @@ from koppel.engine.fields import Field, Group
 from koppel.engine.merge import Verdict, first_verdict, to_side, verdict
 from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, reference_of, translate
 from koppel.engine.values import UNKNOWN, Base, Unknown, canonical, empty_in_business_central
-from koppel.mapping.model import TableMapping
+from koppel.mapping.model import Direction, TableMapping
 from koppel.odata.records import Record, Scalar, Side
 
 _SIDES: tuple[Side, Side] = ("business_central", "dataverse")
@@ -72,13 +72,21 @@ class _Draft:
 def merge_pair(table: Table, pair: Pair, references: AllReferences) -> Action:
     """Merge one pair. Same input, same action; nothing is written here."""
     draft = _Draft(table, pair)
+    touched = _touched(pair, draft.before)
     for group in table.groups:
-        _merge_group(table, group, pair, references, draft)
+        if group.constant or group.name in pair.decisions or not touched.isdisjoint(group.places):
+            _merge_group(table, group, pair, references, draft)
     return _finish(table, pair, draft)
 
 
+def _touched(pair: Pair, before: Bases) -> set[int]:
+    """Places whose raw values are not those of the base: in a record with one edit, all there is to look at."""
+    now = zip(before[0], pair.business_central.values, before[1], pair.dataverse.values, strict=False)
+    return {place for place, (b0, b, d0, d) in enumerate(now) if b != b0 or d != d0}
+
+
 def _merge_group(table: Table, group: Group, pair: Pair, references: AllReferences, draft: _Draft) -> None:
-    found = _decide(table, group, pair, references, draft.before)
+    found, why = _decide(table, group, pair, references, draft.before)
     match found:
         case Verdict.NOTHING:
             _refresh(group, pair, draft)
@@ -87,35 +95,68 @@ def _merge_group(table: Table, group: Group, pair: Pair, references: AllReferenc
         case Verdict.CONFLICT:
             draft.conflicts.append(_conflict(group, pair, draft.before))
         case Verdict.TO_DATAVERSE:
-            _write(group, pair, "business_central", references, draft, _why(table, group, pair, draft.before))
+            _write(group, pair, "business_central", references, draft, why)
         case Verdict.TO_BUSINESS_CENTRAL:
-            _write(group, pair, "dataverse", references, draft, _why(table, group, pair, draft.before))
+            _write(group, pair, "dataverse", references, draft, why)
 
 
-def _decide(table: Table, group: Group, pair: Pair, references: AllReferences, before: Bases) -> Verdict:
-    alike = all(_alike(field, pair, references) for field in group.fields)
+def _decide(table: Table, group: Group, pair: Pair, references: AllReferences, before: Bases) -> tuple[Verdict, str]:
+    """The verdict on a group, and why its values are written, if they are."""
     if group.name in pair.decisions:
-        winner = pair.decisions[group.name]
-        return Verdict.AGREE if alike else to_side("dataverse" if winner == "business_central" else "business_central")
-    if all(before[0][field.index] is UNKNOWN and before[1][field.index] is UNKNOWN for field in group.fields):
-        return first_verdict(group.direction, alike=alike, initial=table.mapping.initial)
-    return verdict(
+        return _decided(group, pair, references)
+    known = [field for field in group.fields if not _is_new(field, before)]
+    changed = [side for side in _SIDES if known and _changed(side, known, pair, before)]
+    if not changed and len(known) < len(group.fields):
+        alike = _alike(group, pair, references)
+        return first_verdict(group.direction, alike=alike, initial=table.mapping.initial), _first(table, group)
+    if not changed and not group.constant:
+        return Verdict.NOTHING, ""
+    alike = _alike(group, pair, references)
+    led_by = _source(group.direction) if group.constant and not alike else None
+    found = verdict(
         group.direction,
-        business_central_changed=_changed("business_central", group, pair, before) or _constant_missing(group, alike),
-        dataverse_changed=_changed("dataverse", group, pair, before),
+        business_central_changed="business_central" in changed or led_by == "business_central",
+        dataverse_changed="dataverse" in changed or led_by == "dataverse",
         alike=alike,
         policy=group.policy,
-        newer=_newer(pair),
+        newer=_newer(pair) if group.policy == "newest" else None,
         drift=table.mapping.drift,
     )
+    return found, _why(group, changed)
 
 
-def _constant_missing(group: Group, alike: bool) -> bool:
-    return not alike and any(field.mapping.constant is not None for field in group.fields)
+def _decided(group: Group, pair: Pair, references: AllReferences) -> tuple[Verdict, str]:
+    winner = pair.decisions[group.name]
+    loser: Side = "dataverse" if winner == "business_central" else "business_central"
+    found = Verdict.AGREE if _alike(group, pair, references) else to_side(loser)
+    return found, f"conflict decided for {winner}"
 
 
-def _changed(side: Side, group: Group, pair: Pair, before: Bases) -> bool:
-    return side not in pair.own and any(_differs(side, field, pair, before) for field in group.fields)
+def _first(table: Table, group: Group) -> str:
+    wins = f", {table.mapping.initial} wins" if group.direction == "both" else ""
+    return f"first synchronisation{wins}"
+
+
+def _why(group: Group, changed: Sequence[Side]) -> str:
+    if len(changed) == 2:
+        return f"both changed, policy {group.policy}"
+    return f"changed in {_SPOKEN[changed[0]]}" if changed else "the mapping says so"
+
+
+def _source(direction: Direction) -> Side:
+    """The side that leads a one-way field, and by which the references of a two-way field are compared."""
+    return "dataverse" if direction == "from_dataverse" else "business_central"
+
+
+def _is_new(field: Field, before: Bases) -> bool:
+    return before[0][field.index] is UNKNOWN and before[1][field.index] is UNKNOWN
+
+
+def _changed(side: Side, known: Sequence[Field], pair: Pair, before: Bases) -> bool:
+    """Whether an edit of ``side`` asks to be carried over; fields that never were synchronised tell nothing."""
+    return side not in pair.own and any(
+        _differs(side, field, pair, before) and not _blank_kept(field, pair, side) for field in known
+    )
 
 
 def _differs(side: Side, field: Field, pair: Pair, before: Bases) -> bool:
@@ -133,12 +174,16 @@ def _values(side: Side, pair: Pair) -> Sequence[Scalar]:
     return pair.business_central.values if side == "business_central" else pair.dataverse.values
 
 
-def _alike(field: Field, pair: Pair, references: AllReferences) -> bool:
+def _alike(group: Group, pair: Pair, references: AllReferences) -> bool:
+    return all(_is_alike(field, pair, references) for field in group.fields)
+
+
+def _is_alike(field: Field, pair: Pair, references: AllReferences) -> bool:
     business_central = pair.business_central.values[field.index]
     dataverse = pair.dataverse.values[field.index]
     if field.mapping.constant is None and reference_of(field) is None:
-        return field.business_central.canonical(business_central) == field.dataverse.canonical(dataverse)
-    side: Side = "dataverse" if field.mapping.direction == "from_dataverse" else "business_central"
+        return _is_same(field, business_central, dataverse)
+    side = _source(field.mapping.direction)
     source, now = (business_central, dataverse) if side == "business_central" else (dataverse, business_central)
     wanted = translate(field, source, side, references)
     if isinstance(wanted, Waiting | TooLong):
@@ -147,23 +192,36 @@ def _alike(field: Field, pair: Pair, references: AllReferences) -> bool:
     return form(wanted) == form(now)
 
 
+def _is_same(field: Field, business_central: Scalar, dataverse: Scalar) -> bool:
+    if business_central == dataverse and field.business_central.kind == field.dataverse.kind:
+        return True
+    return field.business_central.canonical(business_central) == field.dataverse.canonical(dataverse)
+
+
 _moment = canonical("datetime")
 
 
 def _newer(pair: Pair) -> Side | None:
-    business_central, dataverse = (_moment(r.modified_at) for r in (pair.business_central, pair.dataverse))
+    """The side that was edited last; none when it cannot be told.
+
+    Dataverse tells whole seconds, so where one side lacks the fraction, two edits within a second have no order.
+    """
+    times = pair.business_central.modified_at, pair.dataverse.modified_at
+    business_central, dataverse = map(_moment, times)
     if not isinstance(business_central, datetime) or not isinstance(dataverse, datetime):
         return None
-    return (
-        None if business_central == dataverse else "business_central" if business_central > dataverse else "dataverse"
-    )
+    if not all("." in time for time in times):
+        business_central, dataverse = business_central.replace(microsecond=0), dataverse.replace(microsecond=0)
+    if business_central == dataverse:
+        return None
+    return "business_central" if business_central > dataverse else "dataverse"
 
 
 def _refresh(group: Group, pair: Pair, draft: _Draft) -> None:
     """Nothing to do: take the present spelling of equal values, so that the next look is quick."""
     for field in group.fields:
         for number, side in enumerate(_SIDES):
-            if _differs(side, field, pair, draft.before):
+            if _differs(side, field, pair, draft.before) and not _blank_kept(field, pair, side):
                 draft.own_change = True
             else:
                 draft.bases[number][field.index] = _values(side, pair)[field.index]
@@ -171,8 +229,7 @@ def _refresh(group: Group, pair: Pair, draft: _Draft) -> None:
 
 def _accept(group: Group, pair: Pair, draft: _Draft, *, drifted: bool) -> None:
     for field in group.fields:
-        source: Side = "dataverse" if field.mapping.direction == "from_dataverse" else "business_central"
-        if drifted and not _blank_kept(field, pair, source):
+        if drifted and not _blank_kept(field, pair, _source(field.mapping.direction)):
             draft.warnings.append(f"{field.name}: changed on the side that only receives it; kept")
         draft.agree(field, pair.business_central.values[field.index], pair.dataverse.values[field.index])
 
@@ -191,25 +248,6 @@ def _conflict(group: Group, pair: Pair, before: Bases) -> Conflict:
         known(before[1]),
         {f.name: pair.business_central.values[f.index] for f in group.fields},
         {f.name: pair.dataverse.values[f.index] for f in group.fields},
-    )
-
-
-def _why(table: Table, group: Group, pair: Pair, before: Bases) -> str:
-    if group.name in pair.decisions:
-        return f"conflict decided for {pair.decisions[group.name]}"
-    if all(before[0][f.index] is UNKNOWN and before[1][f.index] is UNKNOWN for f in group.fields):
-        return (
-            f"first synchronisation, {table.mapping.initial} wins"
-            if group.direction == "both"
-            else "first synchronisation"
-        )
-    changed = [side for side in _SIDES if _changed(side, group, pair, before)]
-    return (
-        f"both changed, policy {group.policy}"
-        if len(changed) == 2
-        else f"changed in {_SPOKEN[changed[0]]}"
-        if changed
-        else ""
     )
 
 

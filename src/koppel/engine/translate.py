@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from koppel.engine.fields import Field
-from koppel.engine.values import empty_in_business_central
+from koppel.engine.values import empty_in_business_central, rounded
 from koppel.odata.records import Scalar, Side
 
 
@@ -65,7 +65,7 @@ def translate(field: Field, value: Scalar, source: Side, references: AllReferenc
     end = field.end(destination)
     if field.mapping.constant is not None:
         return field.mapping.constant
-    form = field.end(source).canonical(value)
+    form = None if value is None else field.end(source).canonical(value)
     if form is None:
         return None if destination == "dataverse" else empty_in_business_central(end.kind)
     of = reference_of(field)
@@ -73,9 +73,18 @@ def translate(field: Field, value: Scalar, source: Side, references: AllReferenc
         return _resolve(
             field, of, str(form) if of[1] != "option" or source == "business_central" else value, source, references
         )
-    if end.length is not None and isinstance(value, str) and len(value.rstrip()) > end.length:
-        return TooLong(field.name, destination, value, len(value.rstrip()), end.length)
-    return value
+    return _fitted(field, destination, value)
+
+
+def _fitted(field: Field, destination: Side, value: Scalar) -> Scalar | TooLong:
+    """A value as the destination stores it: blanks at the end take no room, decimals beyond its own are rounded."""
+    end = field.end(destination)
+    if isinstance(value, str) and end.length is not None:
+        length = len(value.rstrip())
+        return (
+            value[: end.length] if length <= end.length else TooLong(field.name, destination, value, length, end.length)
+        )
+    return rounded(value, end.scale) if isinstance(value, float) and end.scale is not None else value
 
 
 def _resolve(

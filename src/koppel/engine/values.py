@@ -101,6 +101,11 @@ def _number(scale: int | None) -> Canonical:
     return form
 
 
+def rounded(value: float, scale: int) -> float:
+    """A decimal as a column with ``scale`` decimals stores it: half away from zero, as written and not as in binary."""
+    return float(Decimal(str(value)).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP))
+
+
 def _boolean(value: Scalar) -> Hashable:
     return bool(value)
 

@@ -1,0 +1,547 @@
+"""Merging one pair: who is written, what is kept, what is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine_samples import REFERENCES, after_writes, field, lookup, merge, option, table
+from koppel.engine.action import base_after
+from koppel.engine.fields import Field
+from koppel.engine.translate import References
+from koppel.engine.values import UNKNOWN
+from koppel.odata.records import Scalar, Side
+
+NAME = table(field("name"))
+ONE_WAY = table(field("name", direction="to_dataverse"), direction="to_dataverse")
+
+
+def test_a_change_goes_to_the_other_side_alone() -> None:
+    action = merge(NAME, ("new",), ("old",), (("old",), ("old",)))
+    assert action.kind == "update"
+    assert (action.to_dataverse, action.to_business_central) == ({"cr_name": "new"}, {})
+    assert [(c.field, c.side, c.old, c.new, c.why) for c in action.changes] == [
+        ("name", "dataverse", "old", "new", "changed in Business Central")
+    ]
+    assert action.base == (("new",), ("new",))
+    assert action.written == {"dataverse": (0,)}
+    back = merge(NAME, ("old",), ("new",), (("old",), ("old",)))
+    assert (back.to_dataverse, back.to_business_central) == ({}, {"name": "new"})
+    assert back.reason == "changed in Dataverse"
+
+
+def test_nothing_changed_means_nothing_to_do() -> None:
+    action = merge(NAME, ("same",), ("same",), (("same",), ("same",)))
+    assert (action.kind, action.reason, action.written, action.changes) == ("nothing", "equal", {}, ())
+
+
+def test_values_that_always_differed_stay_as_they_are() -> None:
+    action = merge(NAME, ("here",), ("there",), (("here",), ("there",)))
+    assert (action.kind, action.base) == ("nothing", (("here",), ("there",)))
+
+
+def test_a_new_spelling_of_the_same_value_is_no_change_and_becomes_the_base() -> None:
+    codes = table(field("country", "code"))
+    action = merge(codes, ("NL",), (" nl ",), (("NL",), ("NL",)))
+    assert (action.kind, action.base) == ("nothing", (("NL",), (" nl ",)))
+
+
+def test_the_same_change_on_both_sides_is_agreement() -> None:
+    action = merge(NAME, ("new",), ("new",), (("old",), ("old",)))
+    assert (action.kind, action.base, action.changes) == ("nothing", (("new",), ("new",)), ())
+
+
+def test_different_fields_changed_on_different_sides_cross() -> None:
+    two = table(field("name"), field("city"))
+    action = merge(two, ("new", "old"), ("old", "new"), (("old", "old"), ("old", "old")))
+    assert (action.to_dataverse, action.to_business_central) == ({"cr_name": "new"}, {"city": "new"})
+    assert action.base == (("new", "new"), ("new", "new"))
+
+
+class TestConflicts:
+    base = (("old",), ("old",))
+
+    def test_ask_holds_the_field_and_keeps_its_base(self) -> None:
+        action = merge(NAME, ("ours",), ("theirs",), self.base)
+        assert (action.kind, action.written, action.base) == ("hold", {}, self.base)
+        (conflict,) = action.conflicts
+        assert (conflict.group, conflict.business_central, conflict.dataverse) == (
+            "name",
+            {"name": "ours"},
+            {"name": "theirs"},
+        )
+        assert conflict.base_business_central == conflict.base_dataverse == {"name": "old"}
+
+    def test_clean_fields_go_through(self) -> None:
+        two = table(field("name"), field("city"))
+        action = merge(two, ("ours", "new"), ("theirs", "old"), (("old", "old"), ("old", "old")))
+        assert (action.kind, action.to_dataverse) == ("update", {"cr_city": "new"})
+        assert action.base == (("old", "new"), ("old", "new"))
+        assert [conflict.group for conflict in action.conflicts] == ["name"]
+        assert action.reason == "both sides changed name"
+
+    @pytest.mark.parametrize(
+        ("policy", "written", "overruled"),
+        [("business_central", "dataverse", "theirs"), ("dataverse", "business_central", "ours")],
+    )
+    def test_a_policy_overrules_on_record(self, policy: str, written: Side, overruled: str) -> None:
+        action = merge(table(field("name"), conflicts=policy), ("ours",), ("theirs",), self.base)
+        (change,) = action.changes
+        assert (change.side, change.old, change.why) == (written, overruled, f"both changed, policy {policy}")
+
+    def test_a_fields_policy_goes_before_the_mappings(self) -> None:
+        found = table(field("name", policy="dataverse"), conflicts="business_central")
+        assert merge(found, ("ours",), ("theirs",), self.base).to_business_central == {"name": "theirs"}
+
+    @pytest.mark.parametrize(
+        ("ours", "theirs", "winner"),
+        [
+            ("2024-05-01T10:00:01Z", "2024-05-01T10:00:00Z", "ours"),
+            ("2024-05-01T10:00:00Z", "2024-05-01T10:00:01Z", "theirs"),
+            ("2024-05-01T10:00:01.123Z", "2024-05-01T10:00:00Z", "ours"),
+            ("2024-05-01T10:00:00.999Z", "2024-05-01T10:00:01Z", "theirs"),
+            ("2024-05-01T10:00:00.2Z", "2024-05-01T10:00:00.1234567Z", "ours"),
+            ("2024-05-01T12:00:00+02:00", "2024-05-01T10:00:01Z", "theirs"),
+        ],
+    )
+    def test_newest(self, ours: str, theirs: str, winner: str) -> None:
+        found = table(field("name"), conflicts="newest")
+        action = merge(found, ("ours",), ("theirs",), self.base, times=(ours, theirs))
+        assert after_writes(found, action) == ((winner,), (winner,))
+
+    @pytest.mark.parametrize(
+        ("ours", "theirs"),
+        [
+            ("2024-05-01T10:00:00Z", "2024-05-01T10:00:00Z"),
+            ("2024-05-01T10:00:00Z", "2024-05-01T10:00:00.000Z"),
+            ("", "2024-05-01T10:00:00Z"),
+            ("2024-05-01T10:00:00Z", ""),
+            ("not a time", "2024-05-01T10:00:00Z"),
+        ],
+    )
+    def test_newest_holds_where_it_cannot_be_told(self, ours: str, theirs: str) -> None:
+        found = table(field("name"), conflicts="newest")
+        action = merge(found, ("ours",), ("theirs",), self.base, times=(ours, theirs))
+        assert (action.kind, len(action.conflicts)) == ("hold", 1)
+
+    def test_newest_does_not_read_a_whole_second_as_its_first_millisecond(self) -> None:
+        """Dataverse tells seconds: an edit at .900 reads as older than one at .500 (no edit lost)."""
+        found = table(field("name"), conflicts="newest")
+        times = ("2024-05-01T10:00:00.500Z", "2024-05-01T10:00:00Z")
+        assert merge(found, ("ours",), ("theirs",), self.base, times=times).kind == "hold"
+
+    @pytest.mark.parametrize(("winner", "value"), [("business_central", "ours"), ("dataverse", "theirs")])
+    def test_a_person_decides(self, winner: Side, value: str) -> None:
+        action = merge(NAME, ("ours",), ("theirs",), self.base, decisions={"name": winner})
+        assert after_writes(NAME, action) == ((value,), (value,))
+        assert action.base == ((value,), (value,))
+        assert action.changes[0].why == f"conflict decided for {winner}"
+
+    def test_a_decision_for_what_meanwhile_agrees_writes_nothing(self) -> None:
+        action = merge(NAME, ("same",), ("same",), self.base, decisions={"name": "dataverse"})
+        assert (action.written, action.base) == ({}, (("same",), ("same",)))
+
+    def test_a_decision_about_another_field_changes_nothing(self) -> None:
+        assert merge(NAME, ("ours",), ("theirs",), self.base, decisions={"city": "dataverse"}).kind == "hold"
+
+
+class TestGroups:
+    address = table(field("street", group="address"), field("city", group="address"), field("name"))
+    base = (("Old 1", "Delft", "n"), ("Old 1", "Delft", "n"))
+
+    def test_halves_never_mix(self) -> None:
+        action = merge(self.address, ("New 2", "Delft", "n"), ("Old 1", "Gouda", "n"), self.base)
+        (conflict,) = action.conflicts
+        assert (conflict.group, action.written) == ("address", {})
+        assert conflict.business_central == {"street": "New 2", "city": "Delft"}
+        assert conflict.dataverse == {"street": "Old 1", "city": "Gouda"}
+
+    @pytest.mark.parametrize("policy", ["business_central", "dataverse"])
+    def test_the_whole_group_of_one_side_wins(self, policy: str) -> None:
+        found = table(field("street", group="address", policy=policy), field("city", group="address"))
+        action = merge(found, ("New 2", "Delft"), ("Old 1", "Gouda"), (("Old 1", "Delft"), ("Old 1", "Delft")))
+        winner = ("New 2", "Delft") if policy == "business_central" else ("Old 1", "Gouda")
+        assert after_writes(found, action) == (winner, winner)
+
+    def test_a_change_of_one_member_brings_along_members_that_differ(self) -> None:
+        base = (("Old 1", "Delft", "n"), ("Old 1", "Gouda", "n"))
+        action = merge(self.address, ("New 2", "Delft", "n"), ("Old 1", "Gouda", "n"), base)
+        assert action.to_dataverse == {"cr_street": "New 2", "cr_city": "Delft"}
+
+    def test_only_members_that_differ_are_written(self) -> None:
+        action = merge(self.address, ("New 2", "Delft", "n"), ("Old 1", "Delft", "n"), self.base)
+        assert action.to_dataverse == {"cr_street": "New 2"}
+
+    def test_a_decision_is_about_the_whole_group(self) -> None:
+        values = ("New 2", "Delft", "n"), ("Old 1", "Gouda", "n")
+        action = merge(self.address, *values, self.base, decisions={"address": "dataverse"})
+        assert action.to_business_central == {"street": "Old 1", "city": "Gouda"}
+
+    def test_a_member_added_later_is_no_conflict_when_nobody_edited(self) -> None:
+        base = (("Old 1", UNKNOWN, "n"), ("Old 1", UNKNOWN, "n"))
+        action = merge(self.address, ("Old 1", "Delft", "n"), ("Old 1", "Gouda", "n"), base)
+        assert (action.conflicts, action.to_dataverse) == ((), {"cr_city": "Delft"})
+
+    def test_a_member_added_later_goes_with_the_side_that_was_edited(self) -> None:
+        base = (("Old 1", UNKNOWN, "n"), ("Old 1", UNKNOWN, "n"))
+        action = merge(self.address, ("Old 1", "Delft", "n"), ("New 2", "Gouda", "n"), base)
+        assert (action.conflicts, action.to_business_central) == ((), {"street": "New 2", "city": "Gouda"})
+
+
+class TestFirstSynchronisation:
+    def test_equal_values_couple_without_a_write(self) -> None:
+        action = merge(NAME, ("same",), ("same",))
+        assert (action.kind, action.reason, action.base) == ("couple", "values agree", (("same",), ("same",)))
+
+    @pytest.mark.parametrize(("initial", "value"), [("business_central", "ours"), ("dataverse", "theirs")])
+    def test_the_initial_side_wins_on_record(self, initial: Side, value: str) -> None:
+        found = table(field("name"), initial=initial)
+        action = merge(found, ("ours",), ("theirs",))
+        assert after_writes(found, action) == ((value,), (value,))
+        (change,) = action.changes
+        assert {change.old, change.new} == {"ours", "theirs"}
+        assert change.why == f"first synchronisation, {initial} wins"
+
+    @pytest.mark.parametrize("initial", ["business_central", "dataverse"])
+    def test_one_way_fields_keep_their_way(self, initial: Side) -> None:
+        found = table(field("a", direction="to_dataverse"), field("b", direction="from_dataverse"), initial=initial)
+        action = merge(found, ("ours", "ours"), ("theirs", "theirs"))
+        assert (action.to_dataverse, action.to_business_central) == ({"cr_a": "ours"}, {"b": "theirs"})
+
+    def test_a_field_added_to_a_mapping_later_is_synchronised_for_the_first_time(self) -> None:
+        two = table(field("name"), field("city"))
+        action = merge(two, ("n", "Delft"), ("n", "Gouda"), (("n", UNKNOWN), ("n", UNKNOWN)))
+        assert (action.conflicts, action.to_dataverse) == ((), {"cr_city": "Delft"})
+        assert action.base == (("n", "Delft"), ("n", "Delft"))
+
+
+class TestDrift:
+    base = (("old",), ("old",))
+
+    def test_the_receiving_sides_edit_is_kept_and_told(self) -> None:
+        action = merge(ONE_WAY, ("old",), ("edited",), self.base)
+        assert (action.kind, action.base) == ("nothing", (("old",), ("edited",)))
+        assert action.warnings == ("name: changed on the side that only receives it; kept",)
+
+    def test_it_is_told_once(self) -> None:
+        assert merge(ONE_WAY, ("old",), ("edited",), (("old",), ("edited",))).warnings == ()
+
+    def test_it_is_overwritten_by_the_next_edit_on_record(self) -> None:
+        action = merge(ONE_WAY, ("new",), ("edited",), (("old",), ("edited",)))
+        assert [(c.old, c.new) for c in action.changes] == [("edited", "new")]
+
+    def test_overwrite_puts_it_back(self) -> None:
+        found = table(field("name", direction="to_dataverse"), drift="overwrite")
+        action = merge(found, ("old",), ("edited",), self.base)
+        assert action.to_dataverse == {"cr_name": "old"}
+
+    def test_from_dataverse_drifts_in_business_central(self) -> None:
+        found = table(field("name", direction="from_dataverse"))
+        action = merge(found, ("edited",), ("old",), self.base)
+        assert (action.kind, action.base) == ("nothing", (("edited",), ("old",)))
+
+
+class TestOwnUser:
+    """GEN-01 as promised to users: left alone, yet not lost."""
+
+    base = (("old", "x"), ("old", "x"))
+    two = table(field("name"), field("city"))
+
+    def test_changes_of_the_connections_user_are_left_alone(self) -> None:
+        action = merge(self.two, ("old", "x"), ("own", "x"), self.base, own=frozenset({"dataverse"}))
+        assert (action.kind, action.written, action.base) == ("nothing", {}, self.base)
+        assert action.reason == "changed by the connection's own user"
+
+    def test_they_are_seen_when_somebody_else_edits_the_record_next(self) -> None:
+        first = merge(self.two, ("old", "x"), ("own", "x"), self.base, own=frozenset({"dataverse"}))
+        second = merge(self.two, ("old", "x"), ("own", "y"), first.base)
+        assert second.to_business_central == {"name": "own", "city": "y"}
+
+    def test_the_other_sides_changes_still_flow(self) -> None:
+        action = merge(self.two, ("old", "new"), ("own", "x"), self.base, own=frozenset({"dataverse"}))
+        assert (action.to_dataverse, action.to_business_central) == ({"cr_city": "new"}, {})
+        assert action.base == (("old", "new"), ("old", "new"))
+
+    def test_they_yield_to_a_persons_edit_on_record(self) -> None:
+        action = merge(self.two, ("new", "x"), ("own", "x"), self.base, own=frozenset({"dataverse"}))
+        assert [(c.side, c.old, c.new) for c in action.changes] == [("dataverse", "own", "new")]
+
+
+class TestKeepBlank:
+    owner = table(field("name", keep_blank=True))
+
+    def test_a_blank_never_overwrites(self) -> None:
+        action = merge(self.owner, ("",), ("kept",), (("old",), ("kept",)))
+        assert (action.kind, action.written, action.warnings) == ("nothing", {}, ())
+
+    def test_a_blank_never_overwrites_the_first_time(self) -> None:
+        action = merge(self.owner, ("",), ("kept",))
+        assert (action.written, action.base) == ({}, (("",), ("kept",)))
+
+    def test_a_value_overwrites(self) -> None:
+        assert merge(self.owner, ("new",), ("kept",), (("",), ("kept",))).to_dataverse == {"cr_name": "new"}
+
+    def test_the_other_sides_edit_is_no_drift_worth_telling_while_it_is_blank(self) -> None:
+        found = table(field("name", keep_blank=True, direction="to_dataverse"))
+        assert merge(found, ("",), ("edited",), (("",), ("kept",))).warnings == ()
+
+    def test_a_blank_is_no_rival_of_an_edit(self) -> None:
+        action = merge(self.owner, ("",), ("edited",), (("old",), ("old",)))
+        assert (action.conflicts, action.to_business_central) == ((), {"name": "edited"})
+
+
+class TestConstants:
+    def test_a_constant_is_put_back(self) -> None:
+        found = table(field("kind", constant="Person", direction="to_dataverse"))
+        action = merge(found, (None,), ("Company",), ((None,), ("Person",)))
+        assert action.to_dataverse == {"cr_kind": "Person"}
+
+    @pytest.mark.rule("CONT-11")
+    def test_a_constant_of_business_central_is_put_back_too(self) -> None:
+        found = table(field("kind", constant="Person", direction="from_dataverse"))
+        action = merge(found, ("Company",), (None,), (("Person",), (None,)))
+        assert action.to_business_central == {"kind": "Person"}
+        assert action.reason == "changed in Business Central"
+
+    def test_a_constant_changed_in_the_mapping_is_written(self) -> None:
+        found = table(field("kind", constant=4, direction="to_dataverse", kind="number"))
+        action = merge(found, (None,), (3,), ((None,), (3,)))
+        assert (action.to_dataverse, action.base) == ({"cr_kind": 4}, ((None,), (4,)))
+        assert action.reason == "the mapping says so"
+
+    def test_a_constant_in_place_is_nothing_to_do(self) -> None:
+        found = table(field("kind", constant="Person", direction="to_dataverse"))
+        assert merge(found, (None,), ("Person",), ((None,), ("Person",))).kind == "nothing"
+
+
+class TestLookups:
+    users = table(lookup(), field("name"))
+
+    def test_a_reference_is_translated_both_ways(self) -> None:
+        base = (("JR", "n"), ("user-jr", "n"))
+        assert merge(self.users, ("PS", "n"), ("user-jr", "n"), base).to_dataverse == {"cr_owner": "user-ps"}
+        assert merge(self.users, ("JR", "n"), ("user-ps", "n"), base).to_business_central == {"owner": "PS"}
+
+    def test_references_are_compared_by_what_they_stand_for(self) -> None:
+        assert merge(self.users, ("jr", "n"), ("USER-JR", "n")).kind == "couple"
+
+    def test_blank_stands_for_null(self) -> None:
+        base = (("JR", "n"), ("user-jr", "n"))
+        assert merge(self.users, ("", "n"), ("user-jr", "n"), base).to_dataverse == {"cr_owner": None}
+        assert merge(self.users, ("JR", "n"), (None, "n"), base).to_business_central == {"owner": ""}
+        assert merge(self.users, ("", "n"), (None, "n")).kind == "couple"
+
+    @pytest.mark.rule("GEN-09")
+    def test_an_uncoupled_reference_waits_and_the_rest_is_written(self) -> None:
+        action = merge(self.users, ("XX", "new"), ("user-jr", "n"), (("JR", "n"), ("user-jr", "n")))
+        assert (action.kind, action.to_dataverse) == ("update", {"cr_name": "new"})
+        (waiting,) = action.waiting
+        assert (waiting.field, waiting.via, waiting.side, waiting.reference) == (
+            "owner",
+            "SALESPEOPLE",
+            "business_central",
+            "XX",
+        )
+        assert action.base == ((UNKNOWN, "new"), ("user-jr", "new"))
+
+    def test_it_completes_as_soon_as_the_reference_is_coupled(self) -> None:
+        base = ((UNKNOWN, "n"), ("user-jr", "n"))
+        later = {("SALESPEOPLE", "key"): References({"XX": "user-xx"}, {"user-xx": "XX"})}
+        action = merge(self.users, ("XX", "n"), ("user-jr", "n"), base, references=later)
+        assert (action.to_dataverse, action.waiting) == ({"cr_owner": "user-xx"}, ())
+        assert action.base == (("XX", "n"), ("user-xx", "n"))
+
+    def test_it_waits_on_until_then_without_a_write(self) -> None:
+        base = ((UNKNOWN, "n"), ("user-jr", "n"))
+        action = merge(self.users, ("XX", "n"), ("user-jr", "n"), base)
+        assert (action.kind, action.written, action.base) == ("nothing", {}, base)
+        assert len(action.waiting) == 1
+
+    def test_a_reference_from_dataverse_waits_as_well(self) -> None:
+        action = merge(self.users, ("JR", "n"), ("user-xx", "n"), (("JR", "n"), ("user-jr", "n")))
+        assert action.base == (("JR", "n"), (UNKNOWN, "n"))
+        later = {("SALESPEOPLE", "key"): References({"XX": "user-xx"}, {"user-xx": "XX"})}
+        action = merge(self.users, ("JR", "n"), ("user-xx", "n"), action.base, references=later)
+        assert action.to_business_central == {"owner": "XX"}
+
+    def test_somebody_elses_edit_of_a_waiting_field_is_not_overrun(self) -> None:
+        base = ((UNKNOWN, "n"), ("user-jr", "n"))
+        action = merge(self.users, ("XX", "n"), ("user-ps", "n"), base)
+        assert [conflict.group for conflict in action.conflicts] == ["owner"]
+        assert action.conflicts[0].base_business_central == {}
+
+    @pytest.mark.rule("GEN-03")
+    def test_a_required_reference_holds_the_record(self) -> None:
+        found = table(lookup(required=True), field("name"))
+        action = merge(found, ("XX", "new"), ("user-jr", "n"), (("JR", "n"), ("user-jr", "n")))
+        assert (action.kind, action.written, action.base) == ("hold", {}, None)
+        assert action.refusal is not None
+        assert (action.refusal.kind, action.refusal.code, action.refusal.field) == (
+            "dependency",
+            "not-coupled",
+            "owner",
+        )
+        assert action.refusal.message == "owner XX is not coupled in SALESPEOPLE"
+
+    @pytest.mark.parametrize(("required", "held"), [("to_dataverse", True), ("from_dataverse", False)])
+    def test_a_reference_may_be_required_in_one_direction(self, required: str, held: bool) -> None:
+        found = table(lookup(required=required), field("name"))
+        action = merge(found, ("XX", "new"), ("user-jr", "n"), (("JR", "n"), ("user-jr", "n")))
+        assert (action.kind == "hold") is held
+
+    def test_a_required_reference_that_nobody_touched_holds_nothing(self) -> None:
+        found = table(lookup(required=True), field("name"))
+        action = merge(found, ("XX", "new"), ("user-jr", "n"), (("XX", "n"), ("user-jr", "n")))
+        assert action.to_dataverse == {"cr_name": "new"}
+
+
+class TestOptions:
+    choice = table(option(), field("name"))
+
+    def test_a_code_becomes_the_number_of_its_option_and_back(self) -> None:
+        base = (("30D", "n"), (1, "n"))
+        assert merge(self.choice, ("60D", "n"), (1, "n"), base).to_dataverse == {"cr_terms": 2}
+        assert merge(self.choice, ("30D", "n"), (2, "n"), base).to_business_central == {"terms": "60D"}
+
+    @pytest.mark.rule("OPT-02")
+    def test_a_code_without_an_option_leaves_it_empty_and_warns(self) -> None:
+        action = merge(self.choice, ("14D", "n"), (1, "n"), (("30D", "n"), (1, "n")))
+        assert action.to_dataverse == {"cr_terms": None}
+        assert action.warnings == ("terms: '14D' has no counterpart in TERMS; left empty",)
+        assert action.base == ((UNKNOWN, "n"), (None, "n"))
+
+    @pytest.mark.rule("OPT-02")
+    def test_it_is_not_emptied_twice_and_completes_later(self) -> None:
+        base = ((UNKNOWN, "n"), (None, "n"))
+        assert merge(self.choice, ("14D", "n"), (None, "n"), base).kind == "nothing"
+        later = {("TERMS", "option"): References({"14D": 7}, {7: "14D"})}
+        action = merge(self.choice, ("14D", "n"), (None, "n"), base, references=later)
+        assert (action.to_dataverse, action.base) == ({"cr_terms": 7}, (("14D", "n"), (7, "n")))
+
+    @pytest.mark.rule("OPT-04")
+    def test_an_option_without_a_code_empties_business_central(self) -> None:
+        action = merge(self.choice, ("30D", "n"), (9, "n"), (("30D", "n"), (1, "n")))
+        assert (action.to_business_central, action.base) == ({"terms": ""}, (("", "n"), (UNKNOWN, "n")))
+
+    @pytest.mark.rule("OPT-02")
+    def test_fail_holds_the_record(self) -> None:
+        strict = table(option(on_missing="fail"), field("name"))
+        action = merge(strict, ("14D", "new"), (1, "n"), (("30D", "n"), (1, "n")))
+        assert (action.kind, action.written) == ("hold", {})
+        assert action.refusal is not None
+        assert action.refusal.value == "14D"
+
+    @pytest.mark.rule("OPT-04")
+    def test_no_option_is_a_blank_code(self) -> None:
+        assert merge(self.choice, ("", "n"), (None, "n")).kind == "couple"
+        action = merge(self.choice, ("30D", "n"), (None, "n"), (("30D", "n"), (1, "n")))
+        assert action.to_business_central == {"terms": ""}
+
+
+class TestLength:
+    short = table(field("name", lengths=(10, 5)), field("city"))
+
+    @pytest.mark.rule("GEN-17")
+    def test_a_difference_beyond_the_cut_is_none(self) -> None:
+        assert merge(self.short, ("Contoso", "c"), ("Conto", "c")).kind == "couple"
+        base = (("Contoso", "c"), ("Conto", "c"))
+        action = merge(self.short, ("Contoxy", "c"), ("Conto", "c"), base)
+        assert (action.kind, action.base) == ("nothing", (("Contoxy", "c"), ("Conto", "c")))
+
+    def test_a_changed_text_that_is_too_long_refuses_the_record(self) -> None:
+        action = merge(self.short, ("Fabrikam", "new"), ("Conto", "c"), (("Contoso", "c"), ("Conto", "c")))
+        assert (action.kind, action.written, action.base) == ("hold", {}, None)
+        assert action.refusal is not None
+        assert (action.refusal.code, action.refusal.field, action.refusal.value) == ("too-long", "name", "Fabrikam")
+        assert action.refusal.message == "name has 8 characters, Dataverse takes 5"
+
+    def test_one_that_nobody_touched_refuses_nothing(self) -> None:
+        action = merge(self.short, ("Contoso", "new"), ("Conto", "c"), (("Contoso", "c"), ("Conto", "c")))
+        assert action.to_dataverse == {"cr_city": "new"}
+
+    def test_blanks_at_the_end_take_no_room(self) -> None:
+        action = merge(self.short, ("New      ", "c"), ("Conto", "c"), (("Contoso", "c"), ("Conto", "c")))
+        assert action.to_dataverse == {"cr_name": "New  "}
+
+
+@pytest.mark.rule("GEN-16")
+class TestDecimals:
+    amount = table(field("limit", "number", scale=2))
+
+    def test_decimals_beyond_the_coarser_precision_are_no_change(self) -> None:
+        action = merge(self.amount, (1000.0051,), (1000.01,), ((1000.005,), (1000.01,)))
+        assert (action.kind, action.base) == ("nothing", ((1000.0051,), (1000.01,)))
+
+    def test_a_change_is_rounded_before_it_is_written(self) -> None:
+        action = merge(self.amount, (2.675,), (1.0,), ((1.0,), (1.0,)))
+        assert (action.to_dataverse, action.base) == ({"cr_limit": 2.68}, ((2.675,), (2.68,)))
+
+
+class TestCreateOnly:
+    code = table(field("code", "code", dataverse={"updatable": False}), field("name"))
+
+    def test_what_cannot_change_any_more_is_left_and_told_once(self) -> None:
+        action = merge(self.code, ("NEW", "new"), ("OLD", "n"), (("OLD", "n"), ("OLD", "n")))
+        assert action.to_dataverse == {"cr_name": "new"}
+        assert action.warnings == ("code: cannot be changed any more in Dataverse; left as it is",)
+        assert action.base == (("NEW", "new"), ("OLD", "new"))
+
+    def test_equal_values_need_no_warning(self) -> None:
+        assert merge(self.code, ("NEW", "n"), ("new", "n"), (("OLD", "n"), ("OLD", "n"))).warnings == ()
+
+
+class TestBaseAfter:
+    two = table(field("name"), field("city"), field("fax"))
+    before = (("n", "c", "f"), ("n", "c", "f"))
+
+    def test_success_records_what_was_agreed(self) -> None:
+        action = merge(self.two, ("new", "c", "f"), ("n", "new", "f"), self.before)
+        assert base_after(action, ()) == (("new", "new", "f"), ("new", "new", "f"))
+
+    @pytest.mark.parametrize(
+        ("failed", "expected"), [("dataverse", ("n", "new", "same")), ("business_central", ("new", "c", "same"))]
+    )
+    def test_a_failed_side_keeps_its_base_and_is_tried_again(self, failed: Side, expected: tuple[str, ...]) -> None:
+        values = ("new", "c", "same"), ("n", "new", "same")
+        action = merge(self.two, *values, self.before)
+        assert base_after(action, (failed,)) == (expected, expected)
+        ours, theirs = after_writes(self.two, action)
+        now = (ours, values[1]) if failed == "dataverse" else (values[0], theirs)
+        again = merge(self.two, now[0], now[1], base_after(action, (failed,)))
+        assert again.writes(failed) == action.writes(failed)
+        assert set(again.written) == {failed}
+
+    def test_a_first_synchronisation_that_failed_stays_the_first(self) -> None:
+        action = merge(NAME, ("ours",), ("theirs",))
+        assert base_after(action, {"dataverse"}) == ((UNKNOWN,), (UNKNOWN,))
+
+    def test_what_was_refused_leaves_no_base(self) -> None:
+        action = merge(table(lookup(required=True)), ("XX",), (None,))
+        assert base_after(action, {"dataverse"}) is None
+
+
+EMPTIES: list[tuple[Field, Scalar, Scalar]] = [
+    (field("f"), "x", ""),
+    (field("f", "code"), "X", ""),
+    (field("f", "number"), 5, 0),
+    (field("f", "boolean"), True, False),
+    (field("f", "date"), "2024-05-01", "0001-01-01"),
+    (field("f", "datetime"), "2024-05-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+    (field("f", "enum"), "Item", "_x0020_"),
+]
+
+
+@pytest.mark.parametrize(("found", "value", "empty"), EMPTIES, ids=[f.business_central.kind for f, _, _ in EMPTIES])
+def test_an_emptied_field_takes_each_sides_own_empty_value(found: Field, value: Scalar, empty: Scalar) -> None:
+    one = table(found)
+    action = merge(one, (value,), (None,), ((value,), (value,)))
+    written: Any = action.to_business_central["f"]
+    assert (written, type(written)) == (empty, type(empty))
+    if found.business_central.kind not in ("number", "boolean"):
+        assert merge(one, (empty,), (value,), ((value,), (value,))).to_dataverse == {"cr_f": None}
+
+
+def test_references_of_the_samples_are_one_to_one() -> None:
+    for known in REFERENCES.values():
+        assert {v: k for k, v in known.to_dataverse.items()} == dict(known.to_business_central)
