@@ -145,7 +145,7 @@ async def _left_alone(
     actions = [
         nothing(mapping, incoming.side, record, f"skipped: {known[record.id].message}", name=end.name_of(record))
         for record in (*news, *changed)
-        if record.id in still
+        if record.id in still and known[record.id].job != session.job
     ]
     return actions, [r for r in news if r.id not in still], [r for r in changed if r.id not in still]
 
