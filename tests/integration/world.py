@@ -293,6 +293,15 @@ class World:
         assert len(found) == 1, account
         return await self.bob.row("customers", found[0].business_central_id)
 
+    async def currency(self, account: Row) -> str:
+        """The ISO code of a row's currency."""
+        row = await self.alice.row("transactioncurrencies", account["_transactioncurrencyid_value"])
+        return str(row["isocurrencycode"])
+
+    def stored_customer(self, key: str) -> Row:
+        """A customer as the table holds it: columns that are empty are absent."""
+        return self.sandbox.business_central.companies[COMPANY].stores["customers"].rows[key]
+
     async def label(self, column: str, value: int) -> str:
         """The label of an option of ``account``."""
         client = self.session.systems["dataverse"]
