@@ -335,7 +335,9 @@ async def _new_records(
         return [], ignored
     refusals = {**failed, **await refused(session, ready, side, inside)}
     matches = scope.matches
-    if matches is None and scope.create and mapping.match:
+    # What failed or waited was meant to be created when it did.
+    create = scope.create or incoming.why == "again"
+    if matches is None and create and mapping.match:
         matches = await match_chunk(session, ready, side, inside)
     matched, ambiguous = _of_matches(matches, side)
     coupled = await _couple(
@@ -348,7 +350,7 @@ async def _new_records(
         refusal = refusals.get(record.id) or _ambiguity(scope, side, record, ambiguous)
         if refusal:
             actions.append(hold(mapping, side, record, refusal, name=end.name_of(record)))
-        elif not scope.create:
+        elif not create:
             actions.append(nothing(mapping, side, record, "only coupled records synchronise", name=end.name_of(record)))
         elif mapping.writes_to(other(side)) and (mapping.create_unmatched or not mapping.match):
             creatable.append(record)
