@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from koppel.engine.match import Keys, Matches, match, match_key
 from koppel.engine.plan import other
@@ -34,21 +34,28 @@ def _keys(places: Places, record: Record) -> Keys:
     return tuple(match_key([record.values[place] for place in group]) for group in places)
 
 
+def keys_on(ready: Ready, side: Side) -> Callable[[Record], Keys]:
+    """What tells a record's match keys."""
+    places = _places(ready, side)
+    return lambda record: _keys(places, record)
+
+
 async def find_matches(session: Session, ready: Ready) -> Matches:
     """Match everything that is uncoupled on both sides. The smaller side, as a rule Dataverse, is held in memory by
     its keys only;
     of the other one only what shares a key with it."""
-    theirs = await _uncoupled_keys(session, ready, "dataverse", None)
+    theirs = await uncoupled_keys(session, ready, "dataverse")
     if not theirs:
         return Matches({}, {}, {}, {})
     known = frozenset(key for keys in theirs.values() for key in enumerate(keys) if key[1] is not None)
-    ours = await _uncoupled_keys(session, ready, "business_central", known)
+    ours = await uncoupled_keys(session, ready, "business_central", known)
     return match(ours, theirs)
 
 
-async def _uncoupled_keys(
-    session: Session, ready: Ready, side: Side, known: frozenset[tuple[int, object]] | None
+async def uncoupled_keys(
+    session: Session, ready: Ready, side: Side, known: frozenset[tuple[int, object]] | None = None
 ) -> dict[str, Keys]:
+    """The match keys of what is uncoupled on a side, by id; ``known``: of what shares one of these (group, key)."""
     end, places = ready.end(side), _places(ready, side)
     found: dict[str, Keys] = {}
     done = 0

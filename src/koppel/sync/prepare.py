@@ -227,7 +227,7 @@ def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[F
     endpoint = mapping.endpoint(side)
     wanted = [endpoint.key, *_of_matches(mapping, side), *_of_rules(mapping, side, schema)]
     in_filter = columns_of(parse_filter(endpoint.filter)) if endpoint.filter else set()
-    own = [_column_behind(schema, path) for path in sorted(in_filter)]
+    own = [column_behind(schema, path) for path in sorted(in_filter)]
     for column in dict.fromkeys([*wanted, *own]):
         if column and column not in schema.columns and column != schema.id_column:
             raise _unknown_column(mapping, schema, column, 0)
@@ -262,7 +262,7 @@ def _of_rules(mapping: TableMapping, side: Side, schema: TableSchema) -> list[st
     return [column for rule in rules if rule.side == side for column in rule.reads if column in schema.columns]
 
 
-def _column_behind(schema: TableSchema, path: str) -> str:
+def column_behind(schema: TableSchema, path: str) -> str:
     """The column whose value answers for a name in a filter; empty when only the system can follow the path.
 
     ``_x_value`` is the lookup ``x``; the key of a lookup's target (``x/accountid``) is the lookup's own value.
@@ -279,11 +279,11 @@ def _passes(
 ) -> Callable[[Record], bool] | None:
     if not text:
         return lambda record: True
-    if not all(_column_behind(schema, path) for path in in_filter):
+    if not all(column_behind(schema, path) for path in in_filter):
         return None
 
     def read(path: str) -> Callable[[Record], Scalar]:
-        place = places[_column_behind(schema, path)]
+        place = places[column_behind(schema, path)]
         return lambda record: record.values[place]
 
     return compile_filter(text, read=read)
