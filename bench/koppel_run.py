@@ -1,0 +1,122 @@
+"""Koppel in a process of its own, so that its memory and its time are its own: ``python -m bench.koppel_run``.
+
+Reads an ``Order`` from standard input and prints one ``Finished`` a step, as JSON lines.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bench.places import Place
+from koppel.cli.running import run_to_end
+from koppel.mapping.load import in_dependency_order
+from koppel.sync.open import open_session
+from koppel.sync.prepare import Ready
+from koppel.sync.run import Request, synchronise
+from koppel.sync.session import Session, ready_mapping
+
+MAPPING = "CUSTOMER"
+
+Step = Literal["setup", "full", "sync", "rows"]
+"""What CUSTOMER depends on; all customers; what changed; the accounts as Microsoft's client would create them."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What to do, where. ``folder`` holds the database, and gets ``rows.json``."""
+
+    place: Place
+    folder: str
+    steps: tuple[Step, ...]
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step came to. ``cpu``: seconds of this process; ``peak``: most memory so far, in bytes."""
+
+    step: Step
+    seconds: float
+    counts: dict[str, int]
+    requests: dict[str, int]
+    write_requests: int
+    cpu: float
+    peak: int
+
+
+def run_koppel(place: Place, folder: Path, steps: Sequence[Step]) -> list[Finished]:
+    """Run steps in a child process, in one session."""
+    order = msgspec.json.encode(Order(place, str(folder), tuple(steps)))
+    child = subprocess.run([sys.executable, "-m", "bench.koppel_run"], input=order, stdout=subprocess.PIPE, check=True)
+    return [msgspec.json.decode(line, type=Finished) for line in child.stdout.splitlines()]
+
+
+def main() -> None:
+    """Do what standard input says."""
+    run_to_end(_work(msgspec.json.decode(sys.stdin.buffer.read(), type=Order)))
+
+
+async def _work(order: Order) -> None:
+    async with open_session(order.place.config(Path(order.folder))) as session:
+        for step in order.steps:
+            await _step(session, order, step)
+
+
+async def _step(session: Session, order: Order, step: Step) -> None:
+    if step == "setup":
+        await _set_up(session)
+    elif step == "rows":
+        await _write_rows(session, Path(order.folder) / "rows.json")
+    else:
+        cpu = time.process_time()
+        result = await synchronise(session, MAPPING, Request(full=step == "full"))
+        finished = Finished(
+            step=step,
+            seconds=result.seconds,
+            counts=dict(result.counts),
+            requests=result.requests,
+            write_requests=result.write_requests,
+            cpu=time.process_time() - cpu,
+            peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        )
+        print(msgspec.json.encode(finished).decode(), flush=True)
+
+
+async def _set_up(session: Session) -> None:
+    """What customers refer to, and the schema of both tables."""
+    wanted = session.mappings[MAPPING].depends_on
+    for mapping in in_dependency_order(session.mappings.values()):
+        if mapping.name in wanted:
+            await synchronise(session, mapping.name, Request(full=True))
+    await ready_mapping(session, MAPPING)
+
+
+async def _write_rows(session: Session, file: Path) -> None:
+    """The accounts that Koppel has made, as rows to create: lookups bound, empty columns left out."""
+    ready = await ready_mapping(session, MAPPING)
+    columns = tuple(dict.fromkeys((*_written(ready), *ready.mapping.dataverse.create)))
+    binds = {c: schema for c in columns if (schema := ready.dataverse.schema.columns[c]).kind == "lookup"}
+    rows: list[dict[str, object]] = []
+    async for page in session.systems["dataverse"].query("account", columns):
+        for record in page.records:
+            row: dict[str, object] = {}
+            for name, value in zip(columns, record.values, strict=True):
+                if value is not None and name in binds:
+                    row[f"{name}@odata.bind"] = f"/{binds[name].targets[0]}({value})"
+                elif value is not None:
+                    row[name] = value
+            rows.append(row)
+    file.write_bytes(msgspec.json.encode(rows))
+
+
+def _written(ready: Ready) -> list[str]:
+    return [f.dataverse.column for f in ready.table.fields if f.dataverse.creatable and f.dataverse.column]
+
+
+if __name__ == "__main__":
+    main()

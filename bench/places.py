@@ -1,0 +1,71 @@
+"""The sandbox as the benchmarks use it: https, since Microsoft's client insists on it, and a way to its controls."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from koppel.config import Auth, BusinessCentral, Config, Dataverse, Secret
+from koppel.sandbox.process import start_sandbox
+from koppel.sandbox.seed_business_central import COMPANY
+from koppel.sandbox.tokens import KOPPEL, User
+
+SECRET = "KOPPEL_BENCH_SECRET"
+ENVIRONMENT = "sandbox"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a sandbox listens, and the process that it is."""
+
+    base_url: str
+    ca_file: str
+    pid: int
+
+    @property
+    def dataverse_url(self) -> str:
+        """What a Dataverse client calls the environment's address."""
+        return f"{self.base_url}/dataverse"
+
+    def config(self, folder: Path, user: User = KOPPEL) -> Config:
+        """A configuration of Koppel for this sandbox, its database in ``folder``."""
+        os.environ[SECRET] = user.secret
+        trusted = Path(self.ca_file)
+        auth = Auth(
+            tenant="contoso", client_id=user.client_id, client_secret=Secret(env=SECRET), authority=self.base_url
+        )
+        return Config(
+            business_central=BusinessCentral(
+                url=f"{self.base_url}/bc/v2.0/{ENVIRONMENT}", company=COMPANY, auth=auth, ca_file=trusted
+            ),
+            dataverse=Dataverse(url=self.dataverse_url, auth=auth, ca_file=trusted),
+            folder=folder,
+        )
+
+    def tell(self, control: str, method: str, body: object) -> None:
+        """Change the clock, the faults or the limits of the sandbox."""
+        request = urllib.request.Request(f"{self.base_url}/sandbox/{control}", json.dumps(body).encode(), method=method)
+        trusting = ssl.create_default_context(cafile=self.ca_file)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting)
+        )
+        opener.open(request, timeout=30).close()
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the sandbox has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def sandbox(customers: int) -> Iterator[Place]:
+    """A fresh sandbox in a process of its own."""
+    with start_sandbox(customers=customers, https=True, timeout=600) as process:
+        assert process.ca_file is not None
+        yield Place(process.base_url, str(process.ca_file), process.process.pid)
