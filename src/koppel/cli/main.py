@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from koppel.cli import plan, sandbox, setup, status, sync
+from koppel.cli import demo, plan, sandbox, setup, status, sync
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Begin": (sandbox.sandbox, setup.init, setup.check, setup.mappings),
+    "Begin": (demo.demo, sandbox.sandbox, setup.init, setup.check, setup.mappings),
     "Synchronise": (plan.plan, sync.sync, sync.full),
     "Look": (status.status, status.jobs),
 }
