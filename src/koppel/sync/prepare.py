@@ -90,6 +90,8 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System]) -> Read
     """Bind a mapping to the two systems. ``MappingError`` naming file and line for what cannot be bound."""
     schemas = {side: await _describe(mapping, side, systems[side]) for side in SIDES}
     lacking: list[str] = []
+    mapping = _without_unshown_matches(mapping, schemas["business_central"], lacking)
+    await _require_refusals(mapping, systems)
     wanted = [field for field in mapping.fields if field.enabled and mapping.kind == "records"]
     kept = [field for field in wanted if await _is_shown(mapping, field, schemas, systems, lacking)]
     fields = tuple(_field(mapping, index, field, schemas) for index, field in enumerate(kept))
@@ -104,6 +106,29 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System]) -> Read
         computes=computes,
         lacking=tuple(lacking),
     )
+
+
+def _without_unshown_matches(mapping: TableMapping, schema: TableSchema, lacking: list[str]) -> TableMapping:
+    """The mapping without the match groups that need a column of Business Central which the route does not show."""
+    kept = []
+    for group in mapping.match:
+        unshown = [p.business_central for p in group if p.business_central and p.business_central not in schema.columns]
+        lacking.extend(f"{schema.name}.{column} (to match by)" for column in unshown)
+        if not unshown:
+            kept.append(group)
+    return msgspec.structs.replace(mapping, match=tuple(kept))
+
+
+async def _require_refusals(mapping: TableMapping, systems: Mapping[Side, System]) -> None:
+    """Without the rules that hold records back nothing must be synchronised."""
+    for name in mapping.rules.refuse:
+        missing = await _missing_tables(rule_named(name), systems)
+        if missing:
+            raise MappingError(
+                f"{mapping.name} cannot run here: rule {name} needs {', '.join(missing)}, which the route does not have",
+                place=mapping.file,
+                remedy="use the companion API (route: koppel/sync/v1.0), or leave this mapping out",
+            )
 
 
 async def _describe(mapping: TableMapping, side: Side, system: System) -> TableSchema:
