@@ -293,6 +293,11 @@ class World:
         assert len(found) == 1, account
         return await self.bob.row("customers", found[0].business_central_id)
 
+    async def company_contact(self, customer: Row) -> Row:
+        """The company contact that Business Central made for a customer."""
+        relation = await self.bob.one("contactBusinessRelations", f"number eq '{customer['number']}'")
+        return await self.bob.one("contacts", f"number eq '{relation['contactNumber']}'")
+
     async def currency(self, account: Row) -> str:
         """The ISO code of a row's currency."""
         row = await self.alice.row("transactioncurrencies", account["_transactioncurrencyid_value"])

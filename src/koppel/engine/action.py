@@ -21,7 +21,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Why a record must not synchronise: one message with the remedy. ``skip``: as intended, so not counted as failed.
 
     ``code`` names the reason for machines (a rule id, a short word); with ``field`` it tells whether a failure
-    repeats.
+    repeats. ``side``: whose record it is about.
     """
 
     message: str
@@ -31,6 +31,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     value: str = ""
     kind: Kind = "data"
     skip: bool = False
+    side: Side | None = None
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -109,15 +109,14 @@ def _decide(table: Table, group: Group, pair: Pair, references: AllReferences, b
     if not changed and len(known) < len(group.fields):
         alike = _alike(group, pair, references)
         return first_verdict(group.direction, alike=alike, initial=table.mapping.initial), _first(table, group)
-    if not changed and not group.constant:
+    led_by = _source(group.direction) if group.constant and _lacks_constant(group, pair, references) else None
+    if not changed and not led_by:
         return Verdict.NOTHING, ""
-    alike = _alike(group, pair, references)
-    led_by = _source(group.direction) if group.constant and not alike else None
     found = verdict(
         group.direction,
         business_central_changed="business_central" in changed or led_by == "business_central",
         dataverse_changed="dataverse" in changed or led_by == "dataverse",
-        alike=alike,
+        alike=_alike(group, pair, references),
         policy=group.policy,
         newer=_newer(pair) if group.policy == "newest" else None,
         drift=table.mapping.drift,
@@ -146,6 +145,11 @@ def _why(group: Group, changed: Sequence[Side]) -> str:
 def _source(direction: Direction) -> Side:
     """The side that leads a one-way field, and by which the references of a two-way field are compared."""
     return "dataverse" if direction == "from_dataverse" else "business_central"
+
+
+def _lacks_constant(group: Group, pair: Pair, references: AllReferences) -> bool:
+    constants = (field for field in group.fields if field.mapping.constant is not None)
+    return not all(_is_alike(field, pair, references) for field in constants)
 
 
 def _is_new(field: Field, before: Bases) -> bool:
@@ -349,6 +353,7 @@ def refusal_of(waiting: Sequence[Waiting], too_long: Sequence[TooLong]) -> Refus
                 field=item.field,
                 value=item.reference,
                 kind="dependency",
+                side=item.side,
             )
     for text in too_long:
         return Refusal(
@@ -357,5 +362,6 @@ def refusal_of(waiting: Sequence[Waiting], too_long: Sequence[TooLong]) -> Refus
             code="too-long",
             field=text.field,
             value=text.value,
+            side="dataverse" if text.side == "business_central" else "business_central",
         )
     return None

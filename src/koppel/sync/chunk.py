@@ -19,6 +19,7 @@ from koppel.odata.records import Record, Side
 from koppel.store import couplings, failures
 from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling
+from koppel.store.failures import Failure
 from koppel.store.snapshots import Codec, decode
 from koppel.sync.match import match_chunk
 from koppel.sync.needs import compute, missing_parts, refused
@@ -77,14 +78,13 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
     records, failed = await compute(session, ready, side, incoming.records)
     coupled = await couplings.by_ids(session.connection, mapping, side, [*(r.id for r in records), *incoming.deleted])
     news, changed, equal = _sort(scope, incoming, records, coupled)
-    skipped, news, changed = await _left_alone(session, scope, incoming, news, changed)
     paired = await _pair_up(session, scope, incoming, changed, coupled, failed)
     fresh, ignored = await _new_records(session, scope, incoming, news, failed)
     gone = await _gone(session, scope, side, [coupled[id] for id in incoming.deleted if id in coupled])
     return Planned(
         side=side,
         why=incoming.why,
-        actions=[*skipped, *paired, *fresh, *gone],
+        actions=[*paired, *fresh, *gone],
         unchanged=_unchanged(session, incoming, equal, coupled),
         ignored=ignored,
         looked_at=len(records) + len(incoming.deleted),
@@ -122,32 +122,48 @@ def _sort(
     return news, changed, equal
 
 
-async def _left_alone(
-    session: Session, scope: Scope, incoming: Incoming, news: list[Record], changed: list[Record]
-) -> tuple[list[Action], list[Record], list[Record]]:
-    """Skipped records stay skipped until they or the mapping change, or a person asks for them (promise 4).
+async def _passed_over(
+    session: Session, scope: Scope, incoming: Incoming, found: Sequence[tuple[Record | None, Record | None]]
+) -> dict[int, Failure]:
+    """By place, the failures of records and pairs that are left alone.
 
-    What failed in this very job is not tried twice in it.
+    Skipped ones stay skipped until they or the mapping change, or a person asks for them (promise 4); what failed in
+    this very job is not tried twice in it.
     """
-    mapping, end = scope.ready.mapping, scope.ready.end(incoming.side)
-    if incoming.why in ("again", "chosen") or not (news or changed):
-        return [], news, changed
-    known = await failures.by_ids(
-        session.connection, mapping.name, incoming.side, [record.id for record in (*news, *changed)]
-    )
-    still = {
-        record.id
-        for record in (*news, *changed)
-        if (failure := known.get(record.id)) is not None
-        and (failure.state == "skipped" or failure.job == session.job)
-        and (failure.version, failure.digest) == (record.version, mapping.digest)
+    if incoming.why in ("again", "chosen") or not found:
+        return {}
+    mapping = scope.ready.mapping
+    known = {
+        side: await failures.by_ids(
+            session.connection, mapping.name, side, [r.id for pair in found if (r := pair[number]) is not None]
+        )
+        for number, side in enumerate(SIDES)
     }
-    actions = [
-        nothing(mapping, incoming.side, record, f"skipped: {known[record.id].message}", name=end.name_of(record))
-        for record in (*news, *changed)
-        if record.id in still and known[record.id].job != session.job
+    return {
+        place: failure
+        for place, pair in enumerate(found)
+        for side, record in zip(SIDES, pair, strict=True)
+        if record is not None and (failure := known[side].get(record.id)) is not None
+        if failure.job == session.job
+        or (failure.state, failure.version, failure.digest) == ("skipped", versions_of(*pair), mapping.digest)
+    }
+
+
+def _told_why(
+    session: Session, scope: Scope, incoming: Incoming, records: Sequence[Record], failed: Mapping[int, Failure]
+) -> list[Action]:
+    """What to say of records that are passed over; those of this job are told of already."""
+    mapping, end = scope.ready.mapping, scope.ready.end(incoming.side)
+    return [
+        nothing(mapping, incoming.side, record, f"skipped: {failed[place].message}", name=end.name_of(record))
+        for place, record in enumerate(records)
+        if place in failed and failed[place].job != session.job
     ]
-    return actions, [r for r in news if r.id not in still], [r for r in changed if r.id not in still]
+
+
+def versions_of(*records: Record | None) -> str:
+    """What tells whether a record, or either one of a pair, changed."""
+    return " ".join(record.version for record in records if record)
 
 
 def _version(coupling: Coupling, side: Side) -> str:
@@ -174,10 +190,17 @@ async def _pair_up(
             lost.append((coupling, record))
         else:
             pairs.append((coupling, *_in_order(incoming.side, record, partner)))
+    passed = await _passed_over(session, scope, incoming, [(ours, theirs) for _, ours, theirs in pairs])
+    skipped = _told_why(session, scope, incoming, [_of_side(incoming.side, pair) for pair in pairs], passed)
+    pairs = [pair for place, pair in enumerate(pairs) if place not in passed]
     inside = [pair for pair in pairs if _is_inside(scope, pair)]
     merged = await merge_all(session, scope, inside, incoming, failed)
     left = [_outside(scope, pair) for pair in pairs if not _is_inside(scope, pair)]
-    return [*await _partners_gone(session, scope, incoming.side, lost), *merged, *left]
+    return [*skipped, *await _partners_gone(session, scope, incoming.side, lost), *merged, *left]
+
+
+def _of_side(side: Side, pair: tuple[Coupling, Record, Record]) -> Record:
+    return pair[1] if side == "business_central" else pair[2]
 
 
 def _is_inside(scope: Scope, pair: tuple[Coupling, Record, Record]) -> bool:
@@ -212,6 +235,10 @@ def _id(coupling: Coupling, side: Side) -> str:
 
 def _in_order(side: Side, record: Record, partner: Record) -> tuple[Record, Record]:
     return (record, partner) if side == "business_central" else (partner, record)
+
+
+def _alone(side: Side, record: Record) -> tuple[Record | None, Record | None]:
+    return (record, None) if side == "business_central" else (None, record)
 
 
 async def merge_all(
@@ -331,8 +358,11 @@ async def _new_records(
     end, mapping = ready.end(side), ready.mapping
     inside = [record for record in news if end.passes is None or end.passes(record)]
     ignored = len(news) - len(inside)
+    passed = await _passed_over(session, scope, incoming, [_alone(side, record) for record in inside])
+    skipped = _told_why(session, scope, incoming, inside, passed)
+    inside = [record for place, record in enumerate(inside) if place not in passed]
     if not inside:
-        return [], ignored
+        return skipped, ignored
     refusals = {**failed, **await refused(session, ready, side, inside)}
     matches = scope.matches
     # What failed or waited was meant to be created when it did.
@@ -343,7 +373,7 @@ async def _new_records(
     coupled = await _couple(
         session, scope, incoming, [r for r in inside if r.id in matched and r.id not in refusals], matched
     )
-    actions: list[Action] = list(coupled)
+    actions: list[Action] = [*skipped, *coupled]
     left = [record for record in inside if record.id not in matched or record.id in refusals]
     creatable: list[Record] = []
     for record in left:

@@ -79,13 +79,17 @@ async def compute(
         if rule.side != side or not records:
             continue
         values = await run_rule(session, ready, rule, records)
-        records = [_with_value(record, index, value, refusals) for record, value in zip(records, values, strict=True)]
+        records = [
+            _with_value(side, record, index, value, refusals) for record, value in zip(records, values, strict=True)
+        ]
     return list(records), refusals
 
 
-def _with_value(record: Record, index: int, value: Scalar | Refusal, refusals: dict[str, Refusal]) -> Record:
+def _with_value(
+    side: Side, record: Record, index: int, value: Scalar | Refusal, refusals: dict[str, Refusal]
+) -> Record:
     if isinstance(value, Refusal):
-        refusals.setdefault(record.id, value)
+        refusals.setdefault(record.id, msgspec.structs.replace(value, side=side))
         return record
     return msgspec.structs.replace(record, values=(*record.values[:index], value, *record.values[index + 1 :]))
 
@@ -96,7 +100,8 @@ async def refused(session: Session, ready: Ready, side: Side, records: Sequence[
     for rule in ready.rules(ready.mapping.rules.refuse):
         if rule.side == side and records:
             reasons = await run_rule(session, ready, rule, records)
-            found.update({r.id: reason for r, reason in zip(records, reasons, strict=True) if reason})
+            told = ((r.id, reason) for r, reason in zip(records, reasons, strict=True) if reason)
+            found.update({id: msgspec.structs.replace(reason, side=side) for id, reason in told})
     return found
 
 

@@ -79,7 +79,11 @@ async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterat
         end.schema.name, end.columns, cursor=cursor or None, since=since, filter=end.filter or None
     )
     newest = changes.position if not tracked else ""
+    if changes.complete:
+        await couplings.begin_full_read(session.connection)
     async for page in ahead(pages):
+        if changes.complete:
+            await couplings.note_seen(session.connection, (record.id for record in page.records))
         if not tracked:
             newest = max([newest, *(record.modified_at for record in page.records)], key=_instant)
         yield Incoming(
@@ -90,7 +94,21 @@ async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterat
         )
         if page.cursor:
             newest = page.cursor
+    if changes.complete:
+        async for incoming in _absent(session, ready, changes.side):
+            yield incoming
     changes.position = newest
+
+
+async def _absent(session: Session, ready: Ready, side: Side) -> AsyncIterator[Incoming]:
+    """Coupled records that a finished full read did not come upon, unless they are only outside the filter."""
+    async for found in couplings.unseen(session.connection, ready.mapping.name, side):
+        ids = [
+            coupling.business_central_id if side == "business_central" else coupling.dataverse_id for coupling in found
+        ]
+        there = await session.systems[side].by_ids(ready.end(side).schema.name, (), ids)
+        if gone := [id for id in ids if id not in there]:
+            yield Incoming(side=side, deleted=gone, why="full")
 
 
 def _instant(text: str) -> str:

@@ -16,7 +16,7 @@ from koppel.odata.records import Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, pending
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import encode
-from koppel.sync.chunk import Scope
+from koppel.sync.chunk import Scope, versions_of
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.session import Session
 from koppel.sync.write import Done
@@ -232,7 +232,6 @@ def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | No
     if reason is None or (isinstance(reason, Refusal) and reason.skip):
         return None
     source = _source(one)
-    record = action.record(source)
     return failures.Failure(
         mapping=ready.mapping.name,
         side=source,
@@ -245,7 +244,7 @@ def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | No
         value=reason.value,
         message=reason.message,
         remedy=reason.remedy,
-        version=record.version if record else "",
+        version=versions_of(*action.records),
         digest=ready.mapping.digest,
         job=session.job,
     )
@@ -255,6 +254,8 @@ def _source(one: Done) -> Side:
     """The side whose record did not get across."""
     if one.failed:
         return other(one.failed[0])
+    if one.action.refusal and one.action.refusal.side:
+        return one.action.refusal.side
     return "business_central" if one.action.records[0] is not None else "dataverse"
 
 

@@ -78,6 +78,7 @@ class Result(msgspec.Struct, kw_only=True):
 
 async def plan(session: Session, name: str, request: Request = Request()) -> AsyncIterator[Action]:
     """What a run would do, action by action; writes nothing to either system. A pair is told once."""
+    session.job = 0
     ready = await ready_mapping(session, name)
     if ready.mapping.kind == "options":
         async for action in synchronise_options(session, ready, apply=False):
