@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -261,7 +262,8 @@ async def _prove(
     report.verify = {
         "compared": verified.compared,
         "differences": len(verified.differences),
-        "explained": len(verified.explained),
+        "explained": dict(Counter(difference.explained for difference in verified.explained)),
+        "unexplained": [msgspec.to_builtins(difference) for difference in verified.differences[:50]],
     }
     missing = await lost(session, people, edits)
     await session.connection.rollback()

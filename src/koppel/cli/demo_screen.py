@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from koppel.sync.verify import Verification
 
 _SIDES: Mapping[Side, str] = {"business_central": "Business Central", "dataverse": "Dataverse"}
 _OTHER: Mapping[Side, Side] = {"business_central": "dataverse", "dataverse": "business_central"}
+FEW = 50
+"""Explanations that hold for more fields than this (a blank that may not overwrite) are no news."""
 _COUNTERS = ("created", "updated", "coupled", "unchanged", "skipped", "failed")
 
 
@@ -134,12 +136,13 @@ def _contested(value: object, against: object) -> str:
 def proof(writes: int, verified: Verification, missing: Sequence[str], duplicates: int) -> RenderableType:
     """What was checked after everything."""
     differences = len(verified.differences)
+    explained = Counter(difference.explained for difference in verified.explained)
+    reasons = ", ".join(f"{number} x {reason}" for reason, number in explained.items() if number <= FEW)
     lines = [
         _checked(writes == 0, f"a second run makes {writes} write requests (the sandbox counted)"),
         _checked(
             differences == 0,
-            f"{verified.compared:,} pairs compared on both sides: {differences} differences"
-            f" but {len(verified.explained)} explained ones (held conflicts, an own edit)",
+            f"{verified.compared:,} pairs compared field by field: {differences} differences, but {reasons or 'none'}",
         ),
         _checked(not missing, f"{len(missing)} lost edits" + (f": {', '.join(missing)}" if missing else "")),
         _checked(duplicates == 0, f"{duplicates} duplicates"),

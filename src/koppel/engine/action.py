@@ -60,7 +60,9 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     ``side``: where a create or delete happens. ``writes``: columns by side. ``base``: what both sides agree on once
     every write succeeded; ``base_before``: the same before, for the side whose write fails. ``written``: indices of
     the fields that each side's write carries. ``records``: what was read, (Business Central, Dataverse).
-    ``replaces``: the created record takes the place of a deleted partner.
+    ``replaces``: the created record takes the place of a deleted partner. ``left_alone``: sides that the connection's own
+    user edited otherwise than by Koppel, with the version recorded before: it stays recorded, so that these edits are
+    left alone until a person edits the record.
     """
 
     kind: ActionKind
@@ -82,6 +84,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     base_before: Bases | None = None
     records: tuple[Record | None, Record | None] = (None, None)
     replaces: bool = False
+    left_alone: dict[Side, str] = {}
 
     def writes(self, side: Side) -> dict[str, Scalar]:
         """The columns to write on ``side``; empty when it is not written."""

@@ -296,7 +296,8 @@ def _merge_one(
     table = scope.ready.table
     if coupling.initial:
         table = msgspec.structs.replace(table, mapping=msgspec.structs.replace(table.mapping, initial=coupling.initial))
-    return merge_pair(table, pair, known)
+    action = merge_pair(table, pair, known)
+    return msgspec.structs.replace(action, left_alone={side: _version(coupling, side) for side in pair.own})
 
 
 def _still_true(scope: Scope, incoming: Incoming, business_central: Record, dataverse: Record) -> dict[str, Side]:

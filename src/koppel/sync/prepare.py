@@ -125,7 +125,7 @@ async def _require_refusals(mapping: TableMapping, systems: Mapping[Side, System
         missing = await _missing_tables(rule_named(name), systems)
         if missing:
             raise MappingError(
-                f"{mapping.name} cannot run here: rule {name} needs {', '.join(missing)}, which the route does not have",
+                f"rule {name} needs {', '.join(missing)}, which the route does not have",
                 place=mapping.file,
                 remedy="use the companion API (route: koppel/sync/v1.0), or leave this mapping out",
             )

@@ -83,6 +83,8 @@ def _id(one: Done, side: Side) -> str:
 
 
 def _version(one: Done, side: Side) -> str:
+    if side in one.action.left_alone:
+        return one.action.left_alone[side]
     answer, record = one.written.get(side), one.action.record(side)
     if answer and not answer.error:
         return answer.version
