@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from koppel.cli import demo, plan, sandbox, setup, status, sync
+from koppel.cli import couple, demo, explain, plan, sandbox, setup, status, sync, troubles
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Begin": (demo.demo, sandbox.sandbox, setup.init, setup.check, setup.mappings),
     "Synchronise": (plan.plan, sync.sync, sync.full),
-    "Look": (status.status, status.jobs),
+    "Couple": (couple.match, couple.couple, couple.uncouple),
+    "Look": (status.status, status.jobs, status.history, explain.explain, explain.verify),
+    "Put right": (troubles.errors, troubles.skipped, troubles.retry, troubles.conflicts, troubles.resolve),
 }
 
 app = typer.Typer(

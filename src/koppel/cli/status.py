@@ -10,12 +10,15 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from koppel.cli.names import Mappings, mappings_named
-from koppel.cli.output import Output, moment, table
+from koppel.cli.names import Mappings, mapping_named, mappings_named
+from koppel.cli.output import Output, moment, spelled, table
 from koppel.cli.running import DONE, AsJson, ConfigPath, run
 from koppel.errors import UsageError
+from koppel.store import history as store_history
 from koppel.store import jobs as store_jobs
+from koppel.store.history import Entry
 from koppel.store.jobs import Job
+from koppel.sync.couple import pair_of
 from koppel.sync.session import Session
 from koppel.sync.status import standings
 
@@ -102,3 +105,52 @@ async def _one_job(session: Session, output: Output, number: int) -> int:
         *log,
     )
     return DONE
+
+
+def history(
+    record: Annotated[
+        str | None, typer.Argument(metavar="[RECORD]", help="A record: its id on either side, or its number.")
+    ] = None,
+    mapping: Annotated[str | None, typer.Option(help="Only this mapping.")] = None,
+    job: Annotated[int | None, typer.Option(help="Only this job.")] = None,
+    field: Annotated[str | None, typer.Option(help="Only this field.")] = None,
+    limit: Limit = 50,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """What was changed, when and why, the latest first; of a record, a job, a field, or everything."""
+
+    async def work(session: Session, output: Output) -> int:
+        name = mapping_named(session.mappings, mapping) if mapping else None
+        among = [name] if name else list(session.mappings)
+        ids = await pair_of(session, among, record) if record else None
+        found = await store_history.find(
+            session.connection, mapping=name, record_ids=ids, job=job, field=field, limit=limit
+        )
+        output.show({"history": msgspec.to_builtins(found)}, _history(found))
+        return DONE
+
+    run(work, config, as_json)
+
+
+def _history(found: Sequence[Entry]) -> RenderableType:
+    if not found:
+        return Text("nothing was written that fits")
+    return table(
+        ("at", "job", "mapping", "record", "side", "did", "field", "old", "new", "why"),
+        [
+            (
+                entry.at,
+                str(entry.job),
+                entry.mapping,
+                entry.record_name or entry.record_id,
+                entry.side.replace("_", " "),
+                entry.action,
+                entry.field,
+                "" if entry.old is None else spelled(entry.old),
+                "" if entry.new is None else spelled(entry.new),
+                entry.why,
+            )
+            for entry in found
+        ],
+    )

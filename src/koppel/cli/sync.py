@@ -108,7 +108,7 @@ async def follow(session: Session, output: Output, runs: AsyncIterator[Finished]
         told["review"] = msgspec.to_builtins(review)
     output.show(
         told,
-        results_table(data),
+        results_table(data) if data else "there was nothing to do",
         *trouble_lines(map(failure_trouble, failures), "bold red", "koppel errors"),
         *trouble_lines(notice_troubles(data, {f.message for f in failures}), "yellow", "koppel jobs"),
     )

@@ -154,12 +154,18 @@ async def again(session: Session, scope: Scope) -> list[Incoming]:
         wanted[failure.side][failure.record_id] = None
     for waiting in await pending.ready(connection, mapping):
         wanted["business_central"][waiting.business_central_id] = None
-    decisions: dict[str, list[conflicts.Conflict]] = {}
-    for conflict in await conflicts.find(connection, mapping=mapping, decided=True):
-        wanted["business_central"][conflict.business_central_id] = None
-        decisions.setdefault(conflict.business_central_id, []).append(conflict)
+    decisions = await _decided(session, mapping)
+    wanted["business_central"] |= dict.fromkeys(decisions)
     await connection.commit()
     return [await _read_again(session, scope, side, list(wanted[side]), decisions) for side in SIDES if wanted[side]]
+
+
+async def _decided(session: Session, mapping: str) -> dict[str, list[conflicts.Conflict]]:
+    """The conflicts that a person decided, by Business Central id."""
+    found: dict[str, list[conflicts.Conflict]] = {}
+    for conflict in await conflicts.find(session.connection, mapping=mapping, decided=True):
+        found.setdefault(conflict.business_central_id, []).append(conflict)
+    return found
 
 
 async def _read_again(
@@ -187,14 +193,16 @@ async def _forget(session: Session, scope: Scope, side: Side, ids: Collection[st
 async def chosen(session: Session, scope: Scope, names: Iterable[str]) -> tuple[list[Incoming], list[str]]:
     """The records that were asked for by id (of either side) or Business Central key, and the names nobody knows."""
     names = list(names)
+    decisions = await _decided(session, scope.ready.mapping.name)
     found: list[Incoming] = []
     known: set[str] = set()
     for side in SIDES:
-        records = [r for r in await _by_name(session, scope, side, names) if not known & {r.id}]
+        records = await _by_name(session, scope, side, names)
         if records:
-            known |= {name for name in names for r in records if name in (r.id, scope.ready.end(side).name_of(r))}
-            found.append(Incoming(side=side, records=records, why="chosen"))
-        names = [name for name in names if name.lower() not in known and name not in known]
+            called = {each.casefold() for r in records for each in (r.id, scope.ready.end(side).name_of(r))}
+            known |= {name for name in names if name.casefold() in called}
+            found.append(Incoming(side=side, records=records, why="chosen", decisions=decisions))
+        names = [name for name in names if name not in known]
     return found, names
 
 

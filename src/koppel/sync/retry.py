@@ -1,0 +1,63 @@
+"""Records that a person wants to be looked at now: failed and skipped ones, and conflicts that were decided."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from koppel.errors import UsageError
+from koppel.odata.records import Side
+from koppel.store import conflicts, failures
+from koppel.sync.full import Finished, run_in_order
+from koppel.sync.run import Request
+from koppel.sync.session import Session
+
+CHUNK = 5000
+
+
+async def retry(session: Session, mapping: str | None, names: Sequence[str] = ()) -> AsyncIterator[Finished]:
+    """Try failed and skipped records again: those of these ids or names, of a mapping, or all.
+
+    ``UsageError`` for a name that did not fail.
+    """
+    found = await failures.find(session.connection, mapping=mapping)
+    wanted = {name.casefold() for name in names}
+    chosen = [f for f in found if not names or wanted & {f.record_id.casefold(), f.record_name.casefold()}]
+    if unknown := wanted - {name.casefold() for f in chosen for name in (f.record_id, f.record_name)}:
+        raise UsageError(
+            f"{', '.join(sorted(unknown))} did not fail", remedy="`koppel errors` and `koppel skipped` list what did."
+        )
+    ids: dict[str, list[str]] = {}
+    for failure in chosen:
+        ids.setdefault(failure.mapping, []).append(failure.record_id)
+    for name, records in ids.items():
+        await failures.retry(session.connection, mapping=name, record_ids=records)
+    await session.connection.commit()
+    async for finished in _run(session, ids):
+        yield finished
+
+
+async def resolve(session: Session, numbers: Sequence[int], winner: Side) -> AsyncIterator[Finished]:
+    """Let a side win these conflicts, and synchronise their records. ``UsageError`` for a number that there is not."""
+    found = await conflicts.find(session.connection, ids=numbers)
+    if unknown := sorted(set(numbers) - {conflict.id for conflict in found}):
+        listed = ", ".join(map(str, unknown))
+        raise UsageError(
+            f"there is no conflict {listed}", remedy="`koppel conflicts` lists them; settled ones are gone."
+        )
+    await conflicts.decide(session.connection, winner, ids=numbers)
+    await session.connection.commit()
+    ids: dict[str, list[str]] = {}
+    for conflict in found:
+        ids.setdefault(conflict.mapping, []).append(conflict.business_central_id)
+    async for finished in _run(session, ids):
+        yield finished
+
+
+async def _run(session: Session, ids: Mapping[str, Sequence[str]]) -> AsyncIterator[Finished]:
+    """Synchronise these records of each mapping, in the order of dependencies."""
+    for name in (name for name in session.mappings if name in ids):
+        records = list(dict.fromkeys(ids[name]))
+        for start in range(0, len(records), CHUNK):
+            request = Request(records=tuple(records[start : start + CHUNK]))
+            async for finished in run_in_order(session, [name], request):
+                yield finished
