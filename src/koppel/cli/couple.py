@@ -15,7 +15,6 @@ from koppel.cli.names import Mapping, mapping_named
 from koppel.cli.output import Output, table
 from koppel.cli.running import DONE, AsJson, ConfigPath, run
 from koppel.cli.sync import follow
-from koppel.engine.plan import SPOKEN
 from koppel.errors import UsageError
 from koppel.sync.couple import Preview, match_now, match_preview
 from koppel.sync.couple import couple as couple_records

@@ -12,14 +12,12 @@ from rich.text import Text
 
 from koppel.cli.demo_edits import Edit
 from koppel.engine.action import Action
-from koppel.odata.records import Side
+from koppel.odata.records import SPOKEN
 from koppel.store.conflicts import Conflict
 from koppel.store.failures import Failure
 from koppel.sync.run import Result
 from koppel.sync.verify import Verification
 
-_SIDES: Mapping[Side, str] = {"business_central": "Business Central", "dataverse": "Dataverse"}
-_OTHER: Mapping[Side, Side] = {"business_central": "dataverse", "dataverse": "business_central"}
 FEW = 50
 """Explanations that hold for more fields than this (a blank that may not overwrite) are no news."""
 _COUNTERS = ("created", "updated", "coupled", "unchanged", "skipped", "failed")
@@ -52,7 +50,7 @@ def results(title: str, found: Mapping[str, Result]) -> RenderableType:
     table = _grid("  mapping", *_COUNTERS, "seconds", "BC requests", "DV requests")
     for name, result in found.items():
         counts = (f"{result.counts[counter]:,}" if result.counts[counter] else "" for counter in _COUNTERS)
-        requests = (f"{result.requests[side]:,}" for side in _SIDES)
+        requests = (f"{result.requests[side]:,}" for side in SPOKEN)
         table.add_row(f"  {name}", *counts, f"{result.seconds:.1f}", *requests)
     return Group(_title(1, title), table)
 
@@ -81,7 +79,7 @@ def edits(made: Sequence[Edit]) -> RenderableType:
     table = _grid("", "", "", "")
     for edit in made:
         values = ", ".join(f"{name} = {value}" for name, value in list(edit.values.items())[:1])
-        table.add_row(f"  {edit.what}", f"{edit.who} in {_SIDES[edit.side]}", values, Text(edit.expected, style="dim"))
+        table.add_row(f"  {edit.what}", f"{edit.who} in {SPOKEN[edit.side]}", values, Text(edit.expected, style="dim"))
     return Group(_title(2, "Edits on both sides, and what must become of them"), table)
 
 
@@ -94,7 +92,7 @@ def plan(actions: Sequence[Action]) -> RenderableType:
             table.add_row(f"  {action.name}", change.field, arrow, change.why)
         if action.kind == "create":
             assert action.side is not None
-            table.add_row(f"  {action.name}", "(new)", f"create in {_SIDES[action.side]}", action.reason)
+            table.add_row(f"  {action.name}", "(new)", f"create in {SPOKEN[action.side]}", action.reason)
         for conflict in action.conflicts:
             table.add_row(f"  {action.name}", conflict.group, Text("held", style="yellow"), "both sides changed it")
     return Group(_title(3, "Plan (koppel plan): nothing is written yet"), table)

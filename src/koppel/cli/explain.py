@@ -15,8 +15,7 @@ from koppel.cli.lines import action_lines
 from koppel.cli.names import Mapping, Mappings, mapping_named, mappings_named
 from koppel.cli.output import Output, moment, spelled, table
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
-from koppel.engine.plan import SPOKEN
-from koppel.odata.records import Side
+from koppel.odata.records import SPOKEN, Side
 from koppel.sync.explain import Compared, Explanation, Seen
 from koppel.sync.explain import explain as find_out
 from koppel.sync.session import Session

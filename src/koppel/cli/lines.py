@@ -12,7 +12,6 @@ from rich.text import Text
 
 from koppel.cli.output import described, spelled, table
 from koppel.engine.action import Action, Change, Conflict
-from koppel.engine.plan import SPOKEN
 from koppel.store.failures import Failure
 from koppel.sync.full import Finished
 

@@ -13,10 +13,9 @@ from koppel.engine.merge import Verdict, first_verdict, to_side, verdict
 from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, reference_of, translate
 from koppel.engine.values import UNKNOWN, Base, Unknown, canonical, empty_in_business_central
 from koppel.mapping.model import Direction, TableMapping
-from koppel.odata.records import Record, Scalar, Side
+from koppel.odata.records import SPOKEN, Record, Scalar, Side
 
 _SIDES: tuple[Side, Side] = ("business_central", "dataverse")
-_SPOKEN = {"business_central": "Business Central", "dataverse": "Dataverse"}
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +138,7 @@ def _first(table: Table, group: Group) -> str:
 def _why(group: Group, changed: Sequence[Side]) -> str:
     if len(changed) == 2:
         return f"both changed, policy {group.policy}"
-    return f"changed in {_SPOKEN[changed[0]]}" if changed else "the mapping says so"
+    return f"changed in {SPOKEN[changed[0]]}" if changed else "the mapping says so"
 
 
 def _source(direction: Direction) -> Side:
@@ -197,9 +196,14 @@ def _is_alike(field: Field, pair: Pair, references: AllReferences) -> bool:
 
 
 def _is_same(field: Field, business_central: Scalar, dataverse: Scalar) -> bool:
-    if business_central == dataverse and field.business_central.kind == field.dataverse.kind:
+    ours, theirs = field.business_central, field.dataverse
+    if business_central == dataverse and ours.kind == theirs.kind:
         return True
-    return field.business_central.canonical(business_central) == field.dataverse.canonical(dataverse)
+    form = theirs.canonical(dataverse)
+    # Business Central knows no null: its zero is all that a null number of Dataverse can become there.
+    return ours.canonical(business_central) == (
+        ours.canonical(empty_in_business_central(ours.kind)) if form is None else form
+    )
 
 
 _moment = canonical("datetime")
@@ -256,10 +260,13 @@ def _conflict(group: Group, pair: Pair, before: Bases) -> Conflict:
 
 
 def _write(group: Group, pair: Pair, source: Side, references: AllReferences, draft: _Draft, why: str) -> None:
+    side: Side = "dataverse" if source == "business_central" else "business_central"
+    carried = len(draft.changes)
     for field in group.fields:
-        _write_field(
-            field, pair, source, translate(field, _values(source, pair)[field.index], source, references), draft, why
-        )
+        wanted = translate(field, _values(source, pair)[field.index], source, references)
+        _write_field(field, pair, source, wanted, draft, why)
+    if len(draft.changes) > carried:
+        draft.written[side] += [field.index for field in group.fields]
 
 
 def _write_field(field: Field, pair: Pair, source: Side, wanted: Translated, draft: _Draft, why: str) -> None:
@@ -283,13 +290,12 @@ def _write_field(field: Field, pair: Pair, source: Side, wanted: Translated, dra
         draft.agree(field, *values)
         return
     elif not end.updatable:
-        draft.warnings.append(f"{field.name}: cannot be changed any more in {_SPOKEN[side]}; left as it is")
+        draft.warnings.append(f"{field.name}: cannot be changed any more in {SPOKEN[side]}; left as it is")
         draft.agree(field, *values)
         return
     else:
         draft.agree(field, *((values[0], wanted) if side == "dataverse" else (wanted, values[1])))
     draft.writes[side][end.column] = wanted
-    draft.written[side].append(field.index)
     draft.changes.append(Change(field.name, side, now, wanted, why))
 
 
@@ -357,7 +363,7 @@ def refusal_of(waiting: Sequence[Waiting], too_long: Sequence[TooLong]) -> Refus
             )
     for text in too_long:
         return Refusal(
-            message=f"{text.field} has {text.length} characters, {_SPOKEN[text.side]} takes {text.room}",
+            message=f"{text.field} has {text.length} characters, {SPOKEN[text.side]} takes {text.room}",
             remedy=f"shorten it to {text.room} characters on the side where it was typed: {text.value!r}",
             code="too-long",
             field=text.field,

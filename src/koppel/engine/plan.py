@@ -12,9 +12,7 @@ from koppel.engine.pair import Table, refusal_of
 from koppel.engine.translate import AllReferences, TooLong, Waiting, translate
 from koppel.engine.values import UNKNOWN, Unknown
 from koppel.mapping.model import Direction, TableMapping
-from koppel.odata.records import Record, Scalar, Side
-
-SPOKEN: Mapping[Side, str] = {"business_central": "Business Central", "dataverse": "Dataverse"}
+from koppel.odata.records import SPOKEN, Record, Scalar, Side
 
 
 def other(side: Side) -> Side:

@@ -73,12 +73,17 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
-    """A write that follows from another: columns of one record of any table."""
+    """A write that follows from another: columns of one record of any table, which is created if ``create`` says so.
+
+    ``record``: the id of the record that it follows; when the write fails, that one is tried again.
+    """
 
     side: Side
     table: str
     id: str
     values: Mapping[str, Scalar]
+    record: str
+    create: bool = False
     name: str = ""
     reason: str = ""
 

@@ -6,6 +6,7 @@ Values are those of the wire (JSON scalars), so that decoding is all the work an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,8 @@ Scalar = str | int | float | bool | None
 Values = tuple[Scalar, ...]
 
 Side = Literal["business_central", "dataverse"]
+SPOKEN: Mapping[Side, str] = {"business_central": "Business Central", "dataverse": "Dataverse"}
+"""The sides as people call them."""
 
 ZERO_GUID = "00000000-0000-0000-0000-000000000000"
 

@@ -87,7 +87,7 @@ def rename_unit(batch: Batch) -> list[FollowUp]:
     groups = {row["name"]: row for row in batch.table("groups")}
     units = _units_by_group(batch)
     found: list[FollowUp] = []
-    for code in batch.column("code"):
+    for record, code in zip(batch.records, batch.column("code"), strict=True):
         group = groups.get(_name(batch, code))
         for unit in units[group["uomscheduleid"]][:1] if group else ():
             if unit["name"] != code:
@@ -97,6 +97,7 @@ def rename_unit(batch: Batch) -> list[FollowUp]:
                         table="uom",
                         id=str(unit["uomid"]),
                         values={"name": code},
+                        record=record.id,
                         name=str(unit["name"]),
                         reason=f"the unit of group {group and group['name']} is named like its code (UOM-06)",
                     )

@@ -11,10 +11,9 @@ from typing import Literal
 import msgspec
 
 from koppel.config import Config
-from koppel.engine.plan import SPOKEN
 from koppel.errors import KoppelError, MappingError, PrivilegeError, RemoteError
 from koppel.mapping.model import TableMapping
-from koppel.odata.records import ZERO_GUID, Side
+from koppel.odata.records import SPOKEN, ZERO_GUID, Side
 from koppel.store.database import address, open_database
 from koppel.sync.open import connect_business_central, connect_dataverse, known_mappings
 from koppel.sync.prepare import SIDES, Ready, prepare

@@ -13,9 +13,9 @@ import msgspec
 from koppel.engine.action import Action, Bases, Refusal
 from koppel.engine.match import Matches
 from koppel.engine.pair import Pair, merge_pair
-from koppel.engine.plan import SPOKEN, hold, nothing, other, plan_creation, plan_partner_gone
+from koppel.engine.plan import hold, nothing, other, plan_creation, plan_partner_gone
 from koppel.engine.translate import AllReferences
-from koppel.odata.records import Record, Side
+from koppel.odata.records import SPOKEN, Record, Side
 from koppel.store import couplings, failures
 from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from koppel.engine.match import match
-from koppel.engine.plan import SPOKEN, other
+from koppel.engine.plan import other
 from koppel.errors import StoreError, UsageError
 from koppel.mapping.model import TableMapping
 from koppel.odata.literals import is_guid
-from koppel.odata.records import Record, Side
+from koppel.odata.records import SPOKEN, Record, Side
 from koppel.store import conflicts, couplings, failures, history, jobs, options, pending
 from koppel.store.couplings import Coupling
 from koppel.store.locks import mapping_lock

@@ -1,59 +1,106 @@
-"""Writes that follow from others, as rules plan them (UOM-06)."""
+"""Writes that follow from others, as rules plan them (UOM-06, CUR-08).
+
+They happen before the chunk is recorded: a run that dies in between finds the records unrecorded, and follows again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import msgspec
+
+from koppel.engine.action import Action
 from koppel.engine.rule import FollowUp
-from koppel.odata.records import Side
+from koppel.errors import ExistsError, RemoteError
+from koppel.odata.records import Record, Side
 from koppel.store import history
 from koppel.sync.chunk import Scope
 from koppel.sync.needs import run_rule
 from koppel.sync.session import Session
 from koppel.sync.write import Done
-from koppel.systems.system import Update
+from koppel.systems.system import Create, Update, Written
 
 
-async def follow_up(session: Session, scope: Scope, done: Sequence[Done]) -> bool:
-    """Run the mapping's ``follow`` rules over what was just synchronised; whether they wrote anything."""
+async def follow_up(
+    session: Session, scope: Scope, done: Sequence[Done], *, every: bool = False
+) -> tuple[bool, list[Done]]:
+    """Carry out what the mapping's ``follow`` rules plan for records that changed, or for ``every`` one.
+
+    Returns whether anything was written, and the chunk with the errors that this led to.
+    """
     wrote = False
+    errors: dict[str, RemoteError] = {}
     for rule in scope.ready.rules(scope.ready.mapping.rules.follow):
-        settled = [one.action for one in done if one.action.kind in ("create", "update", "couple") and not one.error]
+        settled = [one.action for one in done if not one.error and (_changed(one.action) or every)]
         records = [record for action in settled if (record := action.record(rule.side)) is not None]
-        if records:
-            ups: list[FollowUp] = await run_rule(session, scope.ready, rule, records)
-            wrote = await _carry_out(session, scope, ups) or wrote
-    return wrote
+        ups: list[FollowUp] = await run_rule(session, scope.ready, rule, records) if records else []
+        for side, table in dict.fromkeys((up.side, up.table) for up in ups):
+            mine = [up for up in ups if (up.side, up.table) == (side, table)]
+            errors |= await _create(session, scope, side, table, [up for up in mine if up.create])
+            errors |= await _update(session, scope, side, table, [up for up in mine if not up.create])
+        wrote = wrote or bool(ups)
+    return wrote, [_with_error(one, errors) for one in done] if errors else list(done)
 
 
-async def _carry_out(session: Session, scope: Scope, ups: Sequence[FollowUp]) -> bool:
-    for side, table in dict.fromkeys((up.side, up.table) for up in ups):
-        await _of_table(session, scope, side, table, [up for up in ups if (up.side, up.table) == (side, table)])
-    return bool(ups)
+def _changed(action: Action) -> bool:
+    """Whether anything came of a record; values that agree now and did not before are news, too."""
+    return action.kind in ("create", "update", "couple") or (
+        action.kind == "nothing" and action.base_before is not None and action.base != action.base_before
+    )
 
 
-async def _of_table(session: Session, scope: Scope, side: Side, table: str, ups: Sequence[FollowUp]) -> None:
+def _with_error(one: Done, errors: dict[str, RemoteError]) -> Done:
+    error = errors.get(one.action.business_central_id) or errors.get(one.action.dataverse_id)
+    return msgspec.structs.replace(one, trouble=error) if error else one
+
+
+async def _create(
+    session: Session, scope: Scope, side: Side, table: str, ups: Sequence[FollowUp]
+) -> dict[str, RemoteError]:
+    if not ups:
+        return {}
+    columns = tuple(dict.fromkeys(column for up in ups for column in up.values))
+    written = await session.systems[side].create(table, [Create(up.id, up.values) for up in ups], columns)
+    made = [up for up, answer in zip(ups, written, strict=True) if not answer.error]
+    await history.add(session.connection, (_entry(session, scope, up, new=dict(up.values)) for up in made))
+    return _errors(ups, written)
+
+
+async def _update(
+    session: Session, scope: Scope, side: Side, table: str, ups: Sequence[FollowUp]
+) -> dict[str, RemoteError]:
+    if not ups:
+        return {}
     system = session.systems[side]
     columns = tuple(dict.fromkeys(column for up in ups for column in up.values))
     found = await system.by_ids(table, columns, [up.id for up in ups])
     present = [up for up in ups if up.id in found]
     written = await system.update(table, [Update(up.id, found[up.id].version, up.values) for up in present], columns)
-    entries = [
-        history.Entry(
-            session.job,
-            scope.ready.mapping.name,
-            side,
-            up.id,
-            "update",
-            column,
-            found[up.id].values[columns.index(column)],
-            value,
-            up.reason,
-            up.name,
-        )
-        for up, answer in zip(present, written, strict=True)
-        if not answer.error
-        for column, value in up.values.items()
-    ]
-    await history.add(session.connection, entries)
-    await session.connection.commit()
+    done = [up for up, answer in zip(present, written, strict=True) if not answer.error]
+    await history.add(session.connection, _updates(session, scope, done, found, columns))
+    return _errors(present, written)
+
+
+def _updates(
+    session: Session, scope: Scope, ups: Iterable[FollowUp], found: dict[str, Record], columns: tuple[str, ...]
+) -> Iterable[history.Entry]:
+    for up in ups:
+        for column, value in up.values.items():
+            old = found[up.id].values[columns.index(column)]
+            yield _entry(session, scope, up, field=column, old=old, new=value)
+
+
+def _entry(
+    session: Session, scope: Scope, up: FollowUp, *, field: str = "", old: history.Value = None, new: history.Value
+) -> history.Entry:
+    mapping, kind = scope.ready.mapping.name, "create" if up.create else "update"
+    return history.Entry(session.job, mapping, up.side, up.id, kind, field, old, new, up.reason, up.name)  # type: ignore[arg-type]
+
+
+def _errors(ups: Sequence[FollowUp], written: Sequence[Written]) -> dict[str, RemoteError]:
+    """By the record that was followed. What exists already is what was wanted."""
+    return {
+        up.record: answer.error
+        for up, answer in zip(ups, written, strict=True)
+        if answer.error and not (up.create and isinstance(answer.error, ExistsError))
+    }

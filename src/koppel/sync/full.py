@@ -7,10 +7,10 @@ from typing import Literal
 
 import msgspec
 
-from koppel.engine.plan import SPOKEN, other
+from koppel.engine.plan import other
 from koppel.errors import AuthenticationError, KoppelError, StoreError, TransientError
 from koppel.mapping.model import TableMapping
-from koppel.odata.records import Side
+from koppel.odata.records import SPOKEN, Side
 from koppel.store import failures, overview, pending
 from koppel.store.failures import Failure
 from koppel.sync.prepare import SIDES

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from koppel.engine.match import Keys, Matches, match, match_key
 from koppel.engine.plan import other
-from koppel.odata.records import Record, Scalar, Side
+from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings
 from koppel.sync.needs import compute
 from koppel.sync.prepare import SIDES, Ready
@@ -68,11 +68,8 @@ async def uncoupled_keys(
             if known is None or any(key in known for key in enumerate(keys)):
                 found[record.id] = keys
         done += len(page.records)
-        session.progress(ready.mapping.name, f"matching ({_SPOKEN[side]})", done, None)
+        session.progress(ready.mapping.name, f"matching ({SPOKEN[side]})", done, None)
     return found
-
-
-_SPOKEN: Mapping[Side, str] = {"business_central": "Business Central", "dataverse": "Dataverse"}
 
 
 async def match_chunk(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> Matches:

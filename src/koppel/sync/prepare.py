@@ -18,7 +18,7 @@ from koppel.engine.values import ValueKind, canonical
 from koppel.errors import MappingError, NotFoundError
 from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.odata.filter import compile_filter
-from koppel.odata.records import Record, Scalar, Side
+from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.odata.syntax import columns_of, parse_filter
 from koppel.systems.schema import Column, TableSchema
 from koppel.systems.system import Columns, System
@@ -138,11 +138,7 @@ async def _describe(mapping: TableMapping, side: Side, system: System) -> TableS
     except NotFoundError as error:
         near = get_close_matches(table, await system.tables(), n=1)
         hint = f"did you mean {near[0]}?" if near else "check the name, or the route of the connection"
-        raise MappingError(f"{_spoken(side)} has no table {table!r}", place=mapping.file, remedy=hint) from error
-
-
-def _spoken(side: Side) -> str:
-    return "Business Central" if side == "business_central" else "Dataverse"
+        raise MappingError(f"{SPOKEN[side]} has no table {table!r}", place=mapping.file, remedy=hint) from error
 
 
 async def _is_shown(

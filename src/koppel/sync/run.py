@@ -18,7 +18,7 @@ from koppel.engine.brakes import check_brakes
 from koppel.engine.plan import towards
 from koppel.errors import KoppelError
 from koppel.mapping.model import Direction
-from koppel.odata.records import Side
+from koppel.odata.records import SPOKEN, Side
 from koppel.store import couplings, jobs
 from koppel.store.locks import mapping_lock
 from koppel.store.snapshots import field_names, open_codec, train
@@ -236,10 +236,11 @@ async def _pass(
 ) -> AsyncIterator[tuple[Planned, Changes | None]]:
     changes = await start_reading(session, scope.ready, side, full=request.full)
     done = 0
+    total = await session.systems[side].count(scope.ready.end(side).schema.name) if request.full else None
     async for incoming in read_changes(session, scope.ready, changes):
-        done += len(incoming.records)
         yield await plan_chunk(session, scope, incoming), None
-        session.progress(scope.ready.mapping.name, side, done, None)
+        done += len(incoming.records)
+        session.progress(scope.ready.mapping.name, SPOKEN[side], done, total)
     if result is not None and changes.notice:
         result.notice(changes.notice)
     yield Planned(side=side, actions=[], unchanged=0, ignored=0, looked_at=0), changes

@@ -31,11 +31,13 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one action. ``written``: the answers by side, errors among them.
 
     ``superseded``: the pair had to be merged again after this; what was written counts for the history only.
+    ``trouble``: what a write that followed from it was answered.
     """
 
     action: Action
     written: Mapping[Side, Written] = {}
     superseded: bool = False
+    trouble: RemoteError | None = None
 
     @property
     def failed(self) -> tuple[Side, ...]:
@@ -45,7 +47,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def error(self) -> RemoteError | None:
         """The first refusal."""
-        return next((answer.error for answer in self.written.values() if answer.error), None)
+        return next((answer.error for answer in self.written.values() if answer.error), self.trouble)
 
     @property
     def made(self) -> tuple[Side, ...]:

@@ -85,6 +85,12 @@ class BusinessCentral:
 
     # reading
 
+    async def count(self, table: str) -> int:
+        """How many rows a table has."""
+        schema = await self.describe(table)
+        answer = await self._sender.get(f"{self._root}{await self._company_path()}/{schema.set_name}/$count")
+        return int(_succeeded(answer).body.decode("utf-8-sig"))
+
     async def changes(
         self, table: str, columns: Columns, *, cursor: str | None, since: str | None, filter: str | None
     ) -> AsyncIterator[Page]:

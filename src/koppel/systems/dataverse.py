@@ -98,6 +98,11 @@ class Dataverse:
 
     # reading
 
+    async def count(self, table: str) -> int:
+        """How many rows a table has, from a snapshot that may be a day old."""
+        answer = await self._get(f'RetrieveTotalRecordCount(EntityNames=["{table}"])')
+        return sum(msgspec.json.decode(answer.body, type=_TotalCount).EntityRecordCountCollection.Values)
+
     async def changes(
         self, table: str, columns: Columns, *, cursor: str | None, since: str | None, filter: str | None
     ) -> AsyncIterator[Page]:
@@ -314,6 +319,14 @@ class Dataverse:
 
 class _WhoAmI(msgspec.Struct):
     UserId: str
+
+
+class _Counts(msgspec.Struct):
+    Values: list[int]
+
+
+class _TotalCount(msgspec.Struct):
+    EntityRecordCountCollection: _Counts
 
 
 class _Ids(msgspec.Struct):

@@ -72,6 +72,9 @@ class System(Protocol):
     async def describe(self, table: str) -> TableSchema:
         """Schema of a table; cached. ``NotFoundError`` when there is none."""
 
+    async def count(self, table: str) -> int:
+        """About how many rows a table has, for showing progress; nothing may depend on it."""
+
     def changes(
         self, table: str, columns: Columns, *, cursor: str | None, since: str | None, filter: str | None
     ) -> AsyncIterator[Page]:
