@@ -16,6 +16,7 @@ from koppel.cli.output import Output, table
 from koppel.cli.running import DONE, AsJson, ConfigPath, run
 from koppel.cli.sync import follow
 from koppel.errors import UsageError
+from koppel.odata.records import SPOKEN
 from koppel.sync.couple import Preview, match_now, match_preview
 from koppel.sync.couple import couple as couple_records
 from koppel.sync.couple import uncouple as uncouple_records

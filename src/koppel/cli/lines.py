@@ -12,6 +12,7 @@ from rich.text import Text
 
 from koppel.cli.output import described, spelled, table
 from koppel.engine.action import Action, Change, Conflict
+from koppel.odata.records import SPOKEN
 from koppel.store.failures import Failure
 from koppel.sync.full import Finished
 
