@@ -15,6 +15,7 @@ from koppel.cli.lines import action_lines
 from koppel.cli.names import Mapping, Mappings, mapping_named, mappings_named
 from koppel.cli.output import Output, moment, spelled, table
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
+from koppel.engine.action import Action
 from koppel.odata.records import SPOKEN, Side
 from koppel.sync.explain import Compared, Explanation, Seen
 from koppel.sync.explain import explain as find_out
@@ -38,7 +39,7 @@ def explain(
         data = {
             field: msgspec.to_builtins(getattr(found, field))
             for field in found.__struct_fields__
-            if field not in ("next", "coupling")
+            if field not in ("next", "full", "coupling")
         }
         output.show(data | _kept_small(found), *_explained(found))
         return DONE
@@ -56,7 +57,11 @@ def _kept_small(found: Explanation) -> dict[str, object]:
         "synced_at": found.coupling.synced_at,
         "job": found.coupling.job,
     }
-    return {"coupling": coupling, "next": [{"kind": action.kind, "reason": action.reason} for action in found.next]}
+    return {"coupling": coupling, "next": _planned(found.next), "full": _planned(found.full)}
+
+
+def _planned(actions: Sequence[Action]) -> list[dict[str, str]]:
+    return [{"kind": action.kind, "reason": action.reason} for action in actions]
 
 
 def _explained(found: Explanation) -> Iterator[RenderableType]:
@@ -110,12 +115,16 @@ def _compared(field: Compared, *, coupled: bool) -> tuple[object, ...]:
 
 
 def _next(found: Explanation) -> Iterator[Text]:
-    yield Text("the next run:", "bold")
-    if not found.next:
-        outside = any(seen and seen.outside for seen in (found.business_central, found.dataverse))
-        yield Text("  leaves it alone, " + ("it is outside the filter" if outside else "there is nothing to do"))
-    for action in found.next:
-        yield from action_lines(action)
+    outside = any(seen and seen.outside for seen in (found.business_central, found.dataverse))
+    for title, actions in (("the next run", found.next), ("a full synchronisation", found.full)):
+        if title == "the next run" or actions:
+            yield Text.assemble((f"{title}: ", "bold"), "" if actions else _nothing(outside))
+        for action in actions:
+            yield from [Text(f"  {action.reason}")] if action.kind == "nothing" else action_lines(action)
+
+
+def _nothing(outside: bool) -> str:
+    return "leaves it alone, " + ("it is outside the filter" if outside else "there is nothing to do")
 
 
 def verify(names: Mappings = None, config: ConfigPath = None, as_json: AsJson = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, get_args
 
 import typer
@@ -12,6 +13,13 @@ from koppel.mapping.model import Direction
 DirectionOption = Annotated[
     str | None, typer.Option("--direction", metavar="to_dataverse|from_dataverse", help="Write towards one side only.")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Run without brakes.")]
+
+
+def require_one_mapping(names: Sequence[str], records: Sequence[str]) -> None:
+    """``UsageError`` when records are asked for in more than one mapping."""
+    if records and len(names) != 1:
+        raise UsageError("a record belongs to one mapping", remedy="Write MAPPING --record ID.")
 
 
 def direction_named(text: str | None) -> Direction:

@@ -1,8 +1,9 @@
-"""``koppel plan``: what a run would do, old -> new by field."""
+"""``koppel plan`` and ``koppel apply``: what a run would do, old -> new by field, and doing just that."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,12 +11,14 @@ from rich.text import Text
 
 from koppel.cli.lines import Trouble, action_data, action_lines, trouble_lines
 from koppel.cli.names import Mappings, mappings_named
-from koppel.cli.options import DirectionOption, direction_named
+from koppel.cli.options import DirectionOption, Force, direction_named, require_one_mapping
 from koppel.cli.output import Output
 from koppel.cli.running import DONE, MISUSED, AsJson, ConfigPath, run
+from koppel.cli.sync import follow
 from koppel.engine.action import Action
 from koppel.sync.run import Request
 from koppel.sync.run import plan as planned
+from koppel.sync.saved import SavedAction, apply_plan, is_written, read_plan, save_plan, saved_action
 from koppel.sync.session import Session
 
 SHOWN = 50
@@ -27,6 +30,7 @@ def plan(
     full: Annotated[bool, typer.Option("--full", help="Compare everything, match, and create what is new.")] = False,
     record: Annotated[list[str] | None, typer.Option(help="Only this record: its id, or its number.")] = None,
     direction: DirectionOption = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan for `koppel apply`.")] = None,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
@@ -34,12 +38,14 @@ def plan(
 
     async def work(session: Session, output: Output) -> int:
         request = Request(full=full, records=tuple(record or ()), direction=direction_named(direction))
-        return await _plan(session, output, mappings_named(session.mappings, names), request)
+        return await _plan(session, output, mappings_named(session.mappings, names), request, out)
 
     run(work, config, as_json)
 
 
-async def _plan(session: Session, output: Output, names: list[str], request: Request) -> int:
+async def _plan(session: Session, output: Output, names: list[str], request: Request, out: Path | None) -> int:
+    require_one_mapping(names, request.records)
+    kept: list[SavedAction] = []
     actions: list[dict[str, Any]] = []
     held: list[Trouble] = []
     counts: dict[str, Counter[str]] = {}
@@ -49,6 +55,8 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
             if action.kind == "nothing":
                 continue
             found[action.kind] += 1
+            if out and is_written(action):
+                kept.append(saved_action(action))
             if output.as_json:
                 actions.append(action_data(action))
             elif action.refusal:
@@ -56,6 +64,9 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
             else:
                 _say(output, action, found.total() - found["hold"])
         _sum_up(output, name, found.total() - found["hold"])
+    if out:
+        save_plan(out, session, names, request, kept)
+        output.note(f"wrote {out}; `koppel apply {out}` carries it out")
     lines = trouble_lines(held, "bold red", "koppel plan --json")
     output.show({"mappings": counts, "actions": actions}, *lines, _verdict(counts))
     return MISUSED if any(does_something(found) for found in counts.values()) else DONE
@@ -83,3 +94,17 @@ def _verdict(counts: dict[str, Counter[str]]) -> str:
     if not total:
         return "nothing to do"
     return "\n" + ", ".join(f"{number:,} to {kind}" for kind, number in sorted(total.items()))
+
+
+def apply(
+    file: Annotated[Path, typer.Argument(help="A plan, as `koppel plan --out FILE` wrote it.")],
+    force: Force = False,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carry out a plan, exactly as it is; refused when either side moved since."""
+
+    async def work(session: Session, output: Output) -> int:
+        return await follow(session, output, apply_plan(session, read_plan(file), force=force))
+
+    run(work, config, as_json)

@@ -13,15 +13,12 @@ from rich.text import Text
 
 from koppel.cli.lines import failure_trouble, finished_data, notice_troubles, results_table, trouble_lines
 from koppel.cli.names import Mappings, mappings_named
-from koppel.cli.options import DirectionOption, direction_named
+from koppel.cli.options import DirectionOption, Force, direction_named, require_one_mapping
 from koppel.cli.output import Output, table
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
-from koppel.errors import UsageError
 from koppel.sync.full import Count, Finished, Line, failures_of, recommend, run_full, run_in_order
 from koppel.sync.run import Request
 from koppel.sync.session import Session
-
-Force = Annotated[bool, typer.Option("--force", help="Run without brakes.")]
 
 
 def sync(
@@ -38,8 +35,7 @@ def sync(
 
     async def work(session: Session, output: Output) -> int:
         chosen = mappings_named(session.mappings, names)
-        if request.records and len(chosen) != 1:
-            raise UsageError("a record belongs to one mapping", remedy="koppel sync MAPPING --record ID")
+        require_one_mapping(chosen, request.records)
         asked = msgspec.structs.replace(request, direction=direction_named(direction))
         return await follow(session, output, run_in_order(session, chosen, asked))
 

@@ -55,7 +55,8 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of one record. ``next``: what the next run would do, were it to look at the record."""
+    """All that is known of one record. ``next``: what the next run would do, were it to look at the record;
+    ``full``: what a full synchronisation would, which creates partners too."""
 
     mapping: str
     business_central: Seen | None
@@ -67,6 +68,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     waiting: list[Pending]
     job: jobs.Job | None
     next: list[Action]
+    full: list[Action]
 
 
 async def explain(session: Session, mapping: str, name: str) -> Explanation:
@@ -109,6 +111,7 @@ async def explain(session: Session, mapping: str, name: str) -> Explanation:
         ],
         job=await jobs.get(session.connection, coupling.job) if coupling and coupling.job else None,
         next=await _next(session, scope, records),
+        full=await _next(session, msgspec.structs.replace(scope, create=True), records) if coupling is None else [],
     )
 
 

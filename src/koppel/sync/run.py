@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -36,6 +36,7 @@ from koppel.sync.write import Done, carry_out
 SETTLING_ROUNDS = 3
 BUFFER = 20_000
 """Planned actions that are kept in memory while the brakes are checked; above it, changes are read a second time."""
+CHUNK = 5_000
 KEPT_NOTICES = 500
 WRITES = ("created", "updated", "coupled", "uncoupled", "deleted")
 """What a settling round adds to a run's counters; the rest it has counted already."""
@@ -98,13 +99,31 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
 
 async def synchronise(session: Session, name: str, request: Request = Request()) -> Result:
     """Run one mapping. ``LockedError`` when another job is at it, ``BrakeError`` before anything is written."""
+
+    async def work(ready: Ready, result: Result) -> None:
+        await (_run_options if ready.mapping.kind == "options" else _run)(session, ready, request, result)
+
+    return await _as_job(session, name, "full" if request.full else "sync", work)
+
+
+async def carry_out_plan(session: Session, name: str, actions: Sequence[Action], kind: str = "apply") -> Result:
+    """Do these planned actions of a record mapping and no others; reading goes on where it was."""
+
+    async def work(ready: Ready, result: Result) -> None:
+        scope = await _scope(session, ready, Request())
+        for start in range(0, len(actions), CHUNK):
+            await _apply(session, scope, actions[start : start + CHUNK], result, Request())
+
+    return await _as_job(session, name, kind, work)
+
+
+async def _as_job(session: Session, name: str, kind: str, work: Callable[[Ready, Result], Awaitable[None]]) -> Result:
     began, before = time.monotonic(), _sent(session)
     async with mapping_lock(session.connection, name):
-        session.job = await jobs.start(session.connection, "full" if request.full else "sync", [name])
+        session.job = await jobs.start(session.connection, kind, [name])
         result = Result(mapping=name, job=session.job)
         try:
-            ready = await ready_mapping(session, name)
-            await (_run_options if ready.mapping.kind == "options" else _run)(session, ready, request, result)
+            await work(await ready_mapping(session, name), result)
         except BaseException as error:
             await _end(session, result, began, before, error)
             raise

@@ -1,0 +1,171 @@
+"""Plans in a file: looked at today, carried out tomorrow, exactly as they were, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from koppel.engine.action import Action, ActionKind, Change
+from koppel.engine.brakes import check_brakes
+from koppel.errors import KoppelError, UsageError
+from koppel.mapping.model import Direction
+from koppel.odata.records import SPOKEN, Scalar, Side
+from koppel.store import couplings
+from koppel.sync.full import Finished
+from koppel.sync.prepare import SIDES
+from koppel.sync.run import Request, carry_out_plan, plan, synchronise
+from koppel.sync.session import Session
+
+SHOWN = 20
+
+
+class SavedAction(msgspec.Struct, frozen=True, kw_only=True):
+    """One planned write. ``versions``: of the records as they were read."""
+
+    mapping: str
+    kind: ActionKind
+    name: str
+    reason: str
+    business_central_id: str
+    dataverse_id: str
+    versions: dict[Side, str]
+    to_business_central: dict[str, Scalar]
+    to_dataverse: dict[str, Scalar]
+    changes: tuple[Change, ...]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is about."""
+        return self.mapping, self.business_central_id, self.dataverse_id
+
+
+class SavedPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan as it stands in a file. ``mappings``: the digest of each, by name."""
+
+    made_at: datetime
+    full: bool = False
+    records: tuple[str, ...] = ()
+    direction: Direction = "both"
+    mappings: dict[str, str]
+    actions: list[SavedAction]
+
+    @property
+    def request(self) -> Request:
+        """What the plan was asked to do."""
+        return Request(full=self.full, records=self.records, direction=self.direction)
+
+
+def saved_action(action: Action) -> SavedAction:
+    """An action without what carrying it out needs besides."""
+    versions = {side: record.version for side in SIDES if (record := action.record(side)) is not None}
+    return SavedAction(
+        mapping=action.mapping,
+        kind=action.kind,
+        name=action.name,
+        reason=action.reason,
+        business_central_id=action.business_central_id,
+        dataverse_id=action.dataverse_id,
+        versions=versions,
+        to_business_central=action.to_business_central,
+        to_dataverse=action.to_dataverse,
+        changes=action.changes,
+    )
+
+
+def is_written(action: Action) -> bool:
+    """Whether carrying out the action does anything."""
+    return action.kind not in ("hold", "nothing")
+
+
+def save_plan(
+    path: Path, session: Session, names: Sequence[str], request: Request, actions: Sequence[SavedAction]
+) -> None:
+    """Write a plan into a file. ``UsageError`` when it cannot be written."""
+    made = SavedPlan(
+        made_at=datetime.now(UTC),
+        full=request.full,
+        records=request.records,
+        direction=request.direction,
+        mappings={name: session.mappings[name].digest for name in names},
+        actions=list(actions),
+    )
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=1))
+    except OSError as error:
+        raise UsageError(f"the plan cannot be written: {error.strerror}", place=str(path)) from error
+
+
+def read_plan(path: Path) -> SavedPlan:
+    """The plan of a file. ``UsageError`` when there is none in it."""
+    remedy = "Make one with `koppel plan --out FILE`."
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SavedPlan)
+    except OSError as error:
+        raise UsageError(f"the plan cannot be read: {error.strerror}", place=str(path), remedy=remedy) from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"this is no plan: {error}", place=str(path), remedy=remedy) from error
+
+
+async def apply_plan(session: Session, saved: SavedPlan, *, force: bool = False) -> AsyncIterator[Finished]:
+    """Carry out a plan if a run would still do just that; else ``KoppelError`` names what moved and nothing is done."""
+    _require_same_mappings(session, saved)
+    now: dict[str, list[Action]] = {}
+    for name in saved.mappings:
+        now[name] = [action async for action in plan(session, name, saved.request) if is_written(action)]
+    if moved := _moved(saved.actions, [saved_action(a) for actions in now.values() for a in actions]):
+        more = f"\n  and {len(moved) - SHOWN:,} more" if len(moved) > SHOWN else ""
+        raise KoppelError(
+            "the plan is out of date, nothing was written:\n  " + "\n  ".join(moved[:SHOWN]) + more,
+            remedy="Make a new one with `koppel plan --out FILE`.",
+        )
+    if not force:
+        await _check_brakes(session, now)
+    for name, actions in now.items():
+        if actions and session.mappings[name].kind == "options":
+            yield Finished(mapping=name, result=await synchronise(session, name))
+        elif actions:
+            yield Finished(mapping=name, result=await carry_out_plan(session, name, actions))
+
+
+def _require_same_mappings(session: Session, saved: SavedPlan) -> None:
+    for name, digest in saved.mappings.items():
+        known = session.mappings.get(name)
+        if known is None or known.digest != digest:
+            raise KoppelError(
+                f"mapping {name} is not the one that the plan was made with",
+                place=known.file if known else name,
+                remedy="Make a new one with `koppel plan --out FILE`.",
+            )
+
+
+def _moved(before: Sequence[SavedAction], now: Sequence[SavedAction]) -> list[str]:
+    """One line for each record about which something else is to be done than the plan says."""
+    old, new = {action.key: action for action in before}, {action.key: action for action in now}
+    lines = [
+        f"{new[key].mapping} {new[key].name}: not in the plan ({new[key].reason})" for key in new if key not in old
+    ]
+    lines += [f"{old[key].mapping} {old[key].name}: there is nothing to do any more" for key in old if key not in new]
+    both = [(old[key], new[key]) for key in old if key in new]
+    return [*lines, *(f"{one.mapping} {one.name}: {_difference(one, two)}" for one, two in both if one != two)]
+
+
+def _difference(one: SavedAction, two: SavedAction) -> str:
+    sides: Mapping[Side, str] = SPOKEN
+    changed = [sides[side] for side in SIDES if one.versions.get(side) != two.versions.get(side)]
+    if changed:
+        return f"changed in {' and '.join(changed)} since"
+    return f"{one.kind} ({one.reason}) is now {two.kind} ({two.reason})"
+
+
+async def _check_brakes(session: Session, planned: Mapping[str, Sequence[Action]]) -> None:
+    for name, actions in planned.items():
+        check_brakes(
+            session.brakes,
+            name,
+            couplings=await couplings.count(session.connection, name),
+            updates=sum(action.kind == "update" for action in actions),
+            deletions=sum(action.kind == "delete" for action in actions),
+        )
