@@ -17,7 +17,7 @@ RULES = {
     "references": {"currency.code", "contact.company"},
     "refuse": {"currency.only_iso", "unit.one_active_unit", "contact.company_is_customer"},
     "complete": {"currency.precision", "salesperson.code"},
-    "follow": {"unit.rename_unit"},
+    "follow": {"unit.rename_unit", "currency.local"},
 }
 
 SOUND = """\

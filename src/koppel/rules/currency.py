@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from uuid import NAMESPACE_URL, uuid5
 
 from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, Found, Need, complete, compute, references, refuse
+from koppel.engine.rule import Batch, FollowUp, Found, Need, complete, compute, follow, references, refuse
 from koppel.engine.translate import References
 from koppel.odata.records import Scalar
 from koppel.rules.iso4217 import ISO_4217
@@ -50,6 +51,16 @@ _RATES = Need(
 )
 
 
+_LOCAL = Need(
+    name="local",
+    side="dataverse",
+    table="transactioncurrency",
+    columns=("transactioncurrencyid", "isocurrencycode", "exchangerate"),
+    key="isocurrencycode",
+    of=lambda batch: [_local(batch)],
+)
+
+
 def _local(batch: Batch) -> str:
     return next((str(row["localCurrencyCode"]) for row in batch.table("setup")), "")
 
@@ -79,13 +90,17 @@ def _no_rate(code: str) -> Refusal:
 @compute(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES), volatile=True)
 def exchange_rate(batch: Batch) -> list[Scalar | Refusal]:
     """Units of the currency for one unit of Dataverse's base currency (CUR-03, CUR-04), ten decimals, half up."""
+    return _rates_of(batch, [str(code) for code in batch.column("code")])
+
+
+def _rates_of(batch: Batch, codes: Iterable[str]) -> list[Scalar | Refusal]:
     local = _local(batch)
     base = next((str(row["isocurrencycode"]) for row in batch.table("base_currency")), local)
     rates: dict[str, list[Found]] = {}
     for row in batch.table("rates"):
         rates.setdefault(str(row["currencyCode"]), []).append(row)
     base_rate = _per_local(rates.get(base, ()), base, local, batch.today)
-    return [_rate(str(code), base, local, base_rate, rates, batch.today) for code in batch.column("code")]
+    return [_rate(code, base, local, base_rate, rates, batch.today) for code in codes]
 
 
 def _rate(
@@ -128,8 +143,41 @@ def only_iso(batch: Batch) -> list[Refusal | None]:
 @complete(needs=(_ORGANIZATION,))
 def precision(batch: Batch) -> list[dict[str, Scalar]]:
     """New currencies get the organisation's number of decimals (CUR-07)."""
+    return [{"currencyprecision": _decimals(batch)} for _ in batch.records]
+
+
+def _decimals(batch: Batch) -> Scalar:
     decimals = next((row["currencydecimalprecision"] for row in batch.table("organization")), None)
-    return [{"currencyprecision": 2 if decimals is None else decimals} for _ in batch.records]
+    return 2 if decimals is None else decimals
+
+
+@follow(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES, _LOCAL))
+def local(batch: Batch) -> list[FollowUp]:
+    """The local currency has no record in Business Central: Dataverse gets it with the others (CUR-08)."""
+    code = _local(batch)
+    [rate] = _rates_of(batch, [code])
+    if not code or isinstance(rate, Refusal):
+        return []
+    found = next(iter(batch.table("local")), None)
+    if found is not None and _same_rate(found["exchangerate"], rate):
+        return []
+    new = {"isocurrencycode": code, "currencyname": code, "currencysymbol": code, "currencyprecision": _decimals(batch)}
+    return [
+        FollowUp(
+            side="dataverse",
+            table="transactioncurrency",
+            id=str(found["transactioncurrencyid"] if found else uuid5(NAMESPACE_URL, f"koppel:currency:{code}")),
+            values={**({} if found else new), "exchangerate": rate},
+            record=batch.records[0].id,
+            create=found is None,
+            name=code,
+            reason="the local currency of Business Central (CUR-08)",
+        )
+    ]
+
+
+def _same_rate(one: Scalar, other: Scalar) -> bool:
+    return one is not None and Decimal(str(one)).quantize(_TEN_PLACES) == Decimal(str(other)).quantize(_TEN_PLACES)
 
 
 @references(
@@ -137,14 +185,7 @@ def precision(batch: Batch) -> list[dict[str, Scalar]]:
         _SETUP,
         Need(name="by_code", couplings="CURRENCY", key="key", of=lambda batch: batch.keys),
         Need(name="by_id", couplings="CURRENCY", key="dataverse_id", of=lambda batch: batch.ids),
-        Need(
-            name="local",
-            side="dataverse",
-            table="transactioncurrency",
-            columns=("transactioncurrencyid", "isocurrencycode"),
-            key="isocurrencycode",
-            of=lambda batch: [_local(batch)],
-        ),
+        _LOCAL,
     )
 )
 def code(batch: Batch) -> References:

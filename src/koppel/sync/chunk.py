@@ -376,6 +376,8 @@ async def _new_records(
     )
     actions: list[Action] = [*skipped, *coupled]
     left = [record for record in inside if record.id not in matched or record.id in refusals]
+    if not mapping.writes_to(other(side)):
+        return actions, ignored + len(left)
     creatable: list[Record] = []
     for record in left:
         refusal = refusals.get(record.id) or _ambiguity(scope, side, record, ambiguous)
@@ -383,7 +385,7 @@ async def _new_records(
             actions.append(hold(mapping, side, record, refusal, name=end.name_of(record)))
         elif not create:
             actions.append(nothing(mapping, side, record, "only coupled records synchronise", name=end.name_of(record)))
-        elif mapping.writes_to(other(side)) and (mapping.create_unmatched or not mapping.match):
+        elif mapping.create_unmatched or not mapping.match:
             creatable.append(record)
         else:
             actions.append(nothing(mapping, side, record, "not matched, and none is created", name=end.name_of(record)))

@@ -31,7 +31,8 @@ async def follow_up(
     wrote = False
     errors: dict[str, RemoteError] = {}
     for rule in scope.ready.rules(scope.ready.mapping.rules.follow):
-        settled = [one.action for one in done if not one.error and (_changed(one.action) or every)]
+        tried = [one.action for one in done if not (one.error or one.superseded)]
+        settled = [action for action in tried if every or _changed(action)]
         records = [record for action in settled if (record := action.record(rule.side)) is not None]
         ups: list[FollowUp] = await run_rule(session, scope.ready, rule, records) if records else []
         for side, table in dict.fromkeys((up.side, up.table) for up in ups):

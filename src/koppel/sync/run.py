@@ -274,7 +274,8 @@ async def _apply_planned(
     scope.codec = await train(
         session.connection, scope.codec, [a.base for a in planned.actions[:2000] if a.base is not None]
     )
-    return await _apply(session, scope, planned.actions, result, request, settling=settling)
+    every = planned.why in ("again", "chosen")
+    return await _apply(session, scope, planned.actions, result, request, settling=settling, every=every)
 
 
 async def _apply(
@@ -285,11 +286,12 @@ async def _apply(
     request: Request,
     *,
     settling: bool = False,
+    every: bool = False,
 ) -> bool:
-    """Carry out and record one chunk; whether anything was written."""
+    """Carry out and record one chunk; whether anything was written. ``every`` record is followed up, changed or not."""
     actions = [towards(action, request.direction) for action in actions]
     await intend(session, scope, actions)
-    done = await carry_out(session, scope, actions)
+    followed, done = await follow_up(session, scope, await carry_out(session, scope, actions), every=every)
     counts = count_done(done)
     counts["conflicts"] = _newly_contested(scope, done)
     if settling:
@@ -303,7 +305,6 @@ async def _apply(
             result.notice(told(one.action))
         for warning in one.action.warnings:
             result.notice(f"{one.action.name}: {warning}")
-    followed = await follow_up(session, scope, done)
     return followed or any(one.made for one in done)
 
 
