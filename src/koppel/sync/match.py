@@ -11,6 +11,7 @@ from koppel.store import couplings
 from koppel.sync.needs import compute
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.session import Session
+from koppel.systems.system import Columns
 
 Places = tuple[tuple[int, ...], ...]
 """For each match group, where its parts stand in a record's values."""
@@ -56,20 +57,39 @@ async def uncoupled_keys(
     session: Session, ready: Ready, side: Side, known: frozenset[tuple[int, object]] | None = None
 ) -> dict[str, Keys]:
     """The match keys of what is uncoupled on a side, by id; ``known``: of what shares one of these (group, key)."""
-    end, places = ready.end(side), _places(ready, side)
+    end, keys_of = ready.end(side), keys_on(ready, side)
     found: dict[str, Keys] = {}
     done = 0
-    async for page in session.systems[side].query(end.schema.name, end.columns, filter=end.filter or None):
-        coupled = await couplings.by_ids(session.connection, ready.mapping.name, side, [r.id for r in page.records])
-        left = [record for record in page.records if record.id not in coupled]
-        computed, _ = await compute(session, ready, side, left)
-        for record in computed:
-            keys = _keys(places, record)
-            if known is None or any(key in known for key in enumerate(keys)):
-                found[record.id] = keys
+    async for page in session.systems[side].query(end.schema.name, _compared(ready, side), filter=end.filter or None):
+        records = page.records
+        if _computes(ready, side):
+            records, _ = await compute(session, ready, side, await _uncoupled(session, ready, side, records))
+        keyed = {record.id: keys_of(record) for record in records}
+        if known is not None:
+            keyed = {id: keys for id, keys in keyed.items() if not known.isdisjoint(enumerate(keys))}
+        coupled = await couplings.by_ids(session.connection, ready.mapping.name, side, list(keyed))
+        found |= {id: keys for id, keys in keyed.items() if id not in coupled}
         done += len(page.records)
         session.progress(ready.mapping.name, f"matching ({SPOKEN[side]})", done, None)
     return found
+
+
+def _compared(ready: Ready, side: Side) -> Columns:
+    """The columns to read for matching, each at its place: those of the match keys, if no rule computes from others."""
+    end = ready.end(side)
+    if _computes(ready, side):
+        return end.columns
+    wanted = {place for group in _places(ready, side) for place in group}
+    return tuple(column if place in wanted else "" for place, column in enumerate(end.columns))
+
+
+def _computes(ready: Ready, side: Side) -> bool:
+    return any(rule.side == side for _, rule in ready.computes)
+
+
+async def _uncoupled(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> list[Record]:
+    coupled = await couplings.by_ids(session.connection, ready.mapping.name, side, [record.id for record in records])
+    return [record for record in records if record.id not in coupled]
 
 
 async def match_chunk(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> Matches:
@@ -101,7 +121,6 @@ async def _holding(
     if not column or not parts:
         return []
     found = await session.systems[side].by_keys(end.schema.name, end.columns, column, parts)
-    coupled = await couplings.by_ids(session.connection, ready.mapping.name, side, [r.id for r in found])
-    inside = [r for r in found if r.id not in coupled and (end.passes is None or end.passes(r))]
+    inside = [r for r in await _uncoupled(session, ready, side, found) if end.passes is None or end.passes(r)]
     computed, _ = await compute(session, ready, side, inside)
     return computed
