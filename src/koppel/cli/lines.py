@@ -175,7 +175,7 @@ def _trouble(found: Sequence[Trouble], style: str) -> Text:
     )
     likewise = f"\n      likewise {named}" if named else ""
     return Text.assemble(
-        ("  ! ", style), (f"{first.heading} {first.name}", "bold"), f": {first.message}{remedy}{likewise}"
+        ("  ! ", style), (f"{first.heading} {first.name}".rstrip(), "bold"), f": {first.message}{remedy}{likewise}"
     )
 
 

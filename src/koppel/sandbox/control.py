@@ -5,6 +5,7 @@
 | ``/sandbox/state`` | requests and rows of each system, seconds since the start | |
 | ``/sandbox/faults`` | the faults of the moment | PUT: other faults |
 | ``/sandbox/limits`` | the throttling of the moment | PUT: other limits |
+| ``/sandbox/privileges`` | what users of Dataverse may not do (``{user id: ["prvReadAccount"]}``) | PUT: other ones |
 | ``/sandbox/clock`` | the time of both systems | POST ``{"advance": seconds}`` |
 """
 
@@ -35,8 +36,9 @@ def control_routes(
     clock: Clock,
     throttling: Throttling,
     rows: Callable[[], Mapping[SystemName, Mapping[str, int]]],
+    missing_privileges: dict[str, set[str]],
 ) -> list[Route]:
-    """The routes; ``rows`` counts the rows of every table of both systems."""
+    """The routes; ``rows`` counts the rows of every table of both systems; ``missing_privileges``: Dataverse's own."""
     began = time.monotonic()
 
     def state() -> dict[str, Any]:
@@ -55,8 +57,14 @@ def control_routes(
     def advance(body: bytes) -> None:
         clock.advance(msgspec.json.decode(body, type=Advance).advance)
 
+    def take_away(body: bytes) -> None:
+        taken = msgspec.json.decode(body, type=dict[str, set[str]])
+        missing_privileges.clear()
+        missing_privileges.update(taken)
+
     return [
         _route("/sandbox/state", state),
+        _route("/sandbox/privileges", lambda: missing_privileges, PUT=take_away),
         _route("/sandbox/faults", lambda: faults.faults, PUT=set_faults),
         _route("/sandbox/limits", throttling.get, PUT=set_limits),
         _route("/sandbox/clock", lambda: {"now": clock().isoformat()}, POST=advance),

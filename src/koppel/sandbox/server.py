@@ -55,7 +55,9 @@ def build_sandbox(
     router.routes += [
         Mount("/dataverse", dataverse_app(dataverse, tokens.user_id)),
         Mount("/bc", business_central_app(business_central)),
-        *control_routes(faults, clock, throttling, lambda: _rows(dataverse, business_central)),
+        *control_routes(
+            faults, clock, throttling, lambda: _rows(dataverse, business_central), dataverse.missing_privileges
+        ),
         *token_routes(tokens),
     ]
     return Sandbox(faults, dataverse, business_central, tokens, faults, clock)

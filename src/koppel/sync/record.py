@@ -297,5 +297,7 @@ def _never_synchronised(action: Action) -> bool:
 
 def told(action: Action) -> str:
     """One line about an action that a person should read: what, why, what to do."""
-    refusal = action.refusal
-    return f"{action.name}: {refusal.message}; {refusal.remedy}" if refusal else f"{action.name}: {action.reason}"
+    if action.refusal:
+        return f"{action.name}: {action.refusal.message}; {action.refusal.remedy}"
+    remedy = "; `koppel conflicts` shows both values, `koppel resolve` decides" if action.conflicts else ""
+    return f"{action.name}: {action.reason}{remedy}"
