@@ -23,12 +23,12 @@ from koppel.systems.system import Create, Update, Written
 
 async def follow_up(
     session: Session, scope: Scope, done: Sequence[Done], *, every: bool = False
-) -> tuple[bool, list[Done]]:
+) -> tuple[set[Side], list[Done]]:
     """Carry out what the mapping's ``follow`` rules plan for records that changed, or for ``every`` one.
 
-    Returns whether anything was written, and the chunk with the errors that this led to.
+    Returns the sides that were written, and the chunk with the errors that this led to.
     """
-    wrote = False
+    wrote: set[Side] = set()
     errors: dict[str, RemoteError] = {}
     for rule in scope.ready.rules(scope.ready.mapping.rules.follow):
         tried = [one.action for one in done if not (one.error or one.superseded)]
@@ -39,7 +39,7 @@ async def follow_up(
             mine = [up for up in ups if (up.side, up.table) == (side, table)]
             errors |= await _create(session, scope, side, table, [up for up in mine if up.create])
             errors |= await _update(session, scope, side, table, [up for up in mine if not up.create])
-        wrote = wrote or bool(ups)
+        wrote |= {up.side for up in ups}
     return wrote, [_with_error(one, errors) for one in done] if errors else list(done)
 
 

@@ -7,9 +7,10 @@ arrives in the same run.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
@@ -22,7 +23,7 @@ from koppel.odata.records import SPOKEN, Side
 from koppel.store import couplings, jobs
 from koppel.store.locks import mapping_lock
 from koppel.store.snapshots import field_names, open_codec, train
-from koppel.sync.chunk import Planned, Scope, plan_chunk
+from koppel.sync.chunk import Incoming, Planned, Scope, plan_chunk
 from koppel.sync.follow import follow_up
 from koppel.sync.match import find_matches
 from koppel.sync.options import synchronise_options
@@ -42,6 +43,9 @@ WRITES = ("created", "updated", "coupled", "uncoupled", "deleted")
 """What a settling round adds to a run's counters; the rest it has counted already."""
 
 READING_ORDER: tuple[Side, Side] = ("dataverse", "business_central")
+
+Step = tuple[Planned, Changes | None]
+"""A planned chunk; the last one of a side's pass comes with where its reading has got to."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,34 +185,63 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
     await _apply(session, scope, await recover(session, scope), result, request)
     couplings_before = await couplings.count(session.connection, ready.mapping.name)
     if request.force or couplings_before <= session.brakes.changes_from:
-        wrote = await _stream(session, scope, request, result)
+        wrote = await _stream(session, scope, _planned(session, scope, request, result), result, request)
     else:
         wrote = await _guarded(session, scope, request, result, couplings_before)
-    for _ in range(SETTLING_ROUNDS if wrote and not request.records else 0):
-        settle = msgspec.structs.replace(request, full=False, records=())
-        if not await _stream(session, scope, settle, result, settling=True):
+    settle = msgspec.structs.replace(request, full=False)
+    for _ in range(0 if request.records else SETTLING_ROUNDS):
+        if not wrote:
             return
+        steps = _passes(session, scope, [side for side in READING_ORDER if side in wrote], settle, result)
+        wrote = await _stream(session, scope, steps, result, settle, settling=True)
 
 
-async def _stream(session: Session, scope: Scope, request: Request, result: Result, *, settling: bool = False) -> bool:
-    """Plan and apply chunk by chunk; whether anything was written."""
-    wrote = False
-    async for planned, changes in _planned(session, scope, request, result=result, settling=settling):
-        wrote = await _apply_planned(session, scope, planned, result, request, settling=settling) or wrote
-        if changes is not None:
-            await save_cursor(session, scope.ready, changes)
+async def _stream(
+    session: Session,
+    scope: Scope,
+    steps: AsyncIterator[Step],
+    result: Result,
+    request: Request,
+    *,
+    settling: bool = False,
+) -> set[Side]:
+    """Apply chunk by chunk, the next one being planned while one is on its way; the sides that were written.
+
+    A side's last chunk is recorded before the other side is read, which may report what was created there.
+    """
+    wrote: set[Side] = set()
+    sent: asyncio.Task[list[Done]] | None = None
+    try:
+        async for planned, changes in steps:
+            before, sent = sent, await _send(session, scope, planned, result, request, settling=settling)
+            if before is not None:
+                wrote |= await _record(session, scope, await before, result, settling=settling)
+            every = planned.why in ("again", "chosen")
+            if every or changes is not None:
+                before, sent = sent, None
+                wrote |= await _record(session, scope, await before, result, settling=settling, every=every)
+            if changes is not None:
+                await save_cursor(session, scope.ready, changes)
+    except Exception:
+        if sent is not None:  # what is on its way is recorded, whatever went wrong meanwhile
+            await _record(session, scope, await sent, result, settling=settling)
+        raise
+    finally:
+        if sent is not None:
+            sent.cancel()
+            await asyncio.gather(sent, return_exceptions=True)
     return wrote
 
 
-async def _guarded(session: Session, scope: Scope, request: Request, result: Result, coupled: int) -> bool:
+async def _guarded(session: Session, scope: Scope, request: Request, result: Result, coupled: int) -> set[Side]:
     """Plan everything, check the brakes, then apply; a pair that both sides report is planned once.
 
     Second tries are what earlier runs promised, not new changes: they do not count.
     """
-    kept: list[tuple[Planned, Changes | None]] = []
+    kept: list[Step] = []
     seen: set[str] = set()
     updates = deletions = actions = 0
-    async for planned, changes in _planned(session, scope, request, result=result):
+    async for planned, changes in _planned(session, scope, request, result):
         fresh = [a for a in planned.actions if a.kind == "nothing" or a.business_central_id not in seen]
         seen.update(a.business_central_id for a in fresh if a.business_central_id and a.kind != "nothing")
         updates += sum(a.kind == "update" for a in fresh) if planned.why != "again" else 0
@@ -217,20 +250,19 @@ async def _guarded(session: Session, scope: Scope, request: Request, result: Res
         if actions <= BUFFER:
             kept.append((msgspec.structs.replace(planned, actions=fresh), changes))
     check_brakes(session.brakes, scope.ready.mapping.name, couplings=coupled, updates=updates, deletions=deletions)
-    if actions > BUFFER:
-        return await _stream(session, scope, request, result)
-    wrote = False
-    for planned, changes in kept:
-        wrote = await _apply_planned(session, scope, planned, result, request) or wrote
-        if changes is not None:
-            await save_cursor(session, scope.ready, changes)
-    return wrote
+    steps = _each(kept) if actions <= BUFFER else _planned(session, scope, request, result)
+    return await _stream(session, scope, steps, result, request)
+
+
+async def _each(steps: Iterable[Step]) -> AsyncIterator[Step]:
+    for step in steps:
+        yield step
 
 
 async def _planned(
-    session: Session, scope: Scope, request: Request, *, result: Result | None = None, settling: bool = False
-) -> AsyncIterator[tuple[Planned, Changes | None]]:
-    """The chunks of a run, planned. The last chunk of a side's pass comes with where its reading has got to."""
+    session: Session, scope: Scope, request: Request, result: Result | None = None
+) -> AsyncIterator[Step]:
+    """The chunks of a run, planned."""
     if request.records:
         found, unknown = await chosen(session, scope, request.records)
         for incoming in found:
@@ -242,22 +274,29 @@ async def _planned(
                 remedy="give the record's GUID on either side, or its number in Business Central",
             )
         return
-    if not settling:
-        for incoming in await again(session, scope):
-            yield await plan_chunk(session, scope, incoming), None
-    for side in READING_ORDER:
-        async for item in _pass(session, scope, side, request, result):
-            yield item
+    for incoming in await again(session, scope):
+        yield await plan_chunk(session, scope, incoming), None
+    async for step in _passes(session, scope, READING_ORDER, request, result):
+        yield step
+
+
+async def _passes(
+    session: Session, scope: Scope, sides: Iterable[Side], request: Request, result: Result | None
+) -> AsyncIterator[Step]:
+    for side in sides:
+        async for step in _pass(session, scope, side, request, result):
+            yield step
 
 
 async def _pass(
     session: Session, scope: Scope, side: Side, request: Request, result: Result | None
-) -> AsyncIterator[tuple[Planned, Changes | None]]:
+) -> AsyncIterator[Step]:
     changes = await start_reading(session, scope.ready, side, full=request.full)
     done = 0
     total = await session.systems[side].count(scope.ready.end(side).schema.name) if request.full else None
     async for incoming in read_changes(session, scope.ready, changes):
-        yield await plan_chunk(session, scope, incoming), None
+        for part in _in_chunks(incoming):
+            yield await plan_chunk(session, scope, part), None
         done += len(incoming.records)
         session.progress(scope.ready.mapping.name, SPOKEN[side], done, total)
     if result is not None and changes.notice:
@@ -265,33 +304,49 @@ async def _pass(
     yield Planned(side=side, actions=[], unchanged=0, ignored=0, looked_at=0), changes
 
 
-async def _apply_planned(
-    session: Session, scope: Scope, planned: Planned, result: Result, request: Request, *, settling: bool = False
-) -> bool:
+def _in_chunks(incoming: Incoming) -> Iterable[Incoming]:
+    """The same, at most ``CHUNK`` records at once; deletions come last."""
+    parts = [incoming.records[start : start + CHUNK] for start in range(0, len(incoming.records), CHUNK)]
+    for part in parts[:-1]:
+        yield msgspec.structs.replace(incoming, records=part, deleted=())
+    yield msgspec.structs.replace(incoming, records=parts[-1] if parts else ())
+
+
+async def _send(
+    session: Session, scope: Scope, planned: Planned, result: Result, request: Request, *, settling: bool
+) -> asyncio.Task[list[Done]]:
+    """Send a chunk on its way; what needs no write is noted at once."""
     if not settling:
         result.counts["unchanged"] += planned.unchanged
     await couplings.touch(session.connection, scope.ready.mapping.name, planned.side, planned.touched)
     scope.codec = await train(
         session.connection, scope.codec, [a.base for a in planned.actions[:2000] if a.base is not None]
     )
-    every = planned.why in ("again", "chosen")
-    return await _apply(session, scope, planned.actions, result, request, settling=settling, every=every)
+    actions = [towards(action, request.direction) for action in planned.actions]
+    await intend(session, scope, actions)
+    return asyncio.create_task(carry_out(session, scope, actions))
 
 
 async def _apply(
+    session: Session, scope: Scope, actions: Sequence[Action], result: Result, request: Request
+) -> set[Side]:
+    """Carry out and record actions; the sides that were written."""
+    actions = [towards(action, request.direction) for action in actions]
+    await intend(session, scope, actions)
+    return await _record(session, scope, await carry_out(session, scope, actions), result)
+
+
+async def _record(
     session: Session,
     scope: Scope,
-    actions: Sequence[Action],
+    carried_out: Sequence[Done],
     result: Result,
-    request: Request,
     *,
     settling: bool = False,
     every: bool = False,
-) -> bool:
-    """Carry out and record one chunk; whether anything was written. ``every`` record is followed up, changed or not."""
-    actions = [towards(action, request.direction) for action in actions]
-    await intend(session, scope, actions)
-    followed, done = await follow_up(session, scope, await carry_out(session, scope, actions), every=every)
+) -> set[Side]:
+    """Follow up and record a chunk; the sides that were written. ``every`` record is followed up, changed or not."""
+    followed, done = await follow_up(session, scope, carried_out, every=every)
     counts = count_done(done)
     counts["conflicts"] = _newly_contested(scope, done)
     if settling:
@@ -305,7 +360,7 @@ async def _apply(
             result.notice(told(one.action))
         for warning in one.action.warnings:
             result.notice(f"{one.action.name}: {warning}")
-    return followed or any(one.made for one in done)
+    return followed | {side for one in done for side in one.made}
 
 
 def _newly_contested(scope: Scope, done: Sequence[Done]) -> int:
