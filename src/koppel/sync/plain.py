@@ -45,12 +45,15 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True):
             return code in NOTHING and other in NOTHING
         if self.field.mapping.direction == "from_dataverse":
             return _text(known.to_business_central.get(_text(other))) == _text(code)
-        return _text(known.to_dataverse.get(str(code).strip().upper() if self.code else _text(code))) == _text(other)
+        key = str(code).strip().upper() if self.code else str(code)
+        return _text(known.to_dataverse.get(key)) == _text(other)
 
     def form(self, value: object) -> Hashable:
         """The value in the one form in which it is compared; none for what means nothing."""
         if self.kind == "boolean":
             return bool(value)
+        if value in NOTHING and self.kind in ("integer", "decimal", "money"):
+            return Decimal(0)  # Business Central knows no null: its zero is all that a null number can be there
         if value in NOTHING or (self.kind in ("date", "datetime") and str(value).startswith("0001-01-01")):
             return None
         if self.kind in ("integer", "decimal", "money", "choice"):
