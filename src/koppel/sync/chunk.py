@@ -20,10 +20,10 @@ from koppel.store import couplings, failures
 from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling
 from koppel.store.failures import Failure
-from koppel.store.snapshots import Codec, decode
+from koppel.store.snapshots import UNKNOWN, Codec, decode
 from koppel.sync.match import match_chunk
 from koppel.sync.needs import compute, missing_parts, refused
-from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.prepare import SIDES, End, Ready
 from koppel.sync.references import references
 from koppel.sync.session import Session, own_user
 
@@ -204,10 +204,19 @@ def _of_side(side: Side, pair: tuple[Coupling, Record, Record]) -> Record:
 
 
 def _is_inside(scope: Scope, pair: tuple[Coupling, Record, Record]) -> bool:
+    coupling = pair[0]
     return all(
-        end.passes is None or end.passes(record)
+        end.passes is None or end.passes(record) or _is_awaited(scope, end, coupling)
         for end, record in ((scope.ready.business_central, pair[1]), (scope.ready.dataverse, pair[2]))
     )
+
+
+def _is_awaited(scope: Scope, end: End, coupling: Coupling) -> bool:
+    """Whether the filter asks for a field that still waits for its reference: a contact whose account is to come."""
+    if coupling.base is None or not end.deciding:
+        return False
+    source = decode(scope.codec, coupling.base)[1 if end.side == "business_central" else 0]
+    return any(source[place] is UNKNOWN for place in end.deciding)
 
 
 def _outside(scope: Scope, pair: tuple[Coupling, Record, Record]) -> Action:

@@ -45,7 +45,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
     ``columns``: what is read, the fields' columns first, in field order, then what filter, key and rules need.
     ``places``: where a column stands in ``Record.values``. ``passes``: whether a record is inside the filter;
-    ``None`` when only the system can tell.
+    ``None`` when only the system can tell. ``deciding``: places of the fields that the filter looks at.
     """
 
     side: Side
@@ -54,6 +54,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     places: Mapping[str, int]
     filter: str
     passes: Callable[[Record], bool] | None
+    deciding: frozenset[int]
     key: int
 
     def name_of(self, record: Record) -> str:
@@ -264,6 +265,7 @@ def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[F
         places=places,
         filter=endpoint.filter,
         passes=_passes(endpoint.filter, in_filter, schema, places),
+        deciding=frozenset(field.index for field in fields if field.end(side).column in own),
         key=places[endpoint.key],
     )
 
