@@ -32,7 +32,8 @@ async def retry(session: Session, mapping: str | None, names: Sequence[str] = ()
     for name, records in ids.items():
         await failures.retry(session.connection, mapping=name, record_ids=records)
     await session.connection.commit()
-    async for finished in _run(session, ids):
+    # What failed to be created was meant to be, whatever the mapping says of records nobody coupled.
+    async for finished in _run(session, ids, create=True):
         yield finished
 
 
@@ -49,15 +50,15 @@ async def resolve(session: Session, numbers: Sequence[int], winner: Side) -> Asy
     ids: dict[str, list[str]] = {}
     for conflict in found:
         ids.setdefault(conflict.mapping, []).append(conflict.business_central_id)
-    async for finished in _run(session, ids):
+    async for finished in _run(session, ids, create=False):
         yield finished
 
 
-async def _run(session: Session, ids: Mapping[str, Sequence[str]]) -> AsyncIterator[Finished]:
+async def _run(session: Session, ids: Mapping[str, Sequence[str]], *, create: bool) -> AsyncIterator[Finished]:
     """Synchronise these records of each mapping, in the order of dependencies."""
     for name in (name for name in session.mappings if name in ids):
         records = list(dict.fromkeys(ids[name]))
         for start in range(0, len(records), CHUNK):
-            request = Request(records=tuple(records[start : start + CHUNK]))
+            request = Request(records=tuple(records[start : start + CHUNK]), create=create)
             async for finished in run_in_order(session, [name], request):
                 yield finished

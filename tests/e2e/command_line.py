@@ -1,0 +1,167 @@
+"""A place to type commands in: a running sandbox, a koppel.yaml for it, an embedded PostgreSQL, and people who edit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import requests
+
+from koppel.config import Config, Secret, load_config, write_config
+from koppel.odata.records import Record, Scalar, Side
+from koppel.sandbox.process import SandboxProcess, start_sandbox
+from koppel.sandbox.seed_business_central import COMPANY
+from koppel.sandbox.tokens import ALICE, BOB, KOPPEL, User
+from koppel.store.embedded import embedded_server
+from koppel.sync.open import connect_business_central, connect_dataverse
+from koppel.systems.system import Create, System, Update
+
+SECRET = "KOPPEL_CLIENT_SECRET"
+PEOPLE: Mapping[Side, User] = {"business_central": BOB, "dataverse": ALICE}
+T = TypeVar("T")
+
+
+class Outcome(NamedTuple):
+    """What a command came to."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The object that ``--json`` printed; there may be nothing else."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+class Shell:
+    """A folder with a koppel.yaml, in which commands are typed."""
+
+    def __init__(self, folder: Path, sandbox: SandboxProcess) -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+
+    def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start a command and do not wait for it."""
+        return subprocess.Popen(
+            [sys.executable, "-c", "from koppel.cli.main import main; main()", *words],
+            cwd=self.folder,
+            env={**_environment(self.folder), SECRET: KOPPEL.secret, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, env: Mapping[str, str] | None = None) -> Outcome:
+        """Run a command to its end."""
+        with self.start(*words, env=env) as process:
+            out, err = process.communicate(timeout=120)
+            return Outcome(process.returncode, out, err)
+
+    def json(self, *words: str) -> dict[str, Any]:
+        """What a command prints with ``--json``."""
+        return self.run(*words, "--json").data
+
+    def tell(self, what: str, content: Any) -> None:
+        """Set something of the sandbox: faults, limits, privileges."""
+        requests.put(f"{self.sandbox.base_url}/sandbox/{what}", json=content).raise_for_status()
+
+    def writes(self) -> int:
+        """Requests that wrote, as both systems counted them."""
+        state = requests.get(f"{self.sandbox.base_url}/sandbox/state").json()
+        return int(state["dataverse"]["write_requests"] + state["business_central"]["write_requests"])
+
+    def get(self, side: Side, table: str, key: str, value: str, *columns: str) -> Record:
+        """The one record with this value."""
+
+        async def read(system: System) -> Record:
+            (found,) = await system.by_keys(table, columns, key, [value])
+            return found
+
+        return self._as_person(side, read)
+
+    def edit(self, side: Side, table: str, key: str, value: str, **values: Scalar) -> None:
+        """Somebody changes a record."""
+
+        async def write(system: System) -> None:
+            (record,) = await system.by_keys(table, (), key, [value])
+            (written,) = await system.update(table, [Update(record.id, record.version, values)], ())
+            assert written.error is None, written.error
+
+        self._as_person(side, write)
+
+    def add(self, side: Side, table: str, **values: Scalar) -> str:
+        """Somebody creates a record; its id."""
+
+        async def write(system: System) -> str:
+            (written,) = await system.create(table, [Create("", values)], ())
+            assert written.error is None, written.error
+            return written.id
+
+        return self._as_person(side, write)
+
+    def _as_person(self, side: Side, work: Callable[[System], Coroutine[Any, Any, T]]) -> T:
+        return asyncio.run(_closing(_connected(load_config(self.folder / "koppel.yaml"), side), work))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The environment of commands: as a user's, where Python keeps its bytecode."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
+def _connected(config: Config, side: Side) -> System:
+    """The side as somebody who works there sees it."""
+    end = getattr(config, side)
+    who = PEOPLE[side]
+    os.environ[f"SECRET_OF_{who.client_id.upper()}"] = who.secret
+    secret = Secret(env=f"SECRET_OF_{who.client_id.upper()}")
+    auth = msgspec.structs.replace(end.auth, client_id=who.client_id, client_secret=secret)
+    config = msgspec.structs.replace(config, **{side: msgspec.structs.replace(end, auth=auth)})
+    return connect_business_central(config) if side == "business_central" else connect_dataverse(config)
+
+
+async def _closing(system: System, work: Callable[[System], Coroutine[Any, Any, T]]) -> T:
+    try:
+        return await work(system)
+    finally:
+        await system.close()
+
+
+@contextmanager
+def open_shell(customers: int = 40) -> Iterator[Shell]:
+    """A sandbox and a folder with everything to type commands; the database stays up between them."""
+    # Not below pytest's own folder, which the server's account could not enter.
+    folder = Path(tempfile.mkdtemp(prefix="koppel-e2e-"))
+    try:
+        with start_sandbox(customers=customers) as sandbox:
+            configure(folder, sandbox)
+            with embedded_server(folder / ".koppel" / "database"):
+                yield Shell(folder, sandbox)
+    finally:
+        shutil.rmtree(folder)
+
+
+def configure(folder: Path, sandbox: SandboxProcess) -> None:
+    """Write the koppel.yaml of a sandbox."""
+    write_config(
+        folder / "koppel.yaml",
+        business_central_url=f"{sandbox.business_central_url}/v2.0/Production",
+        company=COMPANY,
+        dataverse_url=sandbox.dataverse_url,
+        tenant="sandbox",
+        client_id=KOPPEL.client_id,
+        authority=sandbox.base_url,
+    )
