@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -85,7 +85,8 @@ def _touched(pair: Pair, before: Bases) -> set[int]:
 
 
 def _merge_group(table: Table, group: Group, pair: Pair, references: AllReferences, draft: _Draft) -> None:
-    found, why = _decide(table, group, pair, references, draft.before)
+    changed = _changed_sides(group, pair, draft.before)
+    found = _decide(table, group, pair, references, changed)
     match found:
         case Verdict.NOTHING:
             _refresh(group, pair, draft)
@@ -94,48 +95,42 @@ def _merge_group(table: Table, group: Group, pair: Pair, references: AllReferenc
         case Verdict.CONFLICT:
             draft.conflicts.append(_conflict(group, pair, draft.before))
         case Verdict.TO_DATAVERSE:
-            _write(group, pair, "business_central", references, draft, why)
+            _write(group, pair, "business_central", references, draft, _why(table, group, pair, changed))
         case Verdict.TO_BUSINESS_CENTRAL:
-            _write(group, pair, "dataverse", references, draft, why)
+            _write(group, pair, "dataverse", references, draft, _why(table, group, pair, changed))
 
 
-def _decide(table: Table, group: Group, pair: Pair, references: AllReferences, before: Bases) -> tuple[Verdict, str]:
-    """The verdict on a group, and why its values are written, if they are."""
+def _decide(
+    table: Table, group: Group, pair: Pair, references: AllReferences, changed: Collection[Side] | None
+) -> Verdict:
     if group.name in pair.decisions:
         return _decided(group, pair, references)
-    known = [field for field in group.fields if not _is_new(field, before)]
-    changed = [side for side in _SIDES if known and _changed(side, known, pair, before)]
-    if not changed and len(known) < len(group.fields):
-        alike = _alike(group, pair, references)
-        return first_verdict(group.direction, alike=alike, initial=table.mapping.initial), _first(table, group)
+    if changed is None:
+        alike = _alike(group.fields, pair, references)
+        return first_verdict(group.direction, alike=alike, initial=table.mapping.initial)
     led_by = _source(group.direction) if group.constant and _lacks_constant(group, pair, references) else None
-    if not changed and not led_by:
-        return Verdict.NOTHING, ""
-    found = verdict(
+    return verdict(
         group.direction,
         business_central_changed="business_central" in changed or led_by == "business_central",
         dataverse_changed="dataverse" in changed or led_by == "dataverse",
-        alike=_alike(group, pair, references),
+        alike=bool(changed or led_by) and _alike(group.fields, pair, references),
         policy=group.policy,
         newer=_newer(pair) if group.policy == "newest" else None,
         drift=table.mapping.drift,
     )
-    return found, _why(group, changed)
 
 
-def _decided(group: Group, pair: Pair, references: AllReferences) -> tuple[Verdict, str]:
-    winner = pair.decisions[group.name]
-    loser: Side = "dataverse" if winner == "business_central" else "business_central"
-    found = Verdict.AGREE if _alike(group, pair, references) else to_side(loser)
-    return found, f"conflict decided for {winner}"
+def _decided(group: Group, pair: Pair, references: AllReferences) -> Verdict:
+    loser: Side = "dataverse" if pair.decisions[group.name] == "business_central" else "business_central"
+    return Verdict.AGREE if _alike(group.fields, pair, references) else to_side(loser)
 
 
-def _first(table: Table, group: Group) -> str:
-    wins = f", {table.mapping.initial} wins" if group.direction == "both" else ""
-    return f"first synchronisation{wins}"
-
-
-def _why(group: Group, changed: Sequence[Side]) -> str:
+def _why(table: Table, group: Group, pair: Pair, changed: Sequence[Side] | None) -> str:
+    if group.name in pair.decisions:
+        return f"conflict decided for {pair.decisions[group.name]}"
+    if changed is None:
+        wins = f", {table.mapping.initial} wins" if group.direction == "both" else ""
+        return f"first synchronisation{wins}"
     if len(changed) == 2:
         return f"both changed, policy {group.policy}"
     return f"changed in {SPOKEN[changed[0]]}" if changed else "the mapping says so"
@@ -147,16 +142,22 @@ def _source(direction: Direction) -> Side:
 
 
 def _lacks_constant(group: Group, pair: Pair, references: AllReferences) -> bool:
-    constants = (field for field in group.fields if field.mapping.constant is not None)
-    return not all(_is_alike(field, pair, references) for field in constants)
+    return not _alike([field for field in group.fields if field.mapping.constant is not None], pair, references)
 
 
-def _is_new(field: Field, before: Bases) -> bool:
-    return before[0][field.index] is UNKNOWN and before[1][field.index] is UNKNOWN
+def _changed_sides(group: Group, pair: Pair, before: Bases) -> tuple[Side, ...] | None:
+    """The sides whose edits ask to be carried over; none when the group, or what is new in it, was never synchronised.
+
+    A field that joined a group later tells nothing of edits; it goes the way of the others.
+    """
+    known = [f for f in group.fields if before[0][f.index] is not UNKNOWN or before[1][f.index] is not UNKNOWN]
+    if not known:
+        return None
+    changed = tuple(side for side in _SIDES if _is_changed(side, known, pair, before))
+    return None if not changed and len(known) < len(group.fields) else changed
 
 
-def _changed(side: Side, known: Sequence[Field], pair: Pair, before: Bases) -> bool:
-    """Whether an edit of ``side`` asks to be carried over; fields that never were synchronised tell nothing."""
+def _is_changed(side: Side, known: Sequence[Field], pair: Pair, before: Bases) -> bool:
     return side not in pair.own and any(
         _differs(side, field, pair, before) and not _blank_kept(field, pair, side) for field in known
     )
@@ -177,8 +178,8 @@ def _values(side: Side, pair: Pair) -> Sequence[Scalar]:
     return pair.business_central.values if side == "business_central" else pair.dataverse.values
 
 
-def _alike(group: Group, pair: Pair, references: AllReferences) -> bool:
-    return all(_is_alike(field, pair, references) for field in group.fields)
+def _alike(fields: Sequence[Field], pair: Pair, references: AllReferences) -> bool:
+    return all(_is_alike(field, pair, references) for field in fields)
 
 
 def _is_alike(field: Field, pair: Pair, references: AllReferences) -> bool:
