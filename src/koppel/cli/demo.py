@@ -24,6 +24,7 @@ from koppel.cli.output import Output
 from koppel.cli.running import DONE, FAILED, AsJson, guarded, run_to_end
 from koppel.config import Auth, BusinessCentral, Config, Dataverse, Secret, write_config
 from koppel.engine.action import Action
+from koppel.errors import UsageError
 from koppel.mapping.load import in_dependency_order
 from koppel.sandbox.faults import Faults
 from koppel.sandbox.process import SandboxProcess, start_sandbox
@@ -41,7 +42,9 @@ Customers = Annotated[
     int | None, typer.Option("--customers", min=100, help="How many customers; the data is repeated.")
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave sandbox and database for playing on, until Ctrl-C.")]
-FaultsFile = Annotated[Path | None, typer.Option("--faults", help="A JSON file of faults for the sandbox.")]
+FaultsFile = Annotated[
+    Path | None, typer.Option("--faults", exists=True, dir_okay=False, help="A JSON file of faults.")
+]
 
 
 GOING_ON = Request(create=True)
@@ -74,7 +77,7 @@ def demo(customers: Customers = None, keep: Keep = False, faults: FaultsFile = N
     """Show the whole of Koppel on two simulated systems with Adventure Works: synchronise, edit, preview, prove."""
     with guarded(as_json) as output, _folder(keep) as folder:
         began = time.monotonic()
-        wanted = msgspec.json.decode(faults.read_bytes(), type=Faults) if faults else None
+        wanted = _faults(faults) if faults else None
         output.say(screen.heading(customers))
         with start_sandbox(customers=customers, faults=wanted) as sandbox:
             report = run_to_end(_show(sandbox, folder, output, began))
@@ -84,6 +87,13 @@ def demo(customers: Customers = None, keep: Keep = False, faults: FaultsFile = N
             if keep:
                 _wait(sandbox, folder, output)
     raise SystemExit(DONE if report.proved else FAILED)
+
+
+def _faults(file: Path) -> Faults:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Faults)
+    except msgspec.DecodeError as error:
+        raise UsageError(str(error), place=str(file), remedy="write it as /sandbox/faults shows them") from error
 
 
 @contextmanager

@@ -135,12 +135,12 @@ def proof(writes: int, verified: Verification, missing: Sequence[str], duplicate
     """What was checked after everything."""
     differences = len(verified.differences)
     explained = Counter(difference.explained for difference in verified.explained)
-    reasons = ", ".join(f"{number} x {reason}" for reason, number in explained.items() if number <= FEW)
+    reasons = ", ".join(f"{reason} ({number})" for reason, number in explained.items() if number <= FEW)
     lines = [
         _checked(writes == 0, f"a second run makes {writes} write requests (the sandbox counted)"),
         _checked(
             differences == 0,
-            f"{verified.compared:,} pairs compared field by field: {differences} differences, but {reasons or 'none'}",
+            f"{verified.compared:,} pairs compared field by field: {differences} differences; explained: {reasons or 'none'}",
         ),
         _checked(not missing, f"{len(missing)} lost edits" + (f": {', '.join(missing)}" if missing else "")),
         _checked(duplicates == 0, f"{duplicates} duplicates"),
