@@ -140,7 +140,7 @@ def proof(writes: int, verified: Verification, missing: Sequence[str], duplicate
         _checked(writes == 0, f"a second run makes {writes} write requests (the sandbox counted)"),
         _checked(
             differences == 0,
-            f"{verified.compared:,} pairs compared field by field: {differences} differ; explained: {reasons or 'none'}",
+            f"{verified.compared:,} pairs compared by field: {differences} differ; explained: {reasons or 'none'}",
         ),
         _checked(not missing, f"{len(missing)} lost edits" + (f": {', '.join(missing)}" if missing else "")),
         _checked(duplicates == 0, f"{duplicates} duplicates"),
