@@ -57,7 +57,7 @@ class Shell:
         return subprocess.Popen(
             [sys.executable, "-c", "from koppel.cli.main import main; main()", *words],
             cwd=self.folder,
-            env={**_environment(self.folder), SECRET: KOPPEL.secret, **(env or {})},
+            env={**_environment(), SECRET: KOPPEL.secret, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -116,10 +116,10 @@ class Shell:
         return asyncio.run(_closing(_connected(load_config(self.folder / "koppel.yaml"), side), work))
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """The environment of commands: as a user's, where Python keeps its bytecode."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    return kept | {"PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir(), "koppel-e2e-bytecode"))}
 
 
 def _connected(config: Config, side: Side) -> System:
