@@ -8,7 +8,7 @@ ambiguous and left alone, with its rivals named.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -42,22 +42,18 @@ def match(business_central: Mapping[str, Keys], dataverse: Mapping[str, Keys]) -
     result = Matches({}, {}, {}, {})
     groups = max((len(keys) for keys in business_central.values()), default=0)
     for group in range(groups):
-        _match_group(group, _by_key(group, business_central, result), _by_key(group, dataverse, result), result)
+        ours = _by_key(group, business_central, result.unique.keys() | result.ambiguous_business_central.keys())
+        theirs = _by_key(group, dataverse, {*result.unique.values()} | result.ambiguous_dataverse.keys())
+        _match_group(group, ours, theirs, result)
     return result
 
 
-def _by_key(group: int, records: Mapping[str, Keys], result: Matches) -> dict[Hashable, list[str]]:
+def _by_key(group: int, records: Mapping[str, Keys], taken: Set[str]) -> dict[Hashable, list[str]]:
     found: dict[Hashable, list[str]] = defaultdict(list)
-    taken = _taken(result)
-    for key, keys in records.items():
-        if keys[group] is not None and key not in taken:
-            found[keys[group]].append(key)
+    for id, keys in records.items():
+        if keys[group] is not None and id not in taken:
+            found[keys[group]].append(id)
     return found
-
-
-def _taken(result: Matches) -> set[str]:
-    ambiguous = result.ambiguous_business_central.keys() | result.ambiguous_dataverse.keys()
-    return set(result.unique) | set(result.unique.values()) | ambiguous
 
 
 def _match_group(

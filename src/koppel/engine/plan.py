@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from koppel.engine.action import Action, Refusal, base_after
+from koppel.engine.action import Action, ActionKind, Bases, Refusal, base_after
 from koppel.engine.fields import Field
 from koppel.engine.pair import Table, refusal_of
-from koppel.engine.translate import AllReferences, TooLong, Waiting, translate
-from koppel.engine.values import UNKNOWN, Unknown
+from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, translate
+from koppel.engine.values import UNKNOWN, Unknown, empty_in_business_central
 from koppel.mapping.model import Direction, TableMapping
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 
@@ -37,26 +37,11 @@ def plan_creation(
     the mapped fields; they give way to mapped values, as the constants of the mapping's ``create`` do.
     """
     side = other(source)
-    values: dict[str, Scalar] = {**table.mapping.endpoint(side).create, **missing}
-    waiting: list[Waiting] = []
-    too_long: list[TooLong] = []
-    written: list[int] = []
-    partner: list[Scalar | Unknown] = [None] * len(table.fields)
-    own: list[Scalar | Unknown] = list(record.values[: len(table.fields)])
+    draft = _Partner(table, source, record)
+    draft.values |= {**table.mapping.endpoint(side).create, **missing}
     for field in table.fields:
-        if not _goes_to(field, side) or not field.end(side).creatable:
-            continue
-        wanted = translate(field, record.values[field.index], source, references)
-        if isinstance(wanted, Waiting):
-            waiting.append(wanted)
-            own[field.index] = UNKNOWN
-        elif isinstance(wanted, TooLong):
-            too_long.append(wanted)
-        elif not _is_empty(field, side, wanted):
-            values[field.end(side).column] = wanted
-            partner[field.index] = wanted
-            written.append(field.index)
-    bases = (tuple(own), tuple(partner)) if source == "business_central" else (tuple(partner), tuple(own))
+        if _goes_to(field, side):
+            draft.add(field, translate(field, record.values[field.index], source, references))
     action = Action(
         kind="create",
         mapping=table.mapping.name,
@@ -65,18 +50,60 @@ def plan_creation(
         reason=reason or f"new in {SPOKEN[source]}",
         business_central_id=record.id if source == "business_central" else id,
         dataverse_id=record.id if source == "dataverse" else id,
-        to_business_central=values if side == "business_central" else {},
-        to_dataverse=values if side == "dataverse" else {},
-        written={side: tuple(written)},
-        waiting=tuple(waiting),
+        to_business_central=draft.values if side == "business_central" else {},
+        to_dataverse=draft.values if side == "dataverse" else {},
+        written={side: tuple(draft.written)},
+        waiting=tuple(draft.waiting),
         warnings=tuple(
-            f"{w.field}: {w.reference!r} has no counterpart in {w.via}; left empty" for w in waiting if w.empty
+            f"{w.field}: {w.reference!r} has no counterpart in {w.via}; left empty" for w in draft.waiting if w.empty
         ),
-        base=bases,
+        base=draft.base,
         records=(record, None) if source == "business_central" else (None, record),
     )
-    refusal = refusal_of(waiting, too_long)
+    refusal = refusal_of(draft.waiting, draft.too_long)
     return held(action, refusal) if refusal else action
+
+
+class _Partner:
+    """The partner in the making: its columns, and what both sides will agree on once it is there."""
+
+    def __init__(self, table: Table, source: Side, record: Record) -> None:
+        self.side = other(source)
+        self.values: dict[str, Scalar] = {}
+        self.own: list[Scalar | Unknown] = list(record.values[: len(table.fields)])
+        self.partner: list[Scalar | Unknown] = [_left_empty(field, self.side) for field in table.fields]
+        self.written: list[int] = []
+        self.waiting: list[Waiting] = []
+        self.too_long: list[TooLong] = []
+
+    def add(self, field: Field, wanted: Translated) -> None:
+        if isinstance(wanted, Waiting):
+            self.waiting.append(wanted)
+            self.own[field.index] = UNKNOWN
+        elif isinstance(wanted, TooLong):
+            self.too_long.append(wanted)
+        elif not _is_empty(field, self.side, wanted):
+            self._write(field, wanted)
+
+    def _write(self, field: Field, wanted: Scalar) -> None:
+        if not field.end(self.side).creatable:
+            # It can only be written later: as long as it is not, there is no agreement about it.
+            self.own[field.index] = UNKNOWN
+            return
+        self.values[field.end(self.side).column] = wanted
+        self.partner[field.index] = wanted
+        self.written.append(field.index)
+
+    @property
+    def base(self) -> Bases:
+        ours, theirs = tuple(self.own), tuple(self.partner)
+        return (ours, theirs) if self.side == "dataverse" else (theirs, ours)
+
+
+def _left_empty(field: Field, side: Side) -> Scalar:
+    """What a new record holds where nothing is written, so that its first reading is no edit."""
+    end = field.end(side)
+    return empty_in_business_central(end.kind) if side == "business_central" and end.column else None
 
 
 def _goes_to(field: Field, side: Side) -> bool:
@@ -183,4 +210,11 @@ def towards(action: Action, direction: Direction) -> Action:
         changes=tuple(change for change in action.changes if change.side != blocked),
         **{f"to_{blocked}": {}},
     )
-    return left if left.writes(other(blocked)) else msgspec.structs.replace(left, kind="nothing")
+    return left if left.writes(other(blocked)) else msgspec.structs.replace(left, kind=_kind_without_writes(left))
+
+
+def _kind_without_writes(action: Action) -> ActionKind:
+    if action.conflicts:
+        return "hold"
+    known = any(value is not UNKNOWN for base in action.base_before or () for value in base)
+    return "nothing" if known else "couple"
