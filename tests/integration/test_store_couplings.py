@@ -7,7 +7,7 @@ import pytest
 from koppel.errors import StoreError
 from koppel.odata.records import Side
 from koppel.store import couplings
-from koppel.store.couplings import Coupling
+from koppel.store.couplings import Coupling, Seen
 from koppel.store.database import Connection, Database
 
 
@@ -137,3 +137,32 @@ async def test_a_full_read_tells_which_couplings_it_did_not_come_upon(connection
             found += [coupling.business_central_id for coupling in gone]
             await connection.commit()
         assert sorted(found) == sorted(guid(number) for number in missing)
+
+
+async def test_what_was_seen_is_noted_with_a_new_base_or_without(connection: Connection) -> None:
+    await couplings.save(connection, "CUSTOMER", [pair(n, base=b"old", dataverse_version="1") for n in (1, 2, 3)])
+    await couplings.save(connection, "CONTACT", [pair(1)])
+    seen = [Seen(guid(1_000_001), "2"), Seen(guid(1_000_002), "3", b"new")]
+    await couplings.touch(connection, "CUSTOMER", "dataverse", seen)
+    await couplings.touch(connection, "CUSTOMER", "business_central", [Seen(guid(1), "9")])
+    found = await couplings.by_ids(connection, "CUSTOMER", "business_central", [guid(n) for n in (1, 2, 3)])
+    assert [(c.business_central_version, c.dataverse_version, c.base) for _, c in sorted(found.items())] == [
+        ("9", "2", b"old"),
+        ("", "3", b"new"),
+        ("", "1", b"old"),
+    ]
+    other = await couplings.by_ids(connection, "CONTACT", "business_central", [guid(1)])
+    assert other[guid(1)].dataverse_version == ""
+
+
+async def test_new_ones_are_added_and_found_to_be_old_updated(connection: Connection) -> None:
+    await couplings.save(connection, "CUSTOMER", [pair(1, base=b"a"), pair(2)], new=True)
+    await couplings.save(connection, "CUSTOMER", [pair(2, base=b"b"), pair(3)], new=True)
+    found = await couplings.by_ids(connection, "CUSTOMER", "business_central", [guid(n) for n in (1, 2, 3)])
+    assert {id: (c.base, c.synced_at is not None) for id, c in found.items()} == {
+        guid(1): (b"a", True),
+        guid(2): (b"b", True),
+        guid(3): (None, False),
+    }
+    with pytest.raises(StoreError, match=guid(77)):
+        await couplings.save(connection, "CUSTOMER", [Coupling(guid(1), guid(77))], new=True)

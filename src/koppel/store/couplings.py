@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Literal, LiteralString
 
@@ -22,13 +22,16 @@ ID: dict[Side, LiteralString] = {"business_central": "business_central_id", "dat
 OTHER: dict[Side, LiteralString] = {"business_central": "dataverse_id", "dataverse": "business_central_id"}
 BY_IDS = {side: f"{SELECT} WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
 AFTER = f"{SELECT} WHERE mapping = %s AND business_central_id > %s ORDER BY business_central_id LIMIT %s"
+SEEN = "CREATE TEMP TABLE IF NOT EXISTS seen_version (id uuid, version text, base bytea) ON COMMIT DELETE ROWS"
+COPY_SEEN = "COPY seen_version (id, version, base) FROM STDIN"
 TOUCH = {
     side: f"""
-UPDATE coupling SET {side}_version = seen.version
-FROM unnest(%s::uuid[], %s::text[]) AS seen (id, version)
+UPDATE coupling SET {side}_version = seen.version, base = coalesce(seen.base, coupling.base)
+FROM seen_version seen
 WHERE mapping = %s AND {ID[side]} = seen.id"""
     for side in ID
 }
+FORGET_VERSIONS = "DELETE FROM seen_version"
 COUNT = "SELECT count(*) FROM coupling WHERE mapping = %s"
 REMOVE = {side: f"DELETE FROM coupling WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
 # Codes are re-used: of several couplings that bore a key, the one synchronised last bears it now.
@@ -49,6 +52,7 @@ STAGE = """
 CREATE TEMP TABLE IF NOT EXISTS staged_coupling (LIKE coupling INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;
 DELETE FROM staged_coupling"""
 COPY = f"COPY staged_coupling (mapping, {FIELDS}) FROM STDIN"
+ADD = f"COPY coupling (mapping, {FIELDS}, synced_at) FROM STDIN"
 SAVE = f"""
 WITH saved AS (
     INSERT INTO coupling (mapping, {FIELDS}, synced_at)
@@ -102,6 +106,14 @@ class Coupling(msgspec.Struct, frozen=True, gc=False):
     synced_at: datetime | None = None
 
 
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """A record as it was seen: ``version``, and the coupling's base where it is another one now."""
+
+    id: str
+    version: str
+    base: bytes | None = None
+
+
 class Reference(msgspec.Struct, frozen=True, gc=False):
     """What a reference leads to: the coupled record's id on the other side, and its key in Business Central."""
 
@@ -116,14 +128,16 @@ async def by_ids(connection: Connection, mapping: str, side: Side, ids: Collecti
     return {row[place]: Coupling(*row) for row in await rows.fetchall()}
 
 
-async def save(connection: Connection, mapping: str, couplings: Sequence[Coupling]) -> None:
-    """Add or update couplings.
+async def save(connection: Connection, mapping: str, couplings: Sequence[Coupling], *, new: bool = False) -> None:
+    """Add or update couplings. ``new``: probably none of them is there yet, so adding is tried first, which is faster.
 
     ``StoreError``, naming both pairs, when a record would get a second partner; nothing is saved then.
     """
     if not couplings:
         return
     _require_one_to_one(mapping, couplings)
+    if new and await _add(connection, mapping, couplings):
+        return
     await connection.execute(STAGE)
     await copy_rows(connection, COPY, _rows(mapping, couplings))
     await connection.execute("SAVEPOINT save_couplings")
@@ -136,6 +150,19 @@ async def save(connection: Connection, mapping: str, couplings: Sequence[Couplin
         await connection.execute("ROLLBACK TO SAVEPOINT save_couplings")
         raise await _clash(connection, mapping)
     await connection.execute("RELEASE SAVEPOINT save_couplings")
+
+
+async def _add(connection: Connection, mapping: str, couplings: Sequence[Coupling]) -> bool:
+    """Add couplings; False, and nothing is added, when one of the records is coupled already."""
+    await connection.execute("SAVEPOINT add_couplings")
+    try:
+        rows = zip(_rows(mapping, couplings), couplings, strict=True)
+        await copy_rows(connection, ADD, ((*row, "now" if c.base is not None else None) for row, c in rows))
+    except psycopg.errors.UniqueViolation:
+        await connection.execute("ROLLBACK TO SAVEPOINT add_couplings")
+        return False
+    await connection.execute("RELEASE SAVEPOINT add_couplings")
+    return True
 
 
 def _rows(mapping: str, couplings: Iterable[Coupling]) -> Iterable[tuple[object, ...]]:
@@ -182,11 +209,13 @@ def _second_partner(mapping: str, new: Sequence[str], old: Sequence[str]) -> Sto
     )
 
 
-async def touch(connection: Connection, mapping: str, side: Side, versions: Mapping[str, str]) -> None:
+async def touch(connection: Connection, mapping: str, side: Side, seen: Sequence[Seen]) -> None:
     """Note the versions under which records of one side show what their base holds."""
-    if versions:
-        values = [array(versions), list(versions.values()), mapping]
-        await connection.execute(TOUCH[side], values)
+    if seen:
+        await connection.execute(SEEN)
+        await copy_rows(connection, COPY_SEEN, ((one.id, one.version, one.base) for one in seen))
+        await connection.execute(TOUCH[side], [mapping])
+        await connection.execute(FORGET_VERSIONS)
 
 
 async def remove(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> int:

@@ -33,6 +33,9 @@ log = logging.getLogger("koppel.store")
 
 Connection = AsyncConnection[TupleRow]
 
+TEXTS = "(ARRAY (SELECT json_array_elements_text(%s)))"
+"""An array of texts whose parameter is ``as_json`` of them: much faster than a list of parameters."""
+
 CONNECT_SECONDS = 10
 # The escape of a NUL in JSON; after an odd number of backslashes it is but text that looks like one.
 NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")

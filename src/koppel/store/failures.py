@@ -12,7 +12,7 @@ from koppel.errors import Kind
 from koppel.mapping.model import Direction
 from koppel.odata.records import Side
 from koppel.store.couplings import ID
-from koppel.store.database import Connection, as_json
+from koppel.store.database import TEXTS, Connection, as_json
 
 State = Literal["active", "skipped"]
 
@@ -53,8 +53,8 @@ WHERE coupling.state = 'skipped' AND NOT EXISTS (
         ('business_central', coupling.business_central_id::text), ('dataverse', coupling.dataverse_id::text)
     )
 )"""
-CLEAR = "DELETE FROM failure WHERE mapping = %s AND side = %s AND record_id = ANY (%s)"
-BY_IDS = f"{SELECT} WHERE mapping = %s AND side = %s AND record_id = ANY (%s)"
+CLEAR = f"DELETE FROM failure WHERE mapping = %s AND side = %s AND record_id = ANY {TEXTS}"
+BY_IDS = f"{SELECT} WHERE mapping = %s AND side = %s AND record_id = ANY {TEXTS}"
 CHOSEN = """
 (%(mapping)s::text IS NULL OR mapping = %(mapping)s)
     AND (%(side)s::text IS NULL OR side = %(side)s)
@@ -115,13 +115,13 @@ async def record(connection: Connection, failures: Collection[Failure]) -> None:
 
 async def clear(connection: Connection, mapping: str, side: Side, record_ids: Collection[str]) -> None:
     """Forget the failures of records that synchronised or take no part any more."""
-    if (await connection.execute(CLEAR, [mapping, side, list(record_ids)])).rowcount:
+    if (await connection.execute(CLEAR, [mapping, side, as_json(record_ids)])).rowcount:
         await connection.execute(FREE)
 
 
 async def by_ids(connection: Connection, mapping: str, side: Side, record_ids: Collection[str]) -> dict[str, Failure]:
     """The failures of these records, by id: active ones and skipped ones."""
-    rows = await connection.execute(BY_IDS, [mapping, side, list(record_ids)])
+    rows = await connection.execute(BY_IDS, [mapping, side, as_json(record_ids)])
     return {failure.record_id: failure for failure in map(_failure, await rows.fetchall())}
 
 

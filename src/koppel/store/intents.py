@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from koppel.odata.records import Scalar, Side
-from koppel.store.database import Connection, as_json
+from koppel.store.database import TEXTS, Connection, as_json
 
 # An intent that is still open keeps the time of the first try: the record may have been made any time after it.
 SAVE = """
@@ -22,7 +22,7 @@ SELECT side, source_id, intended_id, identity, job, made_at
 FROM intent
 WHERE mapping = %s
 ORDER BY made_at, side, source_id"""
-SETTLE = "DELETE FROM intent WHERE mapping = %s AND side = %s AND source_id = ANY (%s)"
+SETTLE = f"DELETE FROM intent WHERE mapping = %s AND side = %s AND source_id = ANY {TEXTS}"
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -52,4 +52,5 @@ async def unsettled(connection: Connection, mapping: str) -> list[Intent]:
 
 async def settle(connection: Connection, mapping: str, side: Side, source_ids: Collection[str]) -> None:
     """Forget intents whose outcome is known, in the transaction that records it."""
-    await connection.execute(SETTLE, [mapping, side, list(source_ids)])
+    if source_ids:
+        await connection.execute(SETTLE, [mapping, side, as_json(source_ids)])

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from koppel.engine.action import Action, Bases, Refusal
+from koppel.engine.glance import glance
 from koppel.engine.match import Matches
 from koppel.engine.pair import Pair, merge_pair
 from koppel.engine.plan import hold, nothing, other, plan_creation, plan_partner_gone
@@ -18,9 +19,9 @@ from koppel.engine.translate import AllReferences
 from koppel.odata.records import SPOKEN, Record, Side
 from koppel.store import couplings, failures
 from koppel.store.conflicts import Conflict
-from koppel.store.couplings import Coupling
+from koppel.store.couplings import Coupling, Seen
 from koppel.store.failures import Failure
-from koppel.store.snapshots import UNKNOWN, Codec, decode
+from koppel.store.snapshots import UNKNOWN, Codec, decode, encode
 from koppel.sync.match import match_chunk
 from koppel.sync.needs import compute, missing_parts, refused
 from koppel.sync.prepare import SIDES, End, Ready
@@ -47,7 +48,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a chunk came to: actions, and how many records needed none.
 
-    ``touched``: versions of unchanged records that are newer than the recorded ones (echoes of own writes, mostly).
+    ``touched``: unchanged records whose version is newer than the recorded one (echoes of own writes, mostly).
     """
 
     side: Side
@@ -55,7 +56,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: int
     ignored: int
     looked_at: int
-    touched: Mapping[str, str] = {}
+    touched: Sequence[Seen] = ()
     why: Why = "changed"
 
 
@@ -77,7 +78,7 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
     mapping = ready.mapping.name
     records, failed = await compute(session, ready, side, incoming.records)
     coupled = await couplings.by_ids(session.connection, mapping, side, [*(r.id for r in records), *incoming.deleted])
-    news, changed, equal = _sort(scope, incoming, records, coupled)
+    news, changed, equal, touched = _sort(scope, incoming, records, coupled)
     paired = await _pair_up(session, scope, incoming, changed, coupled, failed)
     fresh, ignored = await _new_records(session, scope, incoming, news, failed)
     gone = await _gone(session, scope, side, [coupled[id] for id in incoming.deleted if id in coupled])
@@ -88,7 +89,7 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
         unchanged=_unchanged(session, incoming, equal, coupled),
         ignored=ignored,
         looked_at=len(records) + len(incoming.deleted),
-        touched={r.id: r.version for r in equal if r.version != _version(coupled[r.id], side)},
+        touched=touched,
     )
 
 
@@ -101,25 +102,30 @@ def _unchanged(session: Session, incoming: Incoming, equal: Sequence[Record], co
 
 def _sort(
     scope: Scope, incoming: Incoming, records: Sequence[Record], coupled: Mapping[str, Coupling]
-) -> tuple[list[Record], list[Record], list[Record]]:
-    """Uncoupled, changed, and equal to the base, value by value."""
+) -> tuple[list[Record], list[Record], list[Record], list[Seen]]:
+    """Uncoupled, changed, and unchanged; of the latter, those whose version or base is another one now."""
     news: list[Record] = []
     changed: list[Record] = []
     equal: list[Record] = []
-    number, width = (0 if incoming.side == "business_central" else 1), len(scope.ready.table.fields)
+    touched: list[Seen] = []
+    look = glance(scope.ready.table, incoming.side)
+    asked_for = incoming.why in ("again", "chosen")
     for record in records:
         coupling = coupled.get(record.id)
         if coupling is None:
             news.append(record)
-        elif (
-            coupling.base is not None
-            and incoming.why in ("changed", "full")
-            and decode(scope.codec, coupling.base)[number] == record.values[:width]
-        ):
-            equal.append(record)
-        else:
+            continue
+        before = None if coupling.base is None or asked_for else base_of(scope.codec, coupling.base)
+        after = before and look(before, record.values)
+        if after is None:
             changed.append(record)
-    return news, changed, equal
+            continue
+        equal.append(record)
+        if after is not before:
+            touched.append(Seen(record.id, record.version, encode(scope.codec, *after)))
+        elif record.version != _version(coupling, incoming.side):
+            touched.append(Seen(record.id, record.version))
+    return news, changed, equal, touched
 
 
 async def _passed_over(

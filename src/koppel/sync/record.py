@@ -31,7 +31,10 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     settled = [one for one in done if not one.superseded]
     pairs = [one for one in settled if _is_pair(one)]
     await _remove_couplings(session, ready, settled)
-    await couplings.save(connection, mapping, [_coupling(scope, one, session.job) for one in pairs])
+    made = [_coupling(scope, one, session.job) for one in pairs if one.action.kind == "create"]
+    await couplings.save(connection, mapping, made, new=True)
+    merged = [_coupling(scope, one, session.job) for one in pairs if one.action.kind != "create"]
+    await couplings.save(connection, mapping, merged)
     await history.add(connection, _history(session, done))
     await _record_waiting(session, ready, pairs)
     await _record_conflicts(session, mapping, pairs)

@@ -14,7 +14,9 @@ CREATE TABLE coupling (
     job                       bigint,
     CONSTRAINT coupling_business_central PRIMARY KEY (mapping, business_central_id),
     CONSTRAINT coupling_dataverse UNIQUE (mapping, dataverse_id)
-) WITH (fillfactor = 80);
+-- Half of each page is left free: a coupling is written a second time soon, when the version of what was created is
+-- known, and finds room beside its first form then, so that no index has to be written again.
+) WITH (fillfactor = 50);
 ALTER TABLE coupling ALTER COLUMN base SET STORAGE EXTERNAL;
 CREATE INDEX coupling_key ON coupling (mapping, business_central_key);
 
