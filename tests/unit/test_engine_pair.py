@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from engine_samples import after_writes, field, lookup, merge, table
@@ -305,6 +307,13 @@ class TestConstants:
         action = merge(found, (None,), (3,), ((None,), (3,)))
         assert (action.to_dataverse, action.base) == ({"cr_kind": 4}, ((None,), (4,)))
         assert action.reason == "the mapping says so"
+
+    def test_a_constant_stands_alone_even_in_a_group(self) -> None:
+        """Putting it back brings along nothing that people wrote beside it."""
+        flow: dict[str, Any] = {"direction": "from_dataverse", "group": "who"}
+        found = table(field("name", **flow), field("kind", constant="Person", **flow))
+        action = merge(found, ("kept", "Company"), ("", None), (("kept", "Person"), ("", None)))
+        assert action.to_business_central == {"kind": "Person"}
 
     def test_a_constant_in_place_is_nothing_to_do(self) -> None:
         found = table(field("kind", constant="Person", direction="to_dataverse"))

@@ -46,7 +46,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Fields that merge as one value: a named group, or one field alone.
 
-    ``places``: the fields' indices. ``constant``: one of them is a constant, missing whenever the value is another.
+    ``places``: the fields' indices. ``constant``: the one field is a constant, missing whenever the value is another.
     """
 
     name: str
@@ -58,18 +58,23 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def in_groups(fields: tuple[Field, ...], default: Policy) -> tuple[Group, ...]:
-    """Fields by their group, in the order of their first member; a field without one stands alone."""
+    """Fields by their group, in the order of their first member; a field without one stands alone, a constant always.
+
+    Nobody edits a constant: putting it back must not bring along what people wrote beside it.
+    """
     members: dict[str, list[Field]] = {}
     for field in fields:
-        members.setdefault(field.mapping.group or f"\0{field.index}", []).append(field)
-    return tuple(
-        Group(
-            name=found[0].mapping.group or found[0].name,
-            direction=found[0].mapping.direction,
-            policy=next((field.mapping.policy for field in found if field.mapping.policy), default),
-            fields=tuple(found),
-            places=frozenset(field.index for field in found),
-            constant=any(field.mapping.constant is not None for field in found),
-        )
-        for found in members.values()
+        grouped = field.mapping.group if field.mapping.constant is None else ""
+        members.setdefault(grouped or f"\0{field.index}", []).append(field)
+    return tuple(_group(key, found, default) for key, found in members.items())
+
+
+def _group(key: str, found: list[Field], default: Policy) -> Group:
+    return Group(
+        name=found[0].name if key.startswith("\0") else key,
+        direction=found[0].mapping.direction,
+        policy=next((field.mapping.policy for field in found if field.mapping.policy), default),
+        fields=tuple(found),
+        places=frozenset(field.index for field in found),
+        constant=found[0].mapping.constant is not None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -101,28 +101,26 @@ def _merge_group(table: Table, group: Group, pair: Pair, references: AllReferenc
 
 
 def _decide(
-    table: Table, group: Group, pair: Pair, references: AllReferences, changed: Collection[Side] | None
+    table: Table, group: Group, pair: Pair, references: AllReferences, changed: Sequence[Side] | None
 ) -> Verdict:
-    if group.name in pair.decisions:
-        return _decided(group, pair, references)
+    decided = pair.decisions.get(group.name)
+    # Whether both sides hold the same is only looked at where it matters: that keeps an edit of one field cheap.
+    looked_at = changed != () or group.constant or decided is not None
+    alike = looked_at and all(_is_alike(field, pair, references) for field in group.fields)
+    if decided:
+        return Verdict.AGREE if alike else to_side("dataverse" if decided == "business_central" else "business_central")
     if changed is None:
-        alike = _alike(group.fields, pair, references)
         return first_verdict(group.direction, alike=alike, initial=table.mapping.initial)
-    led_by = _source(group.direction) if group.constant and _lacks_constant(group, pair, references) else None
+    led_by = _source(group.direction) if group.constant and not alike else None
     return verdict(
         group.direction,
         business_central_changed="business_central" in changed or led_by == "business_central",
         dataverse_changed="dataverse" in changed or led_by == "dataverse",
-        alike=bool(changed or led_by) and _alike(group.fields, pair, references),
+        alike=alike,
         policy=group.policy,
         newer=_newer(pair) if group.policy == "newest" else None,
         drift=table.mapping.drift,
     )
-
-
-def _decided(group: Group, pair: Pair, references: AllReferences) -> Verdict:
-    loser: Side = "dataverse" if pair.decisions[group.name] == "business_central" else "business_central"
-    return Verdict.AGREE if _alike(group.fields, pair, references) else to_side(loser)
 
 
 def _why(table: Table, group: Group, pair: Pair, changed: Sequence[Side] | None) -> str:
@@ -139,10 +137,6 @@ def _why(table: Table, group: Group, pair: Pair, changed: Sequence[Side] | None)
 def _source(direction: Direction) -> Side:
     """The side that leads a one-way field, and by which the references of a two-way field are compared."""
     return "dataverse" if direction == "from_dataverse" else "business_central"
-
-
-def _lacks_constant(group: Group, pair: Pair, references: AllReferences) -> bool:
-    return not _alike([field for field in group.fields if field.mapping.constant is not None], pair, references)
 
 
 def _changed_sides(group: Group, pair: Pair, before: Bases) -> tuple[Side, ...] | None:
@@ -176,10 +170,6 @@ def _differs(side: Side, field: Field, pair: Pair, before: Bases) -> bool:
 
 def _values(side: Side, pair: Pair) -> Sequence[Scalar]:
     return pair.business_central.values if side == "business_central" else pair.dataverse.values
-
-
-def _alike(fields: Sequence[Field], pair: Pair, references: AllReferences) -> bool:
-    return all(_is_alike(field, pair, references) for field in fields)
 
 
 def _is_alike(field: Field, pair: Pair, references: AllReferences) -> bool:
