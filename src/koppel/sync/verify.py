@@ -211,7 +211,8 @@ def _of_record(ready: Ready, side: Side, record: Record, coupling: Coupling, kno
         return "changed by the connection's own user"
     until = known.read_until.get(side)
     edited = parse_instant(record.modified_at) if record.modified_at else None
-    return "changed since the last run" if until is None or (edited and edited > until) else ""
+    # Dataverse tells the time of an edit in whole seconds.
+    return "changed since the last run" if until is None or (edited and edited >= until.replace(microsecond=0)) else ""
 
 
 def _of_field(plain: Plain, ours: Record, theirs: Record, base: Bases) -> str:
