@@ -51,11 +51,14 @@ def test_a_good_day() -> None:
 
 
 def test_a_bad_day(tmp_path: Path) -> None:
-    """One request in twenty is answered 503, one in fifty is carried out and never answered."""
+    """One request in twenty is answered 503, one in fifty carried out and never answered, and both systems throttle."""
     trouble = {"unavailable": 0.05, "retry_after": 1, "lost": 0.02}
     faults = tmp_path / "faults.json"
     faults.write_text(json.dumps({"seed": 7, "dataverse": trouble, "business_central": trouble}))
-    assert_proved(demo("--faults", str(faults)))
+    limits = tmp_path / "limits.json"
+    few = {"requests": 80, "window": 4.0}
+    limits.write_text(json.dumps({"dataverse": few, "business_central": few | {"retry_after": 1}}))
+    assert_proved(demo("--faults", str(faults), "--limits", str(limits)))
 
 
 @pytest.mark.parametrize("arguments", [["--customers", "5"], ["--faults", "nowhere.json"]])

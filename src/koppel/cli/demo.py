@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -27,6 +27,7 @@ from koppel.engine.action import Action
 from koppel.errors import UsageError
 from koppel.mapping.load import in_dependency_order
 from koppel.sandbox.faults import Faults
+from koppel.sandbox.limits import SystemLimits
 from koppel.sandbox.process import SandboxProcess, start_sandbox
 from koppel.store import conflicts, couplings, failures
 from koppel.sync.full import run_full
@@ -38,10 +39,18 @@ from koppel.sync.verify import Verification, verify
 SECRETS = {"koppel": "koppel-sandbox-secret", "alice": "alice-sandbox-secret", "bob": "bob-sandbox-secret"}
 TENANT, COMPANY, ENVIRONMENT = "contoso", "AdventureWorks", "sandbox"
 
+T = TypeVar("T")
+
 Customers = Annotated[
     int | None, typer.Option("--customers", min=100, help="How many customers; the data is repeated.")
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave sandbox and database for playing on, until Ctrl-C.")]
+LimitsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--limits", exists=True, dir_okay=False, help="A JSON file of limits; {} turns on the published ones."
+    ),
+]
 FaultsFile = Annotated[
     Path | None, typer.Option("--faults", exists=True, dir_okay=False, help="A JSON file of faults.")
 ]
@@ -73,14 +82,21 @@ class Report(msgspec.Struct, kw_only=True):
         return nothing == (0, 0, 0, 0)
 
 
-def demo(customers: Customers = None, keep: Keep = False, faults: FaultsFile = None, as_json: AsJson = False) -> None:
+def demo(
+    customers: Customers = None,
+    keep: Keep = False,
+    faults: FaultsFile = None,
+    limits: LimitsFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the whole of Koppel on two simulated systems with Adventure Works: synchronise, edit, preview, prove."""
     with guarded(as_json) as output, _folder(keep) as folder:
         began = time.monotonic()
-        wanted = _faults(faults) if faults else None
+        trouble = _read(faults, Faults) if faults else None
+        throttling = _read(limits, SystemLimits) if limits else SystemLimits()
         output.say(screen.heading(customers))
-        with start_sandbox(customers=customers, faults=wanted) as sandbox:
-            report = run_to_end(_show(sandbox, folder, output, began))
+        with start_sandbox(customers=customers, faults=trouble) as sandbox:
+            report = run_to_end(_show(sandbox, throttling, folder, output, began))
             output.show(
                 msgspec.to_builtins(report) | {"proved": report.proved}, screen.verdict(report.proved, report.seconds)
             )
@@ -89,11 +105,12 @@ def demo(customers: Customers = None, keep: Keep = False, faults: FaultsFile = N
     raise SystemExit(DONE if report.proved else FAILED)
 
 
-def _faults(file: Path) -> Faults:
+def _read(file: Path, shape: type[T]) -> T:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Faults)
+        return msgspec.json.decode(file.read_bytes(), type=shape)
     except msgspec.DecodeError as error:
-        raise UsageError(str(error), place=str(file), remedy="write it as /sandbox/faults shows them") from error
+        remedy = "write it as /sandbox/faults or /sandbox/limits of a running sandbox show it"
+        raise UsageError(str(error), place=str(file), remedy=remedy) from error
 
 
 @contextmanager
@@ -158,7 +175,10 @@ async def _people(sandbox: SandboxProcess, folder: Path) -> AsyncIterator[People
         await people.close()
 
 
-async def _show(sandbox: SandboxProcess, folder: Path, output: Output, began: float) -> Report:
+async def _show(
+    sandbox: SandboxProcess, throttling: SystemLimits, folder: Path, output: Output, began: float
+) -> Report:
+    await _throttle(sandbox, throttling)
     config = _config(sandbox, folder, "koppel")
     report = Report()
     async with _people(sandbox, folder) as people, open_session(config, known_mappings(config)) as session:
@@ -173,6 +193,15 @@ async def _show(sandbox: SandboxProcess, folder: Path, output: Output, began: fl
         await _prove(session, sandbox, people, names, edits, output, report)
     report.seconds = round(time.monotonic() - began, 1)
     return report
+
+
+async def _throttle(sandbox: SandboxProcess, limits: SystemLimits) -> None:
+    body = msgspec.json.encode(limits)
+    async with (
+        aiohttp.ClientSession(trust_env=False) as http,
+        http.put(f"{sandbox.base_url}/sandbox/limits", data=body) as answer,
+    ):
+        answer.raise_for_status()
 
 
 async def _state(sandbox: SandboxProcess) -> dict[str, Any]:
