@@ -132,7 +132,7 @@ async def _post_form(credentials: Credentials, transport: Transport) -> Token:
     try:
         answer = await transport.send(Request("POST", url, headers, urlencode(form).encode()))
     except TransientError as error:
-        raise _unreachable(credentials, error) from error
+        raise _unreachable(credentials, error.message) from error
     if answer.status >= 500 or answer.status == 429:
         raise _unreachable(credentials, f"HTTP status {answer.status}")
     try:
