@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -142,6 +143,9 @@ def results_table(data: dict[str, Any]) -> RenderableType:
     )
 
 
+_IDS = re.compile(r"(?:, )?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
+
 class Trouble(msgspec.Struct, frozen=True):
     """Why one record did not go through. ``heading`` and ``cause`` are the same for troubles of one kind."""
 
@@ -152,8 +156,8 @@ class Trouble(msgspec.Struct, frozen=True):
 
     @property
     def cause(self) -> tuple[str, str]:
-        """The heading and the message without the record's name."""
-        return self.heading, self.message.replace(self.name, "") if self.name else self.message
+        """The heading and the message without the record's name and the ids of others."""
+        return self.heading, _IDS.sub("", self.message.replace(self.name, "") if self.name else self.message)
 
 
 def trouble_lines(troubles: Iterable[Trouble], style: str, command: str) -> Iterator[Text]:

@@ -6,12 +6,21 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -28,8 +37,8 @@ class Output:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.text = _console(sys.stdout)
-        self.errors = _console(sys.stderr)
+        self.text = _console(stderr=False)
+        self.errors = _console(stderr=True)
 
     def show(self, data: Mapping[str, Any], *lines: RenderableType) -> None:
         """The result of a command: ``data`` for programs, ``lines`` for people."""
@@ -63,31 +72,36 @@ class Output:
 
     @contextmanager
     def progress(self) -> Iterator[Told]:
-        """Shows the progress of long work, on a terminal only."""
-        if not self.errors.is_terminal:
+        """Shows the progress of long work, on a terminal only; what is printed meanwhile stands above it."""
+        console = self.text if self.text.is_terminal and not self.as_json else self.errors
+        if not console.is_terminal:
             yield lambda mapping, phase, done, total: None
             return
-        with _bars(self.errors) as bars:
-            shown = bars.add_task("", total=None, visible=False)
-
-            def tell(mapping: str, phase: str, done: int, total: int | None) -> None:
-                description = f"{mapping}: {phase.replace('_', ' ')}"
-                task = bars.tasks[0]
-                if task.description != description or done < task.completed:
-                    bars.reset(shown, total=total, description=description, visible=True)
-                bars.update(shown, completed=done, total=total)
-
-            yield tell
+        together = console is self.text and self.errors.is_terminal
+        with _bars(console, redirect_stderr=together) as bars:
+            yield _teller(bars)
 
 
-def _console(file: TextIO) -> Console:
-    return Console(
-        file=file,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        width=None if file.isatty() else WIDE,
-    )
+def _teller(bars: Progress) -> Told:
+    """Shows one piece of work at a time: the latest."""
+    shown: dict[str, TaskID] = {}
+
+    def tell(mapping: str, phase: str, done: int, total: int | None) -> None:
+        title = f"{mapping}: {phase}"
+        if title not in shown or done < bars.tasks[0].completed:
+            for task in bars.task_ids:
+                bars.remove_task(task)
+            shown.clear()
+            shown[title] = bars.add_task(title, total=total)
+        bars.update(shown[title], completed=done, total=total)
+
+    return tell
+
+
+def _console(*, stderr: bool) -> Console:
+    file = sys.stderr if stderr else sys.stdout
+    width = None if file.isatty() else WIDE
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
 
 
 class _Rate(ProgressColumn):
@@ -99,9 +113,9 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.0f}/s")
 
 
-def _bars(console: Console) -> Progress:
+def _bars(console: Console, *, redirect_stderr: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
+    return Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=redirect_stderr)
 
 
 def described(error: KoppelError) -> dict[str, str]:
