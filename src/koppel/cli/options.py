@@ -13,6 +13,10 @@ from koppel.mapping.model import Direction
 DirectionOption = Annotated[
     str | None, typer.Option("--direction", metavar="to_dataverse|from_dataverse", help="Write towards one side only.")
 ]
+Create = Annotated[
+    bool,
+    typer.Option("--create", help="Create new records on the other side, also where only coupled ones synchronise."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Run without brakes.")]
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from koppel.cli.lines import Trouble, action_data, action_lines, trouble_lines
 from koppel.cli.names import Mappings, mappings_named
-from koppel.cli.options import DirectionOption, Force, direction_named, require_one_mapping
+from koppel.cli.options import Create, DirectionOption, Force, direction_named, require_one_mapping
 from koppel.cli.output import Output
 from koppel.cli.running import DONE, MISUSED, AsJson, ConfigPath, run
 from koppel.cli.sync import follow
@@ -30,6 +30,7 @@ def plan(
     full: Annotated[bool, typer.Option("--full", help="Compare everything, match, and create what is new.")] = False,
     record: Annotated[list[str] | None, typer.Option(help="Only this record: its id, or its number.")] = None,
     direction: DirectionOption = None,
+    create: Create = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan for `koppel apply`.")] = None,
     config: ConfigPath = None,
     as_json: AsJson = False,
@@ -37,7 +38,7 @@ def plan(
     """Show what a run would do, old -> new by field; nothing is written. Exit status 2 when there is something."""
 
     async def work(session: Session, output: Output) -> int:
-        request = Request(full=full, records=tuple(record or ()), direction=direction_named(direction))
+        request = Request(full=full, records=tuple(record or ()), direction=direction_named(direction), create=create)
         return await _plan(session, output, mappings_named(session.mappings, names), request, out)
 
     run(work, config, as_json)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from koppel.cli.lines import failure_trouble, finished_data, notice_troubles, results_table, trouble_lines
 from koppel.cli.names import Mappings, mappings_named
-from koppel.cli.options import DirectionOption, Force, direction_named, require_one_mapping
+from koppel.cli.options import Create, DirectionOption, Force, direction_named, require_one_mapping
 from koppel.cli.output import Output, table
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
 from koppel.sync.full import Count, Finished, Line, failures_of, recommend, run_full, run_in_order
@@ -26,12 +26,13 @@ def sync(
     full: Annotated[bool, typer.Option("--full", help="Compare everything, match, and create what is new.")] = False,
     record: Annotated[list[str] | None, typer.Option(help="Only this record: its id, or its number.")] = None,
     direction: DirectionOption = None,
+    create: Create = False,
     force: Force = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
     """Synchronise what changed: everything, some mappings, or single records. Exit status 1 when records failed."""
-    request = Request(full=full, records=tuple(record or ()), force=force)
+    request = Request(full=full, records=tuple(record or ()), create=create, force=force)
 
     async def work(session: Session, output: Output) -> int:
         chosen = mappings_named(session.mappings, names)

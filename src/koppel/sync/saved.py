@@ -49,13 +49,14 @@ class SavedPlan(msgspec.Struct, frozen=True, kw_only=True):
     full: bool = False
     records: tuple[str, ...] = ()
     direction: Direction = "both"
+    create: bool = False
     mappings: dict[str, str]
     actions: list[SavedAction]
 
     @property
     def request(self) -> Request:
         """What the plan was asked to do."""
-        return Request(full=self.full, records=self.records, direction=self.direction)
+        return Request(full=self.full, records=self.records, direction=self.direction, create=self.create)
 
 
 def saved_action(action: Action) -> SavedAction:
@@ -89,6 +90,7 @@ def save_plan(
         full=request.full,
         records=request.records,
         direction=request.direction,
+        create=request.create,
         mappings={name: session.mappings[name].digest for name in names},
         actions=list(actions),
     )
