@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import quote
 
 import msgspec
@@ -205,13 +205,16 @@ class World:
         self.line = Line(self.sandbox)
         await self._stack.aclose()
         async with self.database.connect() as connection:
-            while True:
-                row = await (await connection.execute(_OTHERS)).fetchone()
-                await connection.commit()
-                if row == (0,):
-                    break
-                await asyncio.sleep(0.002)
+            for pid in await _value(connection, _OTHERS) or ():
+                await connection.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         await self.open()
+
+    async def forget(self) -> None:
+        """Empty the database, faster than the fixture does it after each test."""
+        connection = self.session.connection
+        for table in await _value(connection, _TABLES):
+            await connection.execute(f"DELETE FROM {table}".encode())
+        await connection.commit()
 
     async def sleep(self, seconds: float) -> None:
         """Wait: the clock of both systems moves on, the real one hardly."""
@@ -314,8 +317,17 @@ class World:
         return (await client.options("account", column))[value]
 
 
+async def _value(connection: Connection, statement: LiteralString) -> Any:
+    row = await (await connection.execute(statement)).fetchone()
+    await connection.commit()
+    return row and row[0]
+
+
+_TABLES = """
+SELECT array_agg(quote_ident(tablename) ORDER BY tablename <> 'job_message') FROM pg_tables
+WHERE schemaname = 'public' AND tablename <> 'migration'"""
 _OTHERS = """
-SELECT count(*) FROM pg_stat_activity
+SELECT array_agg(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
 
 

@@ -61,15 +61,21 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scope(msgspec.Struct, kw_only=True):
-    """What a run is about. ``codec`` learns once, from the mapping's first bases. ``create``: uncoupled records may
-    be created on the other side. ``matches``: what matching
-    found beforehand, for a full run."""
+    """What a run is about. ``codec`` learns once, from the mapping's first bases.
+
+    ``create``: uncoupled records may be created on the other side. ``matches``: what matching found beforehand, for a
+    full run. ``contested``: conflicts met so far (Business Central id, group). ``undecided``: records that were sent
+    in an earlier run without its being known what came of it; ``recovered``: those whose partner was found (side where
+    it was created, id of the source).
+    """
 
     ready: Ready
     codec: Codec
     create: bool
     matches: Matches | None = None
     contested: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    undecided: dict[str, Refusal] = msgspec.field(default_factory=dict)
+    recovered: set[tuple[Side, str]] = msgspec.field(default_factory=set)
 
 
 async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Planned:
@@ -395,7 +401,9 @@ async def _new_records(
         return actions, ignored + len(left)
     creatable: list[Record] = []
     for record in left:
-        refusal = refusals.get(record.id) or _ambiguity(scope, side, record, ambiguous)
+        refusal = (
+            refusals.get(record.id) or scope.undecided.get(record.id) or _ambiguity(scope, side, record, ambiguous)
+        )
         if refusal:
             actions.append(hold(mapping, side, record, refusal, name=end.name_of(record)))
         elif not create:

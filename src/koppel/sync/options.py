@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
 from koppel.engine.action import Action, Refusal
-from koppel.errors import RemoteError
+from koppel.errors import OutcomeUnknownError, RemoteError
 from koppel.odata.records import Record, Scalar
 from koppel.store import options
 from koppel.store.options import Option
@@ -17,26 +17,24 @@ from koppel.systems.dataverse import Dataverse
 
 async def synchronise_options(session: Session, ready: Ready, *, apply: bool) -> AsyncIterator[Action]:
     """Couple each code with the option whose label it is, adding it where there is none. Yields what is done."""
-    records = await _codes(session, ready)
     dataverse = cast(Dataverse, session.systems["dataverse"])
     table, column = ready.mapping.dataverse.table, ready.mapping.dataverse.column
-    labels = await dataverse.options(table, column)
-    coupled = {
-        option.business_central_id: option for option in await options.every(session.connection, ready.mapping.name)
-    }
-    free = {label.casefold(): value for value, label in labels.items() if value not in _values(coupled.values())}
+    records = await _codes(session, ready)
+    coupled = await options.every(session.connection, ready.mapping.name)
+    actions = _plan_all(ready, records, coupled, await dataverse.options(table, column))
+    if apply and any(action.kind == "create" for action in actions):
+        # An earlier run may have added options and died before it published them: nobody sees those.
+        await dataverse.publish(table)
+        actions = _plan_all(ready, records, coupled, await dataverse.options(table, column))
     changed: list[Option] = []
-    added = False
-    for record in records:
-        action = _plan(ready, record, coupled.get(record.id), free, labels)
+    for action in actions:
         if apply and action.kind in ("create", "update", "couple"):
             try:
                 changed.append(await _do(dataverse, table, column, action))
-                added = added or action.kind != "couple"
             except RemoteError as error:
                 action = _held(action, error)
         yield action
-    if added:
+    if apply and any(action.kind in ("create", "update") for action in actions):
         await dataverse.publish(table)
     if changed:
         await options.save(session.connection, ready.mapping.name, changed)
@@ -51,8 +49,13 @@ async def _codes(session: Session, ready: Ready) -> Sequence[Record]:
     ]
 
 
-def _values(coupled: object) -> set[int]:
-    return {option.value for option in cast("list[Option]", coupled)}
+def _plan_all(
+    ready: Ready, records: Sequence[Record], coupled: Sequence[Option], labels: Mapping[int, str]
+) -> list[Action]:
+    known = {option.business_central_id: option for option in coupled}
+    taken = {option.value for option in coupled}
+    free = {label.casefold(): value for value, label in labels.items() if value not in taken}
+    return [_plan(ready, record, known.get(record.id), free, labels) for record in records]
 
 
 def _plan(
@@ -83,10 +86,23 @@ def _plan(
 async def _do(dataverse: Dataverse, table: str, column: str, action: Action) -> Option:
     value = action.to_dataverse["value"]
     if action.kind == "create":
-        value = await dataverse.insert_option(table, column, action.name)
+        value = await _insert(dataverse, table, column, action.name)
     elif action.kind == "update":
         await dataverse.update_option(table, column, cast(int, value), action.name)
     return Option(action.business_central_id, action.name, cast(int, value), action.name)
+
+
+async def _insert(dataverse: Dataverse, table: str, column: str, label: str) -> int:
+    """Add an option. When no answer comes, look whether it is there: a second one would have the same label."""
+    try:
+        return await dataverse.insert_option(table, column, label)
+    except OutcomeUnknownError:
+        await dataverse.publish(table)
+        there = await dataverse.options(table, column)
+        made = [value for value, text in there.items() if text == label]
+        if not made:
+            raise
+        return max(made)
 
 
 def _held(action: Action, error: RemoteError) -> Action:

@@ -11,7 +11,7 @@ from koppel.engine.action import Action, Refusal, base_after
 from koppel.engine.plan import other
 from koppel.engine.rule import RULES
 from koppel.engine.translate import Waiting
-from koppel.errors import OutcomeUnknownError, RemoteError
+from koppel.errors import OutcomeUnknownError, RemoteError, TransientError
 from koppel.odata.records import Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, pending
 from koppel.store.couplings import Coupling
@@ -40,7 +40,8 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await _record_conflicts(session, mapping, pairs)
     await _record_failures(session, ready, settled)
     for side in SIDES:
-        await intents.settle(connection, mapping, side, _outcome_known(settled, side))
+        sources = [*_outcome_known(settled, side), *_recovered(scope, pairs, side)]
+        await intents.settle(connection, mapping, side, sources)
     await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
     await connection.commit()
 
@@ -52,6 +53,14 @@ def _outcome_known(settled: Sequence[Done], side: Side) -> list[str]:
         for one in settled
         if one.action.kind == "create" and one.action.side == side and not isinstance(one.error, OutcomeUnknownError)
     ]
+
+
+def _recovered(scope: Scope, pairs: Sequence[Done], side: Side) -> list[str]:
+    """Sources of creations on ``side`` that an earlier run made and this one found."""
+    if not scope.recovered:
+        return []
+    sources = [one.action.id(other(side)) for one in pairs]
+    return [id for id in sources if (side, id) in scope.recovered]
 
 
 def _is_pair(one: Done) -> bool:
@@ -91,6 +100,8 @@ def _version(one: Done, side: Side) -> str:
     answer, record = one.written.get(side), one.action.record(side)
     if answer and not answer.error:
         return answer.version
+    if answer and isinstance(answer.error, TransientError):
+        return ""  # it may have been carried out: then the next version is our own doing
     return record.version if record else ""
 
 

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 
-from koppel.engine.action import Action
+from koppel.engine.action import Action, Refusal
 from koppel.engine.plan import other
-from koppel.odata.records import Record, Scalar, Side
-from koppel.store import couplings, intents
-from koppel.store.couplings import Coupling
+from koppel.odata.literals import parse_instant
+from koppel.odata.records import SPOKEN, Record, Scalar, Side
+from koppel.store import couplings, failures, intents
+from koppel.store.couplings import Coupling, Seen
 from koppel.store.intents import Intent
 from koppel.sync.chunk import Incoming, Scope, merge_all, read_side
 from koppel.sync.prepare import SIDES
-from koppel.sync.session import Session
+from koppel.sync.session import Session, own_user
+
+UNDECIDED = "outcome-unknown"
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far the clocks of Koppel's database and of a system may be apart."""
 
 
 async def intend(session: Session, scope: Scope, actions: Sequence[Action]) -> None:
-    """Write down what is about to be created, and commit, before anything is sent."""
+    """Write down what is about to be created or changed, and commit, before anything is sent."""
     made = [_intent(session, scope, action) for action in actions if action.kind == "create"]
+    changed = await _own_changes(session, scope, actions)
     if made:
         await intents.save(session.connection, scope.ready.mapping.name, made)
+    for side, ids in changed.items():
+        await couplings.touch(session.connection, scope.ready.mapping.name, side, [Seen(id, "") for id in ids])
+    if made or changed:
         await session.connection.commit()
+
+
+async def _own_changes(session: Session, scope: Scope, actions: Sequence[Action]) -> dict[Side, list[str]]:
+    """The records whose last edit will be this connection's own. Until it is recorded under which version, it must not
+    be taken for somebody else's use of that user, who is left alone (GEN-01) together with what people did before."""
+    mapping = scope.ready.mapping
+    if not (mapping.ignore_integration_user and mapping.direction == "both"):
+        return {}
+    changed = {side: [a.id(side) for a in actions if a.kind == "update" and a.writes(side)] for side in SIDES}
+    return {side: ids for side, ids in changed.items() if ids and await own_user(session, side)}
 
 
 def _intent(session: Session, scope: Scope, action: Action) -> Intent:
@@ -36,7 +57,11 @@ def _identity(scope: Scope, side: Side, action: Action) -> dict[str, Scalar]:
 
 
 async def recover(session: Session, scope: Scope) -> list[Action]:
-    """Pairs whose second half was created before a crash, merged as newly coupled; the other intents are dropped."""
+    """Pairs whose second half was created before a crash, merged as newly coupled.
+
+    Intents of which nothing came are dropped; where it cannot be told what came of them, the record must wait for a
+    person (``scope.undecided``).
+    """
     mapping = scope.ready.mapping.name
     open_ = await intents.unsettled(session.connection, mapping)
     actions: list[Action] = []
@@ -49,41 +74,73 @@ async def recover(session: Session, scope: Scope) -> list[Action]:
 
 
 async def _recover_side(session: Session, scope: Scope, side: Side, open_: Sequence[Intent]) -> list[Action]:
-    source = other(side)
+    source, mapping = other(side), scope.ready.mapping.name
     partners = await _made(session, scope, side, open_)
     sources = await read_side(session, scope, source, [intent.source_id for intent in open_])
-    known = await couplings.by_ids(session.connection, scope.ready.mapping.name, source, list(sources))
+    known = await couplings.by_ids(session.connection, mapping, source, list(sources))
+    given_up = await _given_up(session, scope, source, [i.source_id for i in open_ if i.source_id not in partners])
     pairs: list[tuple[Coupling, Record, Record]] = []
+    settled: list[str] = []
     for intent in open_:
         record, partner = sources.get(intent.source_id), partners.get(intent.source_id)
-        if record is None or partner is None or record.id in known:
-            await intents.settle(session.connection, scope.ready.mapping.name, side, [intent.source_id])
-            continue
-        ours, theirs = (record, partner) if source == "business_central" else (partner, record)
-        pairs.append((Coupling(ours.id, theirs.id, initial=source), ours, theirs))
+        if record is None or record.id in known or record.id in given_up or partner == []:
+            settled.append(intent.source_id)
+        elif partner is None:
+            scope.undecided[record.id] = _undecided(side, intent)
+        else:
+            ours, theirs = (record, partner[0]) if source == "business_central" else (partner[0], record)
+            pairs.append((Coupling(ours.id, theirs.id, initial=source), ours, theirs))
+            scope.recovered.add((side, record.id))
+    await intents.settle(session.connection, mapping, side, settled)
     return await merge_all(session, scope, pairs, Incoming(side=source, why="again"))
 
 
-async def _made(session: Session, scope: Scope, side: Side, open_: Sequence[Intent]) -> dict[str, Record]:
-    """By source id, the record that was created for it, if it was."""
+async def _given_up(session: Session, scope: Scope, source: Side, ids: Sequence[str]) -> set[str]:
+    """Records of which a person says that they shall be created, whatever came of the first try: by a retry."""
+    found = await failures.by_ids(session.connection, scope.ready.mapping.name, source, ids)
+    return {id for id, failure in found.items() if failure.code == UNDECIDED and not failure.attempts}
+
+
+def _undecided(side: Side, intent: Intent) -> Refusal:
+    made = f" around {intent.made_at:%Y-%m-%d %H:%M} UTC" if intent.made_at else ""
+    return Refusal(
+        code=UNDECIDED,
+        kind="conflict",
+        message=f"it was sent to {SPOKEN[side]}{made}, and what came of that cannot be told",
+        remedy="look for it there: couple the two if you find it, retry if not",
+        side=other(side),
+    )
+
+
+async def _made(session: Session, scope: Scope, side: Side, open_: Sequence[Intent]) -> dict[str, list[Record]]:
+    """By source id the record that was created for it, or an empty list if none was; absent: there is no telling."""
     by_id = await read_side(session, scope, side, [intent.intended_id for intent in open_ if intent.intended_id])
-    found = {i.source_id: by_id[i.intended_id] for i in open_ if i.intended_id in by_id}
+    found = {i.source_id: [by_id[i.intended_id]] if i.intended_id in by_id else [] for i in open_ if i.intended_id}
+    alike: dict[frozenset[tuple[str, Scalar]], list[Intent]] = defaultdict(list)
     for intent in open_:
         if not intent.intended_id and intent.identity:
-            match = await _look_for(session, scope, side, intent, taken={record.id for record in found.values()})
-            if match is not None:
-                found[intent.source_id] = match
+            alike[frozenset(intent.identity.items())].append(intent)
+    for twins in alike.values():
+        records = await _look_for(session, scope, side, twins)
+        if len(records) <= len(twins):  # those that look the same may be told apart in any way
+            found |= {intent.source_id: [record] for intent, record in zip(twins, records, strict=False)}
+            found |= {intent.source_id: [] for intent in twins[len(records) :]}
     return found
 
 
-async def _look_for(session: Session, scope: Scope, side: Side, intent: Intent, *, taken: set[str]) -> Record | None:
-    """The one uncoupled record that holds everything that was to be written; several would be a guess."""
-    end = scope.ready.end(side)
+async def _look_for(session: Session, scope: Scope, side: Side, twins: Sequence[Intent]) -> list[Record]:
+    """The uncoupled records that hold everything that was to be written, and were not there long before."""
+    end, intent = scope.ready.end(side), twins[0]
     column, value = max(intent.identity.items(), key=lambda item: len(str(item[1])))
     records = await session.systems[side].by_keys(end.schema.name, end.columns, column, [value])
     coupled = await couplings.by_ids(session.connection, scope.ready.mapping.name, side, [r.id for r in records])
-    alike = [r for r in records if r.id not in coupled and r.id not in taken and _holds(scope, side, r, intent)]
-    return alike[0] if len(alike) == 1 else None
+    return [r for r in records if r.id not in coupled and _is_new(r, intent) and _holds(scope, side, r, intent)]
+
+
+def _is_new(record: Record, intent: Intent) -> bool:
+    if not record.modified_at or intent.made_at is None:
+        return True
+    return parse_instant(record.modified_at) >= intent.made_at - CLOCKS_DIFFER
 
 
 def _holds(scope: Scope, side: Side, record: Record, intent: Intent) -> bool:

@@ -1,0 +1,167 @@
+"""A run that dies at any point, run again, ends as if nothing had happened (promises 1 and 7).
+
+It dies before and after each request and before each commit, wherever either system or the database is in another state
+than at the point before; these are all the states that a death can leave behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg
+import pytest
+from world import COMPANION, CrashError, World, new_world
+from world_state import bookkeeping_of, differences, state_of
+
+from koppel.sandbox.seed_business_central import COMPANY
+from koppel.store.database import Database
+from koppel.systems.transport import Request
+
+Scenario = Callable[[World], Awaitable[None]]
+
+KEPT = ("coupling", "cursor", "intent", "pending", "option_coupling", "failure", "conflict", "history", "base_fields")
+STATE = " UNION ALL ".join(f"SELECT '{table}', count(*), max(xmin::text::bigint) FROM {table}" for table in KEPT)
+
+
+class Fate:
+    """Follows a run from event to event (requests, answers, commits), and lets the process die at one of them.
+
+    ``events`` are their names; ``states`` what there was at each, when nothing is to die.
+    """
+
+    def __init__(self, world: World, deadly: int | None = None) -> None:
+        self.world = world
+        self.deadly = deadly
+        self.events: list[str] = []
+        self.states: list[Any] = []
+        self._watcher = psycopg.connect(world.database.url, autocommit=True) if deadly is None else None
+        world.line.before = self._before
+        world.line.after = self._after
+        self._commit = world.session.connection.commit
+        world.session.connection.commit = self._committing  # type: ignore[method-assign]
+
+    def points(self) -> list[int]:
+        """The events, from 1, before which something had happened since the last one."""
+        assert self._watcher is not None
+        self._watcher.close()
+        self.world.session.connection.commit = self._commit  # type: ignore[method-assign]
+        return [at + 1 for at, state in enumerate(self.states) if at == 0 or state != self.states[at - 1]]
+
+    def _event(self, name: str) -> None:
+        self.events.append(name)
+        if self._watcher is not None:
+            dataverse, company = self.world.sandbox.dataverse, self.world.sandbox.business_central.companies[COMPANY]
+            options = [len(found.current) + len(found.published) for found in dataverse.option_sets.values()]
+            written = dataverse.store.version, sum(store.generation for store in company.stores.values())
+            self.states.append((*written, options, self._watcher.execute(STATE.encode()).fetchall()))
+        elif len(self.events) == self.deadly:
+            self.world.crash()
+
+    async def _before(self, number: int, request: Request) -> None:
+        self._event(f"before {request.method} {request.url}")
+
+    async def _after(self, number: int, request: Request) -> None:
+        self._event(f"after {request.method} {request.url}")
+
+    async def _committing(self) -> None:
+        self._event("before a commit")
+        await self._commit()
+
+
+async def set_up(world: World) -> None:
+    """Salespeople, currencies, units and options that only Business Central has; some that both have."""
+    await world.alice.create("uomschedules", name="NAV BOX", baseuomname="carton")
+    world.sandbox.dataverse.load(
+        "systemuser",
+        [{"firstname": "Max", "lastname": "Power", "internalemailaddress": "max@example.com", "islicensed": True}],
+    )
+
+
+async def set_up_runs(world: World) -> None:
+    for name in ("SALESPEOPLE", "CURRENCY", "UNIT OF MEASURE", "PAYMENT TERMS", "SHIPPING AGENT"):
+        await world.sync(name, full=True)
+
+
+async def people(world: World) -> None:
+    """New records on both sides, edits on both sides, a conflict, references that have to wait."""
+    for name in ("SALESPEOPLE", "CURRENCY", "PAYMENT TERMS"):
+        await world.sync(name, full=True)
+    old = [
+        await world.bob.create("customers", displayName=name, phoneNumber="1", website="a.example", city="Utrecht")
+        for name in ("Coupled one", "Coupled two")
+    ]
+    await world.sync(full=True)
+    await world.bob.update("customers", old[0]["id"], phoneNumber="2", paymentTermsCode="COD")
+    await world.alice.update("accounts", (await world.account_of(old[0]))["accountid"], name="Renamed")
+    await world.alice.update("accounts", (await world.account_of(old[1]))["accountid"], websiteurl="b.example")
+    new = await world.bob.create("customers", displayName="New here", salespersonCode="JO", currencyCode="EUR")
+    company = await world.company_contact(new)
+    ann = await world.bob.create(
+        "contacts", type="Person", firstName="Ann", surname="Lee", companyNumber=company["number"]
+    )
+    await world.bob.update("customers", new["id"], primaryContactNo=ann["number"])
+    account = await world.alice.create("accounts", name="New there", customertypecode=3, telephone1="5")
+    parent = {"parentcustomerid_account@odata.bind": f"/accounts({account['accountid']})"}
+    await world.alice.create("contacts", {"firstname": "Bea", "lastname": "Hunt", **parent})
+
+
+async def people_runs(world: World) -> None:
+    await world.sync(full=True)
+    await world.sync("CONTACT", full=True)
+    await world.sync()
+
+
+async def customers(world: World) -> None:
+    """Both make customers, some of which look alike; one of them is edited on both sides."""
+    world.change_field("salespersonCode", enabled=False)
+    old = await world.bob.create("customers", displayName="Coupled", phoneNumber="1", website="a.example")
+    await world.sync(full=True)
+    await world.bob.update("customers", old["id"], phoneNumber="2")
+    await world.alice.update("accounts", (await world.account_of(old))["accountid"], name="Renamed")
+    await world.bob.create("customers", displayName="New here", city="Utrecht")
+    for phone in ("1", "2", "2"):
+        await world.alice.create("accounts", name="New there", customertypecode=3, telephone1=phone)
+
+
+async def customers_run(world: World) -> None:
+    await world.sync(full=True)
+
+
+async def every_death(database: Database, route: str, scenario: Scenario, runs: Scenario) -> int:
+    """Die at every point of the runs; run again, and compare with the runs that nothing disturbed. How many deaths."""
+    async with new_world(database, route=route) as world:
+        await scenario(world)
+        fate = Fate(world)
+        await runs(world)
+        points = fate.points()
+        expected, books = state_of(world), await bookkeeping_of(world)
+        await world.forget()
+    wrong: list[str] = []
+    for deadly in points:
+        async with new_world(database, route=route) as world:
+            await scenario(world)
+            fate = Fate(world, deadly)
+            with pytest.raises(CrashError):
+                await runs(world)
+            await world.revive()
+            await runs(world)
+            if found := differences(expected, state_of(world)):
+                wrong.append(f"{deadly} {fate.events[-1]}: {found}")
+            if found := differences(books, await bookkeeping_of(world)):
+                wrong.append(f"{deadly} {fate.events[-1]}: {found}")
+            await world.forget()
+    assert not wrong, "\n".join(wrong)
+    return len(points)
+
+
+async def test_setting_up(database: Database) -> None:
+    assert await every_death(database, COMPANION, set_up, set_up_runs) > 20
+
+
+async def test_customers_and_contacts(database: Database) -> None:
+    assert await every_death(database, COMPANION, people, people_runs) > 20
+
+
+async def test_where_the_system_chooses_ids(database: Database) -> None:
+    assert await every_death(database, "v2.0", customers, customers_run) > 12
