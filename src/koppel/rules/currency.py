@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
 
 from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, FollowUp, Found, Need, complete, compute, follow, references, refuse
 from koppel.engine.translate import References
 from koppel.odata.records import Scalar
 from koppel.rules.iso4217 import ISO_4217
+
+_Rates = Mapping[str, Sequence[Found]]
+"""Rows of exchange rates by currency code."""
 
 _TEN_PLACES = Decimal("1e-10")
 
@@ -49,6 +54,9 @@ _RATES = Need(
     key="currencyCode",
     of=_codes_and_base,
 )
+_RELATED = msgspec.structs.replace(
+    _RATES, name="related", of=lambda batch: [row["relationalCurrencyCode"] for row in batch.table("rates")]
+)
 
 
 _LOCAL = Need(
@@ -65,16 +73,21 @@ def _local(batch: Batch) -> str:
     return next((str(row["localCurrencyCode"]) for row in batch.table("setup")), "")
 
 
-def _per_local(rates: Iterable[Found], code: str, local: str, today: date) -> Decimal | None:
-    """Units of ``code`` for one unit of the local currency, by the last rate dated on or before ``today``."""
+def _per_local(rates: _Rates, code: str, local: str, today: date) -> Decimal | None:
+    """Units of ``code`` for one unit of the local currency, by the last rate dated on or before ``today``.
+
+    A rate may relate to another currency than the local one, whose own rate then counts too.
+    """
     if code == local:
         return Decimal(1)
-    valid = [row for row in rates if row["currencyCode"] == code and str(row["startingDate"]) <= today.isoformat()]
+    valid = [row for row in rates.get(code, ()) if str(row["startingDate"]) <= today.isoformat()]
     last = max(valid, key=lambda row: str(row["startingDate"]), default=None)
     if last is None:
         return None
+    others = {other: found for other, found in rates.items() if other != code}
+    per_relational = _per_local(others, str(last["relationalCurrencyCode"] or local), local, today)
     amount, relational = (Decimal(str(last[name])) for name in ("exchangeRateAmount", "relationalExchangeRateAmount"))
-    return amount / relational if amount and relational else None
+    return amount / relational * per_relational if amount and relational and per_relational else None
 
 
 def _no_rate(code: str) -> Refusal:
@@ -87,7 +100,7 @@ def _no_rate(code: str) -> Refusal:
     )
 
 
-@compute(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES), volatile=True)
+@compute(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES, _RELATED), volatile=True)
 def exchange_rate(batch: Batch) -> list[Scalar | Refusal]:
     """Units of the currency for one unit of Dataverse's base currency (CUR-03, CUR-04), ten decimals, half up."""
     return _rates_of(batch, [str(code) for code in batch.column("code")])
@@ -97,20 +110,18 @@ def _rates_of(batch: Batch, codes: Iterable[str]) -> list[Scalar | Refusal]:
     local = _local(batch)
     base = next((str(row["isocurrencycode"]) for row in batch.table("base_currency")), local)
     rates: dict[str, list[Found]] = {}
-    for row in batch.table("rates"):
+    for row in (*batch.table("rates"), *batch.table("related")):
         rates.setdefault(str(row["currencyCode"]), []).append(row)
-    base_rate = _per_local(rates.get(base, ()), base, local, batch.today)
+    base_rate = _per_local(rates, base, local, batch.today)
     return [_rate(code, base, local, base_rate, rates, batch.today) for code in codes]
 
 
-def _rate(
-    code: str, base: str, local: str, base_rate: Decimal | None, rates: dict[str, list[Found]], today: date
-) -> Scalar | Refusal:
+def _rate(code: str, base: str, local: str, base_rate: Decimal | None, rates: _Rates, today: date) -> Scalar | Refusal:
     if code == base:
         return 1.0
     if base_rate is None:
         return _no_rate(base)
-    rate = _per_local(rates.get(code, ()), code, local, today)
+    rate = _per_local(rates, code, local, today)
     if rate is None:
         return _no_rate(code)
     return float((rate / base_rate).quantize(_TEN_PLACES, ROUND_HALF_UP))
@@ -151,7 +162,7 @@ def _decimals(batch: Batch) -> Scalar:
     return 2 if decimals is None else decimals
 
 
-@follow(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES, _LOCAL))
+@follow(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES, _RELATED, _LOCAL))
 def local(batch: Batch) -> list[FollowUp]:
     """The local currency has no record in Business Central: Dataverse gets it with the others (CUR-08)."""
     code = _local(batch)

@@ -1,0 +1,85 @@
+"""Contacts belong to a company: through its business relation to a customer, and that customer's account."""
+
+from __future__ import annotations
+
+import pytest
+
+from koppel.engine.action import Refusal
+from koppel.engine.rule import RULES, Batch
+from koppel.odata.records import Scalar
+from koppel.rules import contact
+from rule_batches import WORK_DATE, Tables, batch_of, fetched
+
+
+def relation(contact_number: str, number: str, link: str = "Customer") -> dict[str, Scalar]:
+    return {"contactNumber": contact_number, "linkToTable": link, "number": number}
+
+
+THERE: Tables = {
+    "contactBusinessRelations": [
+        relation("CT1", "C1"),
+        relation("CT2", "C2"),
+        relation("CT3", "V3", "Vendor"),
+        relation("CT4", "C4"),
+        relation("CT4", "V4", "Vendor"),
+        relation("CT5", "C1", "Vendor"),
+    ],
+    "CUSTOMER": [
+        {"key": "C1", "business_central_id": "b1", "dataverse_id": "a1"},
+        {"key": "C4", "business_central_id": "b4", "dataverse_id": "a4"},
+        {"key": "C9", "business_central_id": "b9", "dataverse_id": "a9"},
+    ],
+}
+
+
+def companies(keys: list[Scalar], ids: list[Scalar]) -> tuple[dict[str, Scalar], dict[Scalar, Scalar]]:
+    batch = fetched(RULES["contact.company"], Batch(keys=keys, ids=ids, today=WORK_DATE), THERE)
+    found = contact.company(batch)
+    return dict(found.to_dataverse), dict(found.to_business_central)
+
+
+@pytest.mark.rule("CONT-05")
+class TestCompanyToAccount:
+    def test_the_company_contact_of_a_coupled_customer_stands_for_its_account(self) -> None:
+        assert companies(["CT1"], [])[0] == {"CT1": "a1"}
+
+    def test_a_customer_that_is_not_coupled_stands_for_nothing_yet(self) -> None:
+        assert companies(["CT2"], [])[0] == {}
+
+    def test_a_vendors_company_stands_for_no_account(self) -> None:
+        assert companies(["CT3", "CT5"], [])[0] == {}
+
+    def test_one_that_is_both_counts_as_the_customer(self) -> None:
+        assert companies(["CT4"], [])[0] == {"CT4": "a4"}
+
+    def test_an_unknown_company_stands_for_nothing(self) -> None:
+        assert companies(["CT8", ""], [])[0] == {}
+
+
+@pytest.mark.rule("CONT-03")
+class TestAccountToCompany:
+    def test_an_account_stands_for_its_customers_company_contact(self) -> None:
+        assert companies([], ["a1", "a4"])[1] == {"a1": "CT1", "a4": "CT4"}
+
+    def test_an_account_that_is_not_coupled_stands_for_nothing(self) -> None:
+        assert companies([], ["a8"])[1] == {}
+
+    def test_nor_does_a_customer_without_a_company_contact(self) -> None:
+        assert companies([], ["a9"])[1] == {}
+
+
+@pytest.mark.rule("CONT-03")
+def test_both_ways_lead_to_the_same_pair() -> None:
+    there, back = companies(["CT1", "CT4"], ["a1", "a4"])
+    assert {account: company for company, account in there.items()} == back
+
+
+@pytest.mark.rule("CONT-02")
+def test_a_contact_whose_company_is_no_customer_is_skipped_without_an_error() -> None:
+    batch = batch_of({"companyNumber": ["CT1", "CT2", "CT3", "CT8"]})
+    found = contact.company_is_customer(fetched(RULES["contact.company_is_customer"], batch, THERE))
+    assert found[:2] == [None, None]
+    for refusal, number in zip(found[2:], ["CT3", "CT8"], strict=True):
+        assert isinstance(refusal, Refusal)
+        assert (refusal.code, refusal.skip, refusal.value) == ("CONT-02", True, number)
+        assert refusal.message == f"its company {number} is not related to a customer"
