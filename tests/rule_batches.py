@@ -29,7 +29,7 @@ def batch_of(columns: Mapping[str, Sequence[Scalar]], **parameters: Scalar) -> B
 
 
 def fetched(rule: Rule, batch: Batch, tables: Tables) -> Batch:
-    """The batch with what the rule needs: of each table, or mapping's couplings, only the rows and columns asked for."""
+    """The batch with what the rule needs: of tables and couplings only the rows and columns that it asks for."""
     for need in rule.needs:
         rows = tables[need.couplings or need.table]
         if need.of is not None:
