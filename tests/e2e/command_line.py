@@ -45,30 +45,50 @@ class Outcome(NamedTuple):
         return found
 
 
-class Shell:
-    """A folder with a koppel.yaml, in which commands are typed."""
+class Typed:
+    """A command that was started; ``process`` is its number."""
 
-    def __init__(self, folder: Path, sandbox: SandboxProcess) -> None:
+    def __init__(self, typist: subprocess.Popen[str], out: Path, err: Path) -> None:
+        assert typist.stdout is not None
+        self._answers = typist.stdout
+        self._out = out
+        self._err = err
+        self.process = int(self._answers.readline())
+
+    def end(self) -> Outcome:
+        """Wait until it is done."""
+        status = int(self._answers.readline())
+        return Outcome(status, self._out.read_text("utf-8"), self._err.read_text("utf-8"))
+
+
+class Shell:
+    """A folder with a koppel.yaml, in which commands are typed, one at a time."""
+
+    def __init__(self, folder: Path, sandbox: SandboxProcess, typist: subprocess.Popen[str]) -> None:
         self.folder = folder
         self.sandbox = sandbox
+        self._typist = typist
+        self._typed = 0
 
-    def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(self, *words: str, env: Mapping[str, str] | None = None) -> Typed:
         """Start a command and do not wait for it."""
-        return subprocess.Popen(
-            [sys.executable, "-c", "from koppel.cli.main import main; main()", *words],
-            cwd=self.folder,
-            env={**_environment(), SECRET: KOPPEL.secret, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._typed += 1
+        out, err = (self.folder / f"{self._typed}.{name}" for name in ("out", "err"))
+        order = {
+            "words": words,
+            "folder": str(self.folder),
+            "environment": {**os.environ, SECRET: KOPPEL.secret, **(env or {})},
+            "out": str(out),
+            "err": str(err),
+        }
+        assert self._typist.stdin is not None
+        self._typist.stdin.write(json.dumps(order) + "\n")
+        self._typist.stdin.flush()
+        return Typed(self._typist, out, err)
 
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> Outcome:
         """Run a command to its end."""
-        with self.start(*words, env=env) as process:
-            out, err = process.communicate(timeout=120)
-            return Outcome(process.returncode, out, err)
+        return self.start(*words, env=env).end()
 
     def json(self, *words: str) -> dict[str, Any]:
         """What a command prints with ``--json``."""
@@ -116,12 +136,6 @@ class Shell:
         return asyncio.run(_closing(_connected(load_config(self.folder / "koppel.yaml"), side), work))
 
 
-def _environment() -> dict[str, str]:
-    """The environment of commands: as a user's, where Python keeps its bytecode."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir(), "koppel-e2e-bytecode"))}
-
-
 def _connected(config: Config, side: Side) -> System:
     """The side as somebody who works there sees it."""
     end = getattr(config, side)
@@ -148,10 +162,19 @@ def open_shell(customers: int = 40) -> Iterator[Shell]:
     try:
         with start_sandbox(customers=customers) as sandbox:
             configure(folder, sandbox)
-            with embedded_server(folder / ".koppel" / "database"):
-                yield Shell(folder, sandbox)
+            with embedded_server(folder / ".koppel" / "database"), _typist() as typist:
+                yield Shell(folder, sandbox, typist)
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def _typist() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(Path(__file__).with_name("typist.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as typist:
+        yield typist
+        assert typist.stdin is not None
+        typist.stdin.close()
 
 
 def configure(folder: Path, sandbox: SandboxProcess) -> None:

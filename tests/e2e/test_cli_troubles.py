@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -207,11 +208,11 @@ def test_a_stopped_run_ends_cleanly_and_goes_on_later(shell: Shell) -> None:
 def stop(shell: Shell, number: signal.Signals, status: int) -> None:
     """Start creating contacts and send a signal while the first request that writes is under way."""
     before, began = shell.writes(), time.monotonic()
-    process = shell.start("sync", "contact", "--full")
+    typed = shell.start("sync", "contact", "--full")
     while shell.writes() == before:
         assert time.monotonic() - began < 30
         time.sleep(0.02)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == status
-    assert "Traceback" not in err
+    os.kill(typed.process, number)
+    outcome = typed.end()
+    assert outcome.status == status
+    assert "Traceback" not in outcome.err

@@ -1,0 +1,56 @@
+"""Types commands: loads Koppel once; each command then is a process of its own, spared the time of loading.
+
+Reads orders from standard input, one JSON object a line, and answers each with two lines: the process, its status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from typing import Any, NoReturn
+
+from koppel.cli.main import main
+
+
+def serve() -> None:
+    """Carry out orders until there are no more."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        process = os.fork()
+        if process == 0:
+            _type(order)
+        print(process, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+
+
+def _type(order: dict[str, Any]) -> NoReturn:
+    os.chdir(order["folder"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    for number, path, mode in (
+        (0, os.devnull, os.O_RDONLY),
+        (1, order["out"], os.O_WRONLY),
+        (2, order["err"], os.O_WRONLY),
+    ):
+        os.dup2(os.open(path, mode | os.O_CREAT), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = ["koppel", *order["words"]]
+    status = 1
+    try:
+        main()
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    serve()
