@@ -11,7 +11,7 @@ import typer
 
 from koppel.cli.output import Output
 from koppel.cli.running import DONE, AsJson, guarded
-from koppel.config import write_config
+from koppel.config import FILE, write_config
 from koppel.errors import UsageError
 
 ENVIRONMENT = "Production"
@@ -25,7 +25,8 @@ def sandbox(
     data: Annotated[str, typer.Option(metavar="adventureworks|empty", help="What is in them.")] = "adventureworks",
     customers: Annotated[int | None, typer.Option(help="How many customers (default: 18,849).", min=0)] = None,
     faults: Annotated[Path | None, typer.Option(help="A JSON file of faults, as /sandbox/faults shows them.")] = None,
-    init: Annotated[Path | None, typer.Option(metavar="PATH", help="Write a koppel.yaml for it.")] = None,
+    init: Annotated[bool, typer.Option("--init", help="Write a koppel.yaml for it; an existing one is kept.")] = False,
+    config: Annotated[Path, typer.Option("--config", metavar="PATH", help="With --init: which file.")] = Path(FILE),
     as_json: AsJson = False,
 ) -> None:
     """Serve a simulated Business Central and Dataverse, until Ctrl-C."""
@@ -45,7 +46,7 @@ def sandbox(
             host="127.0.0.1",
             port=port,
             ca_file=ca_file,
-            ready=lambda base: _tell(output, base, ca_file, init),
+            ready=lambda base: _tell(output, base, ca_file, config if init else None),
         )
     raise SystemExit(DONE)
 
@@ -60,7 +61,7 @@ def _faults(path: Path, shape: type[Any]) -> Any:
         raise UsageError(f"the faults cannot be read: {error}", place=str(path), remedy=remedy) from None
 
 
-def _tell(output: Output, base: str, ca_file: Path | None, init: Path | None) -> None:
+def _tell(output: Output, base: str, ca_file: Path | None, config: Path | None) -> None:
     from koppel.sandbox.seed_business_central import COMPANY
     from koppel.sandbox.tokens import KOPPEL, USERS
 
@@ -72,10 +73,12 @@ def _tell(output: Output, base: str, ca_file: Path | None, init: Path | None) ->
         "client_id": KOPPEL.client_id,
         "authority": base,
     }
-    if init is not None:
-        write_config(init, **settings, ca_file=ca_file)
+    if config and config.exists():
+        output.note(f"{config} exists already and is kept")
+    elif config:
+        write_config(config, **settings, ca_file=ca_file)
     users = {user.client_id: user.secret for user in USERS}
-    told = {**settings, "ca_file": ca_file and str(ca_file), "client_secrets": users, "config": init and str(init)}
+    told = {**settings, "ca_file": ca_file and str(ca_file), "client_secrets": users, "config": config and str(config)}
     output.show(
         told,
         *(f"{name.replace('_', ' '):<21}{value}" for name, value in settings.items()),
@@ -83,15 +86,16 @@ def _tell(output: Output, base: str, ca_file: Path | None, init: Path | None) ->
         "",
         *(f"client {name:<14}secret {secret}" for name, secret in users.items()),
         "",
-        _next_step(init, settings, ca_file),
+        _next_step(config, settings, ca_file),
     )
 
 
-def _next_step(init: Path | None, settings: dict[str, str], ca_file: Path | None) -> str:
+def _next_step(config: Path | None, settings: dict[str, str], ca_file: Path | None) -> str:
     from koppel.sandbox.tokens import KOPPEL
 
-    words = [f"koppel init {init or ''}".rstrip()]
-    words += [f"--{name.replace('_', '-')} {value}" for name, value in settings.items()]
+    words = ["koppel init", *(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())]
     words += [f"--ca-file {ca_file}"] if ca_file else []
-    written = f"wrote {init}" if init else "in another terminal:\n  " + " \\\n    ".join(words)
-    return f"{written}\n  export {VARIABLE}={KOPPEL.secret}\n  koppel check\n\nCtrl-C stops it."
+    configured = f"  # {config} is for it" if config else "  " + " \\\n    ".join(words)
+    return (
+        f"in another terminal:\n{configured}\n  export {VARIABLE}={KOPPEL.secret}\n  koppel check\n\nCtrl-C stops it."
+    )
