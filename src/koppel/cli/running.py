@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,11 +68,23 @@ class _Terminated(BaseException):
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """``asyncio.run``, except that SIGTERM ends the work as orderly as Ctrl-C does."""
+    """``asyncio.run`` on a faster loop, except that SIGTERM ends the work as orderly as Ctrl-C does."""
+    # Millions of records come and go; to look for cycles among them each time takes a tenth of a run.
+    gc.freeze()
+    gc.set_threshold(50_000)
     try:
-        return asyncio.run(_until_terminated(work))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_until_terminated(work))
     except _Terminated:
         raise SystemExit(TERMINATED) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    from uvloop import new_event_loop
+
+    return new_event_loop
 
 
 async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:

@@ -45,7 +45,7 @@ _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _PAGE = "odata.maxpagesize=5000"
 _EXPIRED = frozenset({400, 404, 410})
 """What a delta link that is no longer good answers; the exact code is not documented."""
-_BULK_ROWS = 250
+_BULK_ROWS = 500
 _BATCH_ROWS = 100
 _ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _LANGUAGE = 1033

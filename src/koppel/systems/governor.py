@@ -21,6 +21,10 @@ _SLOW = 3.0
 """A request that takes this many times the shortest of its kind has waited in a queue at the other end."""
 
 
+_LEAST = 4.0
+"""Fewer at once would leave the system idle while answers are on their way, or while the client is busy."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """``start`` and ``most`` requests at once; ``requests`` and ``seconds`` of execution in a sliding ``window``."""
 
@@ -120,7 +124,7 @@ class Governor:
         self._shortest[kind] = shortest
         if seconds > _SLOW * shortest:
             self._finding = False
-            self.allowed = max(min(2.0, self.limits.most), self.allowed - 0.5)
+            self.allowed = max(min(_LEAST, self.allowed, self.limits.most), self.allowed - 0.5)
         elif self._running >= int(self.allowed):
             step = 1.0 if self._finding else 1 / self.allowed
             self.allowed = min(float(self.limits.most), self.allowed + step)
