@@ -120,6 +120,14 @@ def test_an_unknown_table_or_column_is_named_with_its_place(
     assert shell.writes() == before
 
 
+def test_what_the_standard_route_lacks_is_listed(shell: Shell, config: Path) -> None:
+    config.write_text(config.read_text("utf-8").replace("route: koppel/sync/v1.0", "route: v2.0"), "utf-8")
+    found = shell.run("check", "--config", str(config))
+    assert found.status == 1
+    assert "warning CUSTOMER: left out, the route lacks customers.faxNo (for fax)" in found.out
+    assert "Business Central has no table 'shippingAgents'" in found.out
+
+
 def write_mapping(config: Path, file: str, **values: str) -> None:
     said = {"name": "MINE", "table": "unitsOfMeasure", "filter": "", "column": "name"} | values
     (config.parent / "own" / file).write_text(OWN_MAPPING.format(**said), "utf-8")
