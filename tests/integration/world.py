@@ -119,8 +119,9 @@ class Person:
         return rows[0]
 
     async def _send(self, method: str, path: str, body: Row | None = None) -> Row:
+        token = await self._tokens.get()
         headers = {
-            "Authorization": f"Bearer {await self._tokens.get()}",
+            "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "Content-Type": "application/json",
             "Prefer": "return=representation",
@@ -128,6 +129,9 @@ class Person:
         }
         content = b"" if body is None else msgspec.json.encode(body)
         answer = await self._transport.send(HttpRequest(method, self._root + path, headers, content))
+        if answer.status == 401:
+            self._tokens.discard(token)
+            return await self._send(method, path, body)
         assert answer.status < 300, (method, path, answer.status, answer.body)
         return dict(msgspec.json.decode(answer.body)) if answer.body else {}
 

@@ -53,9 +53,9 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
     side: Side
     actions: list[Action]
-    unchanged: int
-    ignored: int
-    looked_at: int
+    unchanged: int = 0
+    ignored: int = 0
+    looked_at: int = 0
     touched: Sequence[Seen] = ()
     why: Why = "changed"
 
@@ -66,7 +66,7 @@ class Scope(msgspec.Struct, kw_only=True):
     ``create``: uncoupled records may be created on the other side. ``matches``: what matching found beforehand, for a
     full run. ``contested``: conflicts met so far (Business Central id, group). ``undecided``: records that were sent
     in an earlier run without its being known what came of it; ``recovered``: those whose partner was found (side where
-    it was created, id of the source).
+    it was created, id of the source). ``unsure``: there are creations of this run of which it is not known either.
     """
 
     ready: Ready
@@ -76,6 +76,7 @@ class Scope(msgspec.Struct, kw_only=True):
     contested: set[tuple[str, str]] = msgspec.field(default_factory=set)
     undecided: dict[str, Refusal] = msgspec.field(default_factory=dict)
     recovered: set[tuple[Side, str]] = msgspec.field(default_factory=set)
+    unsure: bool = False
 
 
 async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Planned:

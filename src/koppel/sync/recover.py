@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from koppel.engine.action import Action, Refusal
-from koppel.engine.plan import other
+from koppel.engine.plan import hold, other
 from koppel.odata.literals import parse_instant
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings, failures, intents
@@ -75,24 +75,31 @@ async def recover(session: Session, scope: Scope) -> list[Action]:
 
 async def _recover_side(session: Session, scope: Scope, side: Side, open_: Sequence[Intent]) -> list[Action]:
     source, mapping = other(side), scope.ready.mapping.name
-    partners = await _made(session, scope, side, open_)
+    given_up = await _given_up(session, scope, source, [intent.source_id for intent in open_])
+    partners = await _made(session, scope, side, [intent for intent in open_ if intent.source_id not in given_up])
     sources = await read_side(session, scope, source, [intent.source_id for intent in open_])
     known = await couplings.by_ids(session.connection, mapping, source, list(sources))
-    given_up = await _given_up(session, scope, source, [i.source_id for i in open_ if i.source_id not in partners])
     pairs: list[tuple[Coupling, Record, Record]] = []
     settled: list[str] = []
+    held: list[Action] = []
     for intent in open_:
         record, partner = sources.get(intent.source_id), partners.get(intent.source_id)
         if record is None or record.id in known or record.id in given_up or partner == []:
             settled.append(intent.source_id)
         elif partner is None:
-            scope.undecided[record.id] = _undecided(side, intent)
+            scope.undecided[record.id] = _undecided(side, intent, source)
+            held.append(_held(scope, source, record))
         else:
             ours, theirs = (record, partner[0]) if source == "business_central" else (partner[0], record)
             pairs.append((Coupling(ours.id, theirs.id, initial=source), ours, theirs))
             scope.recovered.add((side, record.id))
     await intents.settle(session.connection, mapping, side, settled)
-    return await merge_all(session, scope, pairs, Incoming(side=source, why="again"))
+    return [*held, *await merge_all(session, scope, pairs, Incoming(side=source, why="again"))]
+
+
+def _held(scope: Scope, source: Side, record: Record) -> Action:
+    name = scope.ready.end(source).name_of(record)
+    return hold(scope.ready.mapping, source, record, scope.undecided[record.id], name=name)
 
 
 async def _given_up(session: Session, scope: Scope, source: Side, ids: Sequence[str]) -> set[str]:
@@ -101,14 +108,17 @@ async def _given_up(session: Session, scope: Scope, source: Side, ids: Sequence[
     return {id for id, failure in found.items() if failure.code == UNDECIDED and not failure.attempts}
 
 
-def _undecided(side: Side, intent: Intent) -> Refusal:
+def _undecided(side: Side, intent: Intent, about: Side) -> Refusal:
+    """For the record that was to be created on ``side``, and for those there that may be it."""
     made = f" around {intent.made_at:%Y-%m-%d %H:%M} UTC" if intent.made_at else ""
+    sent = f"it was sent to {SPOKEN[side]}{made}, and what came of that cannot be told"
+    found = f"it may be the one that Koppel made of {intent.source_id} in {SPOKEN[other(side)]}{made}"
     return Refusal(
         code=UNDECIDED,
         kind="conflict",
-        message=f"it was sent to {SPOKEN[side]}{made}, and what came of that cannot be told",
-        remedy="look for it there: couple the two if you find it, retry if not",
-        side=other(side),
+        message=found if about == side else sent,
+        remedy="couple the two that belong together, or retry if none of those that are there is the one",
+        side=about,
     )
 
 
@@ -122,7 +132,9 @@ async def _made(session: Session, scope: Scope, side: Side, open_: Sequence[Inte
             alike[frozenset(intent.identity.items())].append(intent)
     for twins in alike.values():
         records = await _look_for(session, scope, side, twins)
-        if len(records) <= len(twins):  # those that look the same may be told apart in any way
+        if len(records) > len(twins):
+            scope.undecided |= {record.id: _undecided(side, twins[0], side) for record in records}
+        else:  # those that look the same may be told apart in any way
             found |= {intent.source_id: [record] for intent, record in zip(twins, records, strict=False)}
             found |= {intent.source_id: [] for intent in twins[len(records) :]}
     return found

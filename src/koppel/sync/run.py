@@ -17,7 +17,7 @@ import msgspec
 from koppel.engine.action import Action
 from koppel.engine.brakes import check_brakes
 from koppel.engine.plan import towards
-from koppel.errors import KoppelError
+from koppel.errors import KoppelError, OutcomeUnknownError
 from koppel.mapping.model import Direction
 from koppel.odata.records import SPOKEN, Side
 from koppel.store import couplings, jobs
@@ -284,6 +284,9 @@ async def _passes(
     session: Session, scope: Scope, sides: Iterable[Side], request: Request, result: Result | None
 ) -> AsyncIterator[Step]:
     for side in sides:
+        if scope.unsure:  # what was made without an answer must not be taken for news
+            scope.unsure = False
+            yield Planned(side=side, actions=await recover(session, scope), why="again"), None
         async for step in _pass(session, scope, side, request, result):
             yield step
 
@@ -301,7 +304,7 @@ async def _pass(
         session.progress(scope.ready.mapping.name, SPOKEN[side], done, total)
     if result is not None and changes.notice:
         result.notice(changes.notice)
-    yield Planned(side=side, actions=[], unchanged=0, ignored=0, looked_at=0), changes
+    yield Planned(side=side, actions=[]), changes
 
 
 def _in_chunks(incoming: Incoming) -> Iterable[Incoming]:
@@ -354,6 +357,7 @@ async def _record(
     await record_chunk(session, scope, done, counts)
     result.counts.update(counts)
     for one in done:
+        scope.unsure = scope.unsure or isinstance(one.error, OutcomeUnknownError)
         if one.error:
             result.notice(f"{one.action.name}: {one.error.message}; {one.error.remedy}")
         elif one.action.refusal or one.action.conflicts:
