@@ -121,6 +121,8 @@ async def clear(connection: Connection, mapping: str, side: Side, record_ids: Co
 
 async def by_ids(connection: Connection, mapping: str, side: Side, record_ids: Collection[str]) -> dict[str, Failure]:
     """The failures of these records, by id: active ones and skipped ones."""
+    if not record_ids:
+        return {}
     rows = await connection.execute(BY_IDS, [mapping, side, as_json(record_ids)])
     return {failure.record_id: failure for failure in map(_failure, await rows.fetchall())}
 

@@ -93,4 +93,5 @@ async def remove(connection: Connection, mapping: str, fields: Collection[tuple[
 
 async def remove_records(connection: Connection, mapping: str, business_central_ids: Collection[str]) -> None:
     """Forget all fields of these records, which are coupled no longer or were written whole."""
-    await connection.execute(REMOVE_RECORDS, [mapping, array(business_central_ids)])
+    if business_central_ids:
+        await connection.execute(REMOVE_RECORDS, [mapping, array(business_central_ids)])

@@ -25,7 +25,7 @@ from koppel.store.snapshots import UNKNOWN, Codec, decode, encode
 from koppel.sync.match import match_chunk
 from koppel.sync.needs import compute, missing_parts, refused
 from koppel.sync.prepare import SIDES, End, Ready
-from koppel.sync.references import references
+from koppel.sync.references import Answers, references
 from koppel.sync.session import Session, own_user
 
 Why = Literal["changed", "again", "chosen", "full"]
@@ -67,6 +67,7 @@ class Scope(msgspec.Struct, kw_only=True):
     full run. ``contested``: conflicts met so far (Business Central id, group). ``undecided``: records that were sent
     in an earlier run without its being known what came of it; ``recovered``: those whose partner was found (side where
     it was created, id of the source). ``unsure``: there are creations of this run of which it is not known either.
+    ``answers``: what references of few values stand for.
     """
 
     ready: Ready
@@ -77,6 +78,7 @@ class Scope(msgspec.Struct, kw_only=True):
     undecided: dict[str, Refusal] = msgspec.field(default_factory=dict)
     recovered: set[tuple[Side, str]] = msgspec.field(default_factory=set)
     unsure: bool = False
+    answers: Answers = msgspec.field(default_factory=dict)
 
 
 async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Planned:
@@ -276,7 +278,7 @@ async def merge_all(
     refusals = {**failed}
     for side in SIDES:
         refusals.update(await refused(session, ready, side, records[side]))
-    known = await references(session, ready, records["business_central"], records["dataverse"])
+    known = await references(session, ready, records["business_central"], records["dataverse"], scope.answers)
     own = {side: await own_user(session, side) for side in SIDES} if _leaves_own_alone(scope, incoming) else {}
     return [
         _merge_one(scope, coupling, business_central, dataverse, known, own, incoming, refusals)
@@ -462,7 +464,7 @@ async def plan_creations(session: Session, scope: Scope, side: Side, records: Se
         return []
     ready = scope.ready
     ours, theirs = (records, ()) if side == "business_central" else ((), records)
-    known = await references(session, ready, ours, theirs)
+    known = await references(session, ready, ours, theirs, scope.answers)
     missing = await missing_parts(session, ready, side, records)
     takes_ids = ready.end(other(side)).schema.takes_ids
     return [

@@ -13,20 +13,41 @@ from koppel.sync.needs import with_needs
 from koppel.sync.prepare import Ready
 from koppel.sync.session import Session
 
+FEW = 100
+"""So many different values recur from chunk to chunk: currencies, salespeople, terms."""
+
+Asked = tuple[tuple[str, str], frozenset[Scalar], frozenset[Scalar]]
+Answers = dict[Asked, References]
+"""What a run has found out so far: by (mapping, how it is named), keys and ids."""
+
 
 async def references(
-    session: Session, ready: Ready, business_central: Sequence[Record], dataverse: Sequence[Record]
+    session: Session,
+    ready: Ready,
+    business_central: Sequence[Record],
+    dataverse: Sequence[Record],
+    answers: Answers | None = None,
 ) -> AllReferences:
-    """The references of every lookup and option field in these records, by (mapping, how it is named)."""
+    """The references of every lookup and option field in these records, by (mapping, how it is named).
+
+    ``answers`` are kept for the run, if given; what a run couples itself is asked for each time.
+    """
     fields: dict[tuple[str, str], list[Field]] = {}
     for field in ready.table.fields:
         of = reference_of(field)
         if of is not None:
             fields.setdefault(of, []).append(field)
-    return {
-        of: await _find(session, ready, of, _values(found, business_central, 0), _values(found, dataverse, 1))
-        for of, found in fields.items()
-    }
+    known: dict[tuple[str, str], References] = {}
+    for of, found in fields.items():
+        keys, ids = _values(found, business_central, 0), _values(found, dataverse, 1)
+        asked = (of, frozenset(keys), frozenset(ids))
+        if answers is None or asked not in answers:
+            known[of] = await _find(session, ready, of, keys, ids)
+        else:
+            known[of] = answers[asked]
+        if answers is not None and len(keys) + len(ids) <= FEW and of[0] != ready.mapping.name:
+            answers[asked] = known[of]
+    return known
 
 
 def _values(fields: Iterable[Field], records: Sequence[Record], number: int) -> list[Scalar]:
