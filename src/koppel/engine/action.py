@@ -99,6 +99,23 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         return self.business_central_id if side == "business_central" else self.dataverse_id
 
 
+def held(action: Action, refusal: Refusal) -> Action:
+    """The same action, held back for a reason: nothing of it is written, and nothing agreed."""
+    return msgspec.structs.replace(
+        action,
+        kind="hold",
+        refusal=refusal,
+        reason=refusal.message,
+        to_business_central={},
+        to_dataverse={},
+        written={},
+        changes=(),
+        conflicts=(),
+        waiting=(),
+        base=None,
+    )
+
+
 def base_after(action: Action, failed: Collection[Side]) -> Bases | None:
     """The base to record: the planned one, with the fields of every side whose write ``failed`` as they were."""
     if not failed or action.base is None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from koppel.engine.action import Action, Bases, Change, Conflict, Refusal
+from koppel.engine.action import Action, ActionKind, Bases, Change, Conflict, Refusal, held
 from koppel.engine.fields import Field, Group
 from koppel.engine.merge import Verdict, first_verdict, to_side, verdict
 from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, reference_of, translate
@@ -16,6 +16,7 @@ from koppel.mapping.model import Direction, TableMapping
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 
 _SIDES: tuple[Side, Side] = ("business_central", "dataverse")
+_OTHER: Mapping[Side, Side] = {"business_central": "dataverse", "dataverse": "business_central"}
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +68,10 @@ class _Draft:
         self.bases[0][field.index] = business_central
         self.bases[1][field.index] = dataverse
 
+    def write(self, field: Field, side: Side, old: Scalar, new: Scalar, why: str) -> None:
+        self.writes[side][field.end(side).column] = new
+        self.changes.append(Change(field.name, side, old, new, why))
+
 
 def merge_pair(table: Table, pair: Pair, references: AllReferences) -> Action:
     """Merge one pair. Same input, same action; nothing is written here."""
@@ -108,7 +113,7 @@ def _decide(
     looked_at = changed != () or group.constant or decided is not None
     alike = looked_at and all(_is_alike(field, pair, references) for field in group.fields)
     if decided:
-        return Verdict.AGREE if alike else to_side("dataverse" if decided == "business_central" else "business_central")
+        return Verdict.AGREE if alike else to_side(_OTHER[decided])
     if changed is None:
         return first_verdict(group.direction, alike=alike, initial=table.mapping.initial)
     led_by = _source(group.direction) if group.constant and not alike else None
@@ -182,7 +187,7 @@ def _is_alike(field: Field, pair: Pair, references: AllReferences) -> bool:
     wanted = translate(field, source, side, references)
     if isinstance(wanted, Waiting | TooLong):
         return False
-    form = field.end("dataverse" if side == "business_central" else "business_central").canonical
+    form = field.end(_OTHER[side]).canonical
     return form(wanted) == form(now)
 
 
@@ -251,43 +256,39 @@ def _conflict(group: Group, pair: Pair, before: Bases) -> Conflict:
 
 
 def _write(group: Group, pair: Pair, source: Side, references: AllReferences, draft: _Draft, why: str) -> None:
-    side: Side = "dataverse" if source == "business_central" else "business_central"
     carried = len(draft.changes)
     for field in group.fields:
         wanted = translate(field, _values(source, pair)[field.index], source, references)
         _write_field(field, pair, source, wanted, draft, why)
     if len(draft.changes) > carried:
-        draft.written[side] += [field.index for field in group.fields]
+        draft.written[_OTHER[source]] += [field.index for field in group.fields]
 
 
 def _write_field(field: Field, pair: Pair, source: Side, wanted: Translated, draft: _Draft, why: str) -> None:
-    side: Side = "dataverse" if source == "business_central" else "business_central"
+    side = _OTHER[source]
     end, now = field.end(side), _values(side, pair)[field.index]
     values = pair.business_central.values[field.index], pair.dataverse.values[field.index]
-    if isinstance(wanted, TooLong):
-        if end.canonical(wanted.value) == end.canonical(now):
-            draft.agree(field, *values)
-        else:
-            draft.too_long.append(wanted)
-        return
     if isinstance(wanted, Waiting):
         _wait(field, source, wanted, values, draft)
-        if not wanted.empty:
-            return
-        wanted = None if side == "dataverse" else empty_in_business_central(end.kind)
-        if end.canonical(now) is None:
-            return
-    elif end.canonical(wanted) == end.canonical(now) or _blank_kept(field, pair, source):
+        if wanted.empty and end.canonical(now) is not None:
+            draft.write(
+                field, side, now, empty_in_business_central(end.kind) if side == "business_central" else None, why
+            )
+    elif isinstance(wanted, TooLong) and end.canonical(wanted.value) != end.canonical(now):
+        draft.too_long.append(wanted)
+    elif isinstance(wanted, TooLong) or _is_there(field, pair, source, wanted, now):
         draft.agree(field, *values)
-        return
     elif not end.updatable:
         draft.warnings.append(f"{field.name}: cannot be changed any more in {SPOKEN[side]}; left as it is")
         draft.agree(field, *values)
-        return
     else:
         draft.agree(field, *((values[0], wanted) if side == "dataverse" else (wanted, values[1])))
-    draft.writes[side][end.column] = wanted
-    draft.changes.append(Change(field.name, side, now, wanted, why))
+        draft.write(field, side, now, wanted, why)
+
+
+def _is_there(field: Field, pair: Pair, source: Side, wanted: Scalar, now: Scalar) -> bool:
+    form = field.end(_OTHER[source]).canonical
+    return wanted == now or form(wanted) == form(now) or _blank_kept(field, pair, source)
 
 
 def _wait(field: Field, source: Side, waiting: Waiting, values: tuple[Scalar, Scalar], draft: _Draft) -> None:
@@ -302,24 +303,17 @@ def _wait(field: Field, source: Side, waiting: Waiting, values: tuple[Scalar, Sc
 
 
 def _finish(table: Table, pair: Pair, draft: _Draft) -> Action:
-    refusal = refusal_of(draft.waiting, draft.too_long)
-    common = Action(
-        kind="hold",
+    writes = draft.writes["business_central"] or draft.writes["dataverse"]
+    kind: ActionKind = (
+        "update" if writes else "hold" if draft.conflicts else "couple" if pair.base is None else "nothing"
+    )
+    action = Action(
+        kind=kind,
         mapping=table.mapping.name,
         name=pair.name,
+        reason=_reason(draft, kind),
         business_central_id=pair.business_central.id,
         dataverse_id=pair.dataverse.id,
-        records=(pair.business_central, pair.dataverse),
-        base_before=draft.before,
-    )
-    if refusal:
-        return msgspec.structs.replace(common, refusal=refusal, reason=refusal.message, waiting=tuple(draft.waiting))
-    writes = draft.writes["business_central"] or draft.writes["dataverse"]
-    kind = "update" if writes else "hold" if draft.conflicts else "couple" if pair.base is None else "nothing"
-    return msgspec.structs.replace(
-        common,
-        kind=kind,
-        reason=_reason(draft, kind),
         to_business_central=draft.writes["business_central"],
         to_dataverse=draft.writes["dataverse"],
         written={side: tuple(indices) for side, indices in draft.written.items() if indices},
@@ -328,10 +322,14 @@ def _finish(table: Table, pair: Pair, draft: _Draft) -> Action:
         waiting=tuple(draft.waiting),
         warnings=tuple(draft.warnings),
         base=(tuple(draft.bases[0]), tuple(draft.bases[1])),
+        base_before=draft.before,
+        records=(pair.business_central, pair.dataverse),
     )
+    refusal = refusal_of(draft.waiting, draft.too_long)
+    return held(action, refusal) if refusal else action
 
 
-def _reason(draft: _Draft, kind: str) -> str:
+def _reason(draft: _Draft, kind: ActionKind) -> str:
     if draft.conflicts:
         return "both sides changed " + ", ".join(conflict.group for conflict in draft.conflicts)
     if kind == "nothing":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from koppel.engine.action import Action, ActionKind, Bases, Refusal, base_after
+from koppel.engine.action import Action, ActionKind, Bases, Refusal, base_after, held
 from koppel.engine.fields import Field
 from koppel.engine.pair import Table, refusal_of
 from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, translate
@@ -113,22 +113,6 @@ def _goes_to(field: Field, side: Side) -> bool:
 
 def _is_empty(field: Field, side: Side, wanted: Scalar) -> bool:
     return field.mapping.constant is None and field.end(side).canonical(wanted) is None
-
-
-def held(action: Action, refusal: Refusal) -> Action:
-    """The same action, held back for a reason: nothing of it is written."""
-    return msgspec.structs.replace(
-        action,
-        kind="hold",
-        refusal=refusal,
-        reason=refusal.message,
-        to_business_central={},
-        to_dataverse={},
-        written={},
-        changes=(),
-        waiting=(),
-        base=None,
-    )
 
 
 def hold(
