@@ -433,7 +433,7 @@ def _ambiguity(scope: Scope, side: Side, record: Record, ambiguous: Mapping[str,
     return Refusal(
         code="ambiguous",
         message=f"matches more than one record, or shares its match with another: {rivals}",
-        remedy=f"koppel couple {scope.ready.mapping.name!r} with the ids of the right pair, or delete the double and retry",
+        remedy=f"koppel couple {scope.ready.mapping.name!r} with the right ids, or delete the double and retry",
         value=record.id,
     )
 
