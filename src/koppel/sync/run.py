@@ -32,7 +32,7 @@ from koppel.sync.read import Changes, again, chosen, read_changes, save_cursor, 
 from koppel.sync.record import count_done, record_chunk, told
 from koppel.sync.recover import intend, recover
 from koppel.sync.session import Session, ready_mapping
-from koppel.sync.write import Done, carry_out
+from koppel.sync.write import Done, send, try_again
 
 SETTLING_ROUNDS = 3
 BUFFER = 20_000
@@ -327,7 +327,7 @@ async def _send(
     )
     actions = [towards(action, request.direction) for action in planned.actions]
     await intend(session, scope, actions)
-    return asyncio.create_task(carry_out(session, scope, actions))
+    return asyncio.create_task(send(session, scope, actions))
 
 
 async def _apply(
@@ -336,20 +336,23 @@ async def _apply(
     """Carry out and record actions; the sides that were written."""
     actions = [towards(action, request.direction) for action in actions]
     await intend(session, scope, actions)
-    return await _record(session, scope, await carry_out(session, scope, actions), result)
+    return await _record(session, scope, await send(session, scope, actions), result)
 
 
 async def _record(
     session: Session,
     scope: Scope,
-    carried_out: Sequence[Done],
+    sent: Sequence[Done],
     result: Result,
     *,
     settling: bool = False,
     every: bool = False,
 ) -> set[Side]:
-    """Follow up and record a chunk; the sides that were written. ``every`` record is followed up, changed or not."""
-    followed, done = await follow_up(session, scope, carried_out, every=every)
+    """Try again, follow up and record a chunk; the sides that were written.
+
+    ``every`` record is followed up, changed or not.
+    """
+    followed, done = await follow_up(session, scope, await try_again(session, scope, sent), every=every)
     counts = count_done(done)
     counts["conflicts"] = _newly_contested(scope, done)
     if settling:

@@ -55,23 +55,26 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(side for side, answer in self.written.items() if not answer.error)
 
 
-async def carry_out(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Done]:
-    """Do what actions say and tell what became of each. ``TransientError`` when a system does not answer at all."""
+async def try_again(session: Session, scope: Scope, tried: Sequence[Done]) -> list[Done]:
+    """What became of actions once those that met an edit or an existing record were merged and sent again."""
     finished: list[Done] = []
-    left = list(actions)
-    for round_ in range(ROUNDS):
-        again: list[Done] = []
-        for one in await _write_all(session, scope, left):
-            (again if isinstance(one.error, VersionError | ExistsError) else finished).append(one)
-        if not again or round_ == ROUNDS - 1:
+    for round_ in range(1, ROUNDS + 1):
+        again = [one for one in tried if isinstance(one.error, VersionError | ExistsError)]
+        finished += [one for one in tried if not isinstance(one.error, VersionError | ExistsError)]
+        if not again or round_ == ROUNDS:
             return finished + again
         left, hopeless = await _plan_again(session, scope, again)
         finished += hopeless
         finished += [msgspec.structs.replace(one, superseded=True) for one in again if one.made and one not in hopeless]
+        tried = await send(session, scope, left)
     return finished
 
 
-async def _write_all(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Done]:
+async def send(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Done]:
+    """Do what actions say and tell what came of each at the first try; the database is left alone meanwhile.
+
+    ``TransientError`` when a system does not answer at all.
+    """
     answers = await asyncio.gather(*(_write_side(session, scope, side, actions) for side in SIDES))
     by_side = dict(zip(SIDES, answers, strict=True))
     done = [
