@@ -109,6 +109,18 @@ async def test_new_salespeople_are_numbered(world: World) -> None:
     await world.quiet("SALESPEOPLE")
 
 
+@pytest.mark.rule("SP-04")
+async def test_numbers_go_on_from_run_to_run(world: World) -> None:
+    user(world)
+    await world.sync("SALESPEOPLE", full=True)
+    late = user(world, fullname="Kim Two", internalemailaddress="kim@example.com")
+    await world.sync("SALESPEOPLE", full=True)
+    assert await world.failures("SALESPEOPLE") == []
+    codes = [c.business_central_key for c in await world.couplings("SALESPEOPLE")]
+    assert len(set(codes)) == len(codes)
+    assert late in {c.dataverse_id for c in await world.couplings("SALESPEOPLE")}
+
+
 # currencies
 
 

@@ -58,8 +58,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of another table that a rule looks at.
 
     ``of`` gives the values of ``key`` that are wanted, from the batch and the needs before this one; ``None``: the
-    whole table (a setup table, read once a run). ``couplings`` instead of ``table``: the couplings of that mapping;
-    columns are then ``key``,
+    whole table, read once a session as setup tables are, or for each batch when it ``grows`` by what is written.
+    ``couplings`` instead of ``table``: the couplings of that mapping; columns are then ``key``,
     ``business_central_id`` and ``dataverse_id``, any of which may be the ``key`` to ask by.
     """
 
@@ -70,6 +70,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...] = ()
     key: str = ""
     of: Callable[[Batch], Iterable[Scalar]] | None = None
+    grows: bool = False
 
 
 class FollowUp(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ _SERIES = "SP NO. "
 
 @complete(
     side="dataverse",
-    needs=(Need(name="salespeople", table="salespeoplePurchasers", columns=("code",)),),
+    needs=(Need(name="salespeople", table="salespeoplePurchasers", columns=("code",), grows=True),),
 )
 def code(batch: Batch) -> list[dict[str, Scalar]]:
     """The next codes of the series ``SP NO. 00001`` (SP-04)."""

@@ -46,9 +46,9 @@ async def _fetch(session: Session, need: Need, batch: Batch) -> Sequence[Found]:
 
 
 async def _whole_table(session: Session, need: Need) -> Sequence[Found]:
-    """Setup tables are read once a session."""
+    """Setup tables are read once a session, tables that grow each time."""
     name = f"{need.side}/{need.table}/{','.join(need.columns)}"
-    if name not in session.setup_tables:
+    if need.grows or name not in session.setup_tables:
         session.setup_tables[name] = [
             dict(zip(need.columns, record.values, strict=True))
             async for page in session.systems[need.side].query(need.table, need.columns)
