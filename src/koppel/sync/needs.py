@@ -46,7 +46,7 @@ async def _fetch(session: Session, need: Need, batch: Batch) -> Sequence[Found]:
 
 
 async def _whole_table(session: Session, need: Need) -> Sequence[Found]:
-    """Setup tables are read once a session, tables that grow each time."""
+    """Set-up tables are read once a run, tables that grow each time."""
     name = f"{need.side}/{need.table}/{','.join(need.columns)}"
     if need.grows or name not in session.setup_tables:
         session.setup_tables[name] = [

@@ -84,6 +84,7 @@ class Result(msgspec.Struct, kw_only=True):
 async def plan(session: Session, name: str, request: Request = Request()) -> AsyncIterator[Action]:
     """What a run would do, action by action; writes nothing to either system. A pair is told once."""
     session.job = 0
+    session.setup_tables.clear()
     ready = await ready_mapping(session, name)
     if ready.mapping.kind == "options":
         async for action in synchronise_options(session, ready, apply=False):
@@ -125,6 +126,7 @@ async def _as_job(session: Session, name: str, kind: str, work: Callable[[Ready,
     began, before = time.monotonic(), _sent(session)
     async with mapping_lock(session.connection, name):
         session.job = await jobs.start(session.connection, kind, [name])
+        session.setup_tables.clear()
         result = Result(mapping=name, job=session.job)
         try:
             await work(await ready_mapping(session, name), result)
