@@ -10,10 +10,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from koppel.store.database import Connection, Database, open_database
 from koppel.store.embedded import embedded_server
 from postgres_server import administer, other_database
+
+# How long an example takes is no property of the code: tests never measure time.
+settings.register_profile("koppel", deadline=None)
+settings.load_profile("koppel")
 
 TABLES = """
 SELECT string_agg(quote_ident(tablename), ', ')
