@@ -11,7 +11,8 @@ from world_data import Row
 from koppel.errors import TransientError
 from koppel.store.database import Database
 from koppel.sync import run
-from koppel.sync.chunk import Incoming, Planned, Scope, plan_chunk
+from koppel.sync.chunk import plan_chunk
+from koppel.sync.scope import Incoming, Planned, Scope
 from koppel.sync.session import Session
 from koppel.systems.transport import Request
 

@@ -14,8 +14,8 @@ from koppel.engine.rule import FollowUp
 from koppel.errors import ExistsError, RemoteError
 from koppel.odata.records import Record, Side
 from koppel.store import history
-from koppel.sync.chunk import Scope
 from koppel.sync.needs import run_rule
+from koppel.sync.scope import Scope
 from koppel.sync.session import Session
 from koppel.sync.write import Done
 from koppel.systems.system import Create, Update, Written

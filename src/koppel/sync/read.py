@@ -15,8 +15,8 @@ from koppel.odata.literals import comparable_instant, format_instant, is_guid, p
 from koppel.odata.records import Record, Side
 from koppel.store import conflicts, couplings, cursors, failures, pending
 from koppel.store.cursors import Cursor
-from koppel.sync.chunk import Incoming, Scope
 from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.scope import Incoming, Scope
 from koppel.sync.session import Session
 
 OVERLAP = timedelta(minutes=5)

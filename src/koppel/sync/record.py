@@ -16,9 +16,10 @@ from koppel.odata.records import Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, pending
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import encode
-from koppel.sync.chunk import Scope, versions_of
 from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.scope import Scope
 from koppel.sync.session import Session
+from koppel.sync.skip import versions_of
 from koppel.sync.write import Done
 
 Counts = Counter[str]

@@ -13,8 +13,9 @@ from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings, failures, intents
 from koppel.store.couplings import Coupling, Seen
 from koppel.store.intents import Intent
-from koppel.sync.chunk import Incoming, Scope, merge_all, read_side
+from koppel.sync.pairs import merge_all
 from koppel.sync.prepare import SIDES
+from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session, own_user
 
 UNDECIDED = "outcome-unknown"

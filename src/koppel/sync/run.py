@@ -23,7 +23,7 @@ from koppel.odata.records import SPOKEN, Side
 from koppel.store import couplings, jobs
 from koppel.store.locks import mapping_lock
 from koppel.store.snapshots import field_names, open_codec, train
-from koppel.sync.chunk import Incoming, Planned, Scope, plan_chunk
+from koppel.sync.chunk import plan_chunk
 from koppel.sync.follow import follow_up
 from koppel.sync.match import find_matches
 from koppel.sync.options import synchronise_options
@@ -31,6 +31,7 @@ from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.read import Changes, again, chosen, read_changes, save_cursor, start_reading
 from koppel.sync.record import count_done, record_chunk, told
 from koppel.sync.recover import intend, recover
+from koppel.sync.scope import Incoming, Planned, Scope
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.write import Done, send, try_again
 

@@ -19,8 +19,9 @@ from koppel.odata.records import Record, Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import encode
-from koppel.sync.chunk import Incoming, Scope, merge_all, read_side
+from koppel.sync.pairs import merge_all
 from koppel.sync.prepare import SIDES
+from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session
 from koppel.systems.system import Create, Update, Written
 

@@ -1,0 +1,127 @@
+"""Records that nobody coupled yet: couple them with what they match, or plan their partners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from koppel.engine.action import Action, Refusal
+from koppel.engine.match import Matches
+from koppel.engine.plan import hold, nothing, other, plan_creation
+from koppel.odata.records import Record, Side
+from koppel.store.couplings import Coupling
+from koppel.sync.match import match_chunk
+from koppel.sync.needs import missing_parts, refused
+from koppel.sync.pairs import merge_all
+from koppel.sync.references import references
+from koppel.sync.scope import Incoming, Scope, in_order, partners_of
+from koppel.sync.session import Session
+from koppel.sync.skip import passed_over, told_why
+
+
+async def new_records(
+    session: Session, scope: Scope, incoming: Incoming, news: Sequence[Record], failed: Mapping[str, Refusal]
+) -> tuple[list[Action], int]:
+    """Couple or create the records that nobody coupled yet; those outside the filter are none of our business."""
+    ready, side = scope.ready, incoming.side
+    end, mapping = ready.end(side), ready.mapping
+    inside = [record for record in news if end.passes is None or end.passes(record)]
+    ignored = len(news) - len(inside)
+    passed = await passed_over(session, scope, incoming, [_alone(side, record) for record in inside])
+    skipped = told_why(session, scope, incoming, inside, passed)
+    inside = [record for place, record in enumerate(inside) if place not in passed]
+    if not inside:
+        return skipped, ignored
+    refusals = {**failed, **await refused(session, ready, side, inside)}
+    matches = scope.matches
+    # What failed or waited was meant to be created when it did.
+    create = scope.create or incoming.why == "again"
+    if matches is None and create and mapping.match:
+        matches = await match_chunk(session, ready, side, inside)
+    matched, ambiguous = _of_matches(matches, side)
+    coupled = await _couple(
+        session, scope, incoming, [r for r in inside if r.id in matched and r.id not in refusals], matched
+    )
+    actions: list[Action] = [*skipped, *coupled]
+    left = [record for record in inside if record.id not in matched or record.id in refusals]
+    if not mapping.writes_to(other(side)):
+        return actions, ignored + len(left)
+    creatable: list[Record] = []
+    for record in left:
+        refusal = (
+            refusals.get(record.id) or scope.undecided.get(record.id) or _ambiguity(scope, side, record, ambiguous)
+        )
+        if refusal:
+            actions.append(hold(mapping, side, record, refusal, name=end.name_of(record)))
+        elif not create:
+            actions.append(nothing(mapping, side, record, "only coupled records synchronise", name=end.name_of(record)))
+        elif mapping.create_unmatched or not mapping.match:
+            creatable.append(record)
+        else:
+            actions.append(nothing(mapping, side, record, "not matched, and none is created", name=end.name_of(record)))
+    return [*actions, *await plan_creations(session, scope, side, creatable)], ignored
+
+
+def _of_matches(matches: Matches | None, side: Side) -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:
+    if matches is None:
+        return {}, {}
+    if side == "business_central":
+        return matches.unique, matches.ambiguous_business_central
+    return {theirs: ours for ours, theirs in matches.unique.items()}, matches.ambiguous_dataverse
+
+
+def _ambiguity(scope: Scope, side: Side, record: Record, ambiguous: Mapping[str, tuple[str, ...]]) -> Refusal | None:
+    if record.id not in ambiguous:
+        return None
+    rivals = ", ".join(ambiguous[record.id][:5])
+    return Refusal(
+        code="ambiguous",
+        message=f"matches more than one record, or shares its match with another: {rivals}",
+        remedy=f"koppel couple {scope.ready.mapping.name!r} with the right ids, or delete the double and retry",
+        value=record.id,
+    )
+
+
+async def _couple(
+    session: Session, scope: Scope, incoming: Incoming, records: Sequence[Record], matched: Mapping[str, str]
+) -> list[Action]:
+    if not records:
+        return []
+    made = [_new_coupling(incoming.side, record.id, matched[record.id]) for record in records]
+    partners = await partners_of(session, scope, incoming.side, made)
+    pairs = [
+        (coupling, *in_order(incoming.side, record, partners[matched[record.id]]))
+        for coupling, record in zip(made, records, strict=True)
+        if matched[record.id] in partners
+    ]
+    return await merge_all(session, scope, pairs, incoming)
+
+
+def _new_coupling(side: Side, id: str, partner: str) -> Coupling:
+    return Coupling(id, partner) if side == "business_central" else Coupling(partner, id)
+
+
+async def plan_creations(session: Session, scope: Scope, side: Side, records: Sequence[Record]) -> list[Action]:
+    """Plan partners for records of ``side``, with what references and rules say."""
+    if not records:
+        return []
+    ready = scope.ready
+    ours, theirs = (records, ()) if side == "business_central" else ((), records)
+    known = await references(session, ready, ours, theirs, scope.answers)
+    missing = await missing_parts(session, ready, side, records)
+    takes_ids = ready.end(other(side)).schema.takes_ids
+    return [
+        plan_creation(
+            ready.table,
+            side,
+            record,
+            known,
+            id=record.id if takes_ids else "",
+            name=ready.end(side).name_of(record),
+            missing=missing[record.id],
+        )
+        for record in records
+    ]
+
+
+def _alone(side: Side, record: Record) -> tuple[Record | None, Record | None]:
+    return (record, None) if side == "business_central" else (None, record)

@@ -1,0 +1,159 @@
+"""Coupled records that changed: read their partners, let the rules speak, merge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from koppel.engine.action import Action, Refusal
+from koppel.engine.pair import Pair, merge_pair
+from koppel.engine.plan import hold, nothing, other
+from koppel.engine.translate import AllReferences
+from koppel.odata.records import Record, Side
+from koppel.store.couplings import Coupling
+from koppel.store.snapshots import UNKNOWN, decode
+from koppel.sync.needs import refused
+from koppel.sync.prepare import SIDES, End
+from koppel.sync.references import references
+from koppel.sync.scope import Incoming, Scope, base_of, coupled_id, in_order, partners_of, recorded_version
+from koppel.sync.session import Session, own_user
+from koppel.sync.skip import passed_over, told_why
+
+Lost = tuple[Coupling, Record | None]
+"""A coupling of which one side is gone, and the record of the other, where there is one."""
+
+
+async def pair_up(
+    session: Session,
+    scope: Scope,
+    incoming: Incoming,
+    changed: Sequence[Record],
+    coupled: Mapping[str, Coupling],
+    failed: Mapping[str, Refusal],
+) -> tuple[list[Action], list[Lost]]:
+    """Actions for changed records that have a partner, and the couplings that lost theirs."""
+    if not changed:
+        return [], []
+    partners = await partners_of(session, scope, incoming.side, [coupled[record.id] for record in changed])
+    pairs: list[tuple[Coupling, Record, Record]] = []
+    lost: list[Lost] = []
+    for record in changed:
+        coupling = coupled[record.id]
+        partner = partners.get(coupled_id(coupling, other(incoming.side)))
+        if partner is None:
+            lost.append((coupling, record))
+        else:
+            pairs.append((coupling, *in_order(incoming.side, record, partner)))
+    passed = await passed_over(session, scope, incoming, [(ours, theirs) for _, ours, theirs in pairs])
+    skipped = told_why(session, scope, incoming, [_of_side(incoming.side, pair) for pair in pairs], passed)
+    pairs = [pair for place, pair in enumerate(pairs) if place not in passed]
+    inside = [pair for pair in pairs if _is_inside(scope, pair)]
+    merged = await merge_all(session, scope, inside, incoming, failed)
+    left = [_outside(scope, pair) for pair in pairs if not _is_inside(scope, pair)]
+    return [*skipped, *merged, *left], lost
+
+
+def _of_side(side: Side, pair: tuple[Coupling, Record, Record]) -> Record:
+    return pair[1] if side == "business_central" else pair[2]
+
+
+def _is_inside(scope: Scope, pair: tuple[Coupling, Record, Record]) -> bool:
+    coupling = pair[0]
+    return all(
+        end.passes is None or end.passes(record) or _is_awaited(scope, end, coupling)
+        for end, record in ((scope.ready.business_central, pair[1]), (scope.ready.dataverse, pair[2]))
+    )
+
+
+def _is_awaited(scope: Scope, end: End, coupling: Coupling) -> bool:
+    """Whether the filter asks for a field that still waits for its reference: a contact whose account is to come."""
+    if coupling.base is None or not end.deciding:
+        return False
+    source = decode(scope.codec, coupling.base)[1 if end.side == "business_central" else 0]
+    return any(source[place] is UNKNOWN for place in end.deciding)
+
+
+def _outside(scope: Scope, pair: tuple[Coupling, Record, Record]) -> Action:
+    """A coupled record that left the filter stays coupled, and stays as it is on both sides."""
+    mapping, name = scope.ready.mapping, scope.ready.business_central.name_of(pair[1])
+    action = nothing(mapping, "business_central", pair[1], "outside the mapping's filter", name=name)
+    return msgspec.structs.replace(action, dataverse_id=pair[2].id)
+
+
+async def merge_all(
+    session: Session,
+    scope: Scope,
+    pairs: Sequence[tuple[Coupling, Record, Record]],
+    incoming: Incoming,
+    failed: Mapping[str, Refusal] = {},
+) -> list[Action]:
+    """Merge pairs that are read on both sides."""
+    ready = scope.ready
+    records = {"business_central": [p[1] for p in pairs], "dataverse": [p[2] for p in pairs]}
+    refusals = {**failed}
+    for side in SIDES:
+        refusals.update(await refused(session, ready, side, records[side]))
+    known = await references(session, ready, records["business_central"], records["dataverse"], scope.answers)
+    own = {side: await own_user(session, side) for side in SIDES} if _leaves_own_alone(scope, incoming) else {}
+    return [
+        _merge_one(scope, coupling, business_central, dataverse, known, own, incoming, refusals)
+        for coupling, business_central, dataverse in pairs
+    ]
+
+
+def _leaves_own_alone(scope: Scope, incoming: Incoming) -> bool:
+    """GEN-01: only on two-way mappings, and never for records that were asked for."""
+    mapping = scope.ready.mapping
+    return mapping.ignore_integration_user and mapping.direction == "both" and incoming.why in ("changed", "full")
+
+
+def _merge_one(
+    scope: Scope,
+    coupling: Coupling,
+    business_central: Record,
+    dataverse: Record,
+    known: AllReferences,
+    own: Mapping[Side, str],
+    incoming: Incoming,
+    refusals: Mapping[str, Refusal],
+) -> Action:
+    name = scope.ready.business_central.name_of(business_central)
+    refusal = refusals.get(business_central.id) or refusals.get(dataverse.id)
+    if refusal:
+        held = hold(
+            scope.ready.mapping, "business_central", business_central, refusal, name=name, partner_id=dataverse.id
+        )
+        return msgspec.structs.replace(held, records=(business_central, dataverse))
+    pair = Pair(
+        business_central=business_central,
+        dataverse=dataverse,
+        base=None if coupling.base is None else base_of(scope.codec, coupling.base),
+        own=frozenset(side for side in own if _is_own(side, own[side], coupling, business_central, dataverse)),
+        decisions=_still_true(scope, incoming, business_central, dataverse),
+        name=name,
+    )
+    table = scope.ready.table
+    if coupling.initial:
+        table = msgspec.structs.replace(table, mapping=msgspec.structs.replace(table.mapping, initial=coupling.initial))
+    action = merge_pair(table, pair, known)
+    return msgspec.structs.replace(action, left_alone={side: recorded_version(coupling, side) for side in pair.own})
+
+
+def _still_true(scope: Scope, incoming: Incoming, business_central: Record, dataverse: Record) -> dict[str, Side]:
+    """What a person decided, by group: true for the values that were shown, not for others that came meanwhile."""
+    fields = {group.name: group.fields for group in scope.ready.table.groups}
+    return {
+        conflict.field: conflict.decision
+        for conflict in incoming.decisions.get(business_central.id, ())
+        if conflict.decision and conflict.field in fields
+        if conflict.business_central == {f.name: business_central.values[f.index] for f in fields[conflict.field]}
+        if conflict.dataverse == {f.name: dataverse.values[f.index] for f in fields[conflict.field]}
+    }
+
+
+def _is_own(side: Side, user: str, coupling: Coupling, business_central: Record, dataverse: Record) -> bool:
+    """Last edited by the connection's user, but not by the write that was recorded."""
+    record = business_central if side == "business_central" else dataverse
+    version = recorded_version(coupling, side)
+    return bool(user and version) and record.modified_by == user and record.version != version

@@ -1,0 +1,105 @@
+"""What planning a chunk is about: the records that came in, the run they belong to, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from koppel.engine.action import Action, Bases, Refusal
+from koppel.engine.match import Matches
+from koppel.engine.plan import other
+from koppel.odata.records import Record, Side
+from koppel.store.conflicts import Conflict
+from koppel.store.couplings import Coupling, Seen
+from koppel.store.snapshots import Codec, decode
+from koppel.sync.needs import compute
+from koppel.sync.prepare import Ready
+from koppel.sync.references import Answers
+from koppel.sync.session import Session
+
+Why = Literal["changed", "again", "chosen", "full"]
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """Records of one side to look at, and ids that this side reports as deleted.
+
+    ``why``: ``again`` and ``chosen`` records are looked at whoever edited them last. ``decisions``: by Business
+    Central id, the conflicts that a person decided.
+    """
+
+    side: Side
+    records: Sequence[Record] = ()
+    deleted: Sequence[str] = ()
+    why: Why = "changed"
+    decisions: Mapping[str, Sequence[Conflict]] = {}
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chunk came to: actions, and how many records needed none.
+
+    ``touched``: unchanged records whose version is newer than the recorded one (echoes of own writes, mostly).
+    """
+
+    side: Side
+    actions: list[Action]
+    unchanged: int = 0
+    ignored: int = 0
+    looked_at: int = 0
+    touched: Sequence[Seen] = ()
+    why: Why = "changed"
+
+
+class Scope(msgspec.Struct, kw_only=True):
+    """What a run is about. ``codec`` learns once, from the mapping's first bases.
+
+    ``create``: uncoupled records may be created on the other side. ``matches``: what matching found beforehand, for a
+    full run. ``contested``: conflicts met so far (Business Central id, group). ``undecided``: records that were sent
+    in an earlier run without its being known what came of it; ``recovered``: those whose partner was found (side where
+    it was created, id of the source). ``unsure``: there are creations of this run of which it is not known either.
+    ``answers``: what references of few values stand for.
+    """
+
+    ready: Ready
+    codec: Codec
+    create: bool
+    matches: Matches | None = None
+    contested: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    undecided: dict[str, Refusal] = msgspec.field(default_factory=dict)
+    recovered: set[tuple[Side, str]] = msgspec.field(default_factory=set)
+    unsure: bool = False
+    answers: Answers = msgspec.field(default_factory=dict)
+
+
+async def read_side(session: Session, scope: Scope, side: Side, ids: Sequence[str]) -> dict[str, Record]:
+    """The records of these ids as they are now, with their computed values; blanks among the ids are passed over."""
+    end = scope.ready.end(side)
+    found = await session.systems[side].by_ids(end.schema.name, end.columns, [id for id in ids if id])
+    records, _ = await compute(session, scope.ready, side, list(found.values()))
+    return {record.id: record for record in records}
+
+
+async def partners_of(session: Session, scope: Scope, side: Side, found: Sequence[Coupling]) -> dict[str, Record]:
+    """The records on the other side of these couplings, by id."""
+    return await read_side(session, scope, other(side), [coupled_id(coupling, other(side)) for coupling in found])
+
+
+def base_of(codec: Codec, stored: bytes) -> Bases:
+    """A stored base as the engine wants it."""
+    return decode(codec, stored)
+
+
+def recorded_version(coupling: Coupling, side: Side) -> str:
+    """The version that was recorded when the coupling was written last."""
+    return coupling.business_central_version if side == "business_central" else coupling.dataverse_version
+
+
+def coupled_id(coupling: Coupling, side: Side) -> str:
+    """The id of the coupled record on ``side``."""
+    return coupling.business_central_id if side == "business_central" else coupling.dataverse_id
+
+
+def in_order(side: Side, record: Record, partner: Record) -> tuple[Record, Record]:
+    """(Business Central, Dataverse) of a record of ``side`` and its partner."""
+    return (record, partner) if side == "business_central" else (partner, record)
