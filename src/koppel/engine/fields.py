@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
-from koppel.engine.values import Canonical, ValueKind
+from koppel.engine.values import Canonical, ValueKind, empty_in_business_central
 from koppel.mapping.model import Direction, FieldMapping, Policy
-from koppel.odata.records import Side
+from koppel.odata.records import Scalar, Side
 
 
 class FieldEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,52 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[Field, ...]
     places: frozenset[int]
     constant: bool
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What one field does in a creation. ``end``: the side that is created. ``as_it_is``: a text of at most ``room``
+    characters is taken over unchanged. ``constant``: written even if it is empty."""
+
+    place: int
+    field: Field
+    end: FieldEnd
+    as_it_is: bool
+    room: int
+    constant: bool
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """How records of one side are created. ``left_empty``: what a field without a value reads as at first."""
+
+    steps: tuple[Step, ...]
+    left_empty: tuple[Scalar, ...]
+
+
+def steps_of(fields: tuple[Field, ...], side: Side) -> Steps:
+    """How records of ``side`` are created from these fields."""
+    blocked = "from_dataverse" if side == "dataverse" else "to_dataverse"
+    going = [f for f in fields if f.mapping.direction != blocked and f.end(side).column]
+    return Steps(tuple(_step(f, side) for f in going), tuple(_left_empty(f, side) for f in fields))
+
+
+def _step(field: Field, side: Side) -> Step:
+    said, end = field.mapping, field.end(side)
+    constant = said.constant is not None
+    as_it_is = field.business_central.kind == field.dataverse.kind == "text"
+    return Step(
+        place=field.index,
+        field=field,
+        end=end,
+        as_it_is=as_it_is and not constant and said.lookup is None and not said.options,
+        room=sys.maxsize if end.length is None else end.length,
+        constant=constant,
+    )
+
+
+def _left_empty(field: Field, side: Side) -> Scalar:
+    """What a new record holds where nothing is written, so that its first reading is no edit."""
+    end = field.end(side)
+    return empty_in_business_central(end.kind) if side == "business_central" and end.column else None
 
 
 def in_groups(fields: tuple[Field, ...], default: Policy) -> tuple[Group, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from koppel.engine.action import Action, ActionKind, Bases, Change, Conflict, Refusal, held
-from koppel.engine.fields import Field, Group
+from koppel.engine.fields import Field, Group, Steps, steps_of
 from koppel.engine.merge import Verdict, first_verdict, to_side, verdict
 from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, reference_of, translate
 from koppel.engine.values import UNKNOWN, Base, Unknown, canonical, empty_in_business_central
@@ -25,6 +25,16 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     mapping: TableMapping
     fields: tuple[Field, ...]
     groups: tuple[Group, ...]
+    creations: dict[Side, Steps] = {}
+
+    def __post_init__(self) -> None:
+        """How partners are created follows from the fields."""
+        creations = {side: steps_of(self.fields, side) for side in _SIDES}
+        msgspec.structs.force_setattr(self, "creations", creations)
+
+    def towards(self, side: Side) -> Steps:
+        """How records of ``side`` are created."""
+        return self.creations[side]
 
     @property
     def unknown(self) -> Base:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from koppel.engine.action import Action, ActionKind, Bases, Refusal, base_after, held
-from koppel.engine.fields import Field
+from koppel.engine.fields import Step
 from koppel.engine.pair import Table, refusal_of
 from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, translate
-from koppel.engine.values import UNKNOWN, Unknown, empty_in_business_central
+from koppel.engine.values import UNKNOWN, Unknown
 from koppel.mapping.model import Direction, TableMapping
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 
@@ -39,9 +39,7 @@ def plan_creation(
     side = other(source)
     draft = _Partner(table, source, record)
     draft.values |= {**table.mapping.endpoint(side).create, **missing}
-    for field in table.fields:
-        if _goes_to(field, side):
-            draft.add(field, translate(field, record.values[field.index], source, references))
+    draft.fill(table.towards(side).steps, record, references)
     action = Action(
         kind="create",
         mapping=table.mapping.name,
@@ -68,51 +66,47 @@ class _Partner:
     """The partner in the making: its columns, and what both sides will agree on once it is there."""
 
     def __init__(self, table: Table, source: Side, record: Record) -> None:
+        self.source = source
         self.side = other(source)
         self.values: dict[str, Scalar] = {}
         self.own: list[Scalar | Unknown] = list(record.values[: len(table.fields)])
-        self.partner: list[Scalar | Unknown] = [_left_empty(field, self.side) for field in table.fields]
+        self.partner: list[Scalar | Unknown] = list(table.towards(self.side).left_empty)
         self.written: list[int] = []
         self.waiting: list[Waiting] = []
         self.too_long: list[TooLong] = []
 
-    def add(self, field: Field, wanted: Translated) -> None:
+    def fill(self, steps: Sequence[Step], record: Record, references: AllReferences) -> None:
+        for step in steps:
+            value = record.values[step.place]
+            if step.as_it_is and (not value or (type(value) is str and len(value) <= step.room)):
+                # Most values of most records: texts that the other side takes as they are.
+                if value and not value.isspace():  # type: ignore[union-attr]
+                    self._write(step, value)
+            else:
+                self._add(step, translate(step.field, value, self.source, references))
+
+    def _add(self, step: Step, wanted: Translated) -> None:
         if isinstance(wanted, Waiting):
             self.waiting.append(wanted)
-            self.own[field.index] = UNKNOWN
+            self.own[step.place] = UNKNOWN
         elif isinstance(wanted, TooLong):
             self.too_long.append(wanted)
-        elif not _is_empty(field, self.side, wanted):
-            self._write(field, wanted)
+        elif step.constant or step.end.canonical(wanted) is not None:
+            self._write(step, wanted)
 
-    def _write(self, field: Field, wanted: Scalar) -> None:
-        if not field.end(self.side).creatable:
+    def _write(self, step: Step, wanted: Scalar) -> None:
+        if not step.end.creatable:
             # It can only be written later: as long as it is not, there is no agreement about it.
-            self.own[field.index] = UNKNOWN
+            self.own[step.place] = UNKNOWN
             return
-        self.values[field.end(self.side).column] = wanted
-        self.partner[field.index] = wanted
-        self.written.append(field.index)
+        self.values[step.end.column] = wanted
+        self.partner[step.place] = wanted
+        self.written.append(step.place)
 
     @property
     def base(self) -> Bases:
         ours, theirs = tuple(self.own), tuple(self.partner)
         return (ours, theirs) if self.side == "dataverse" else (theirs, ours)
-
-
-def _left_empty(field: Field, side: Side) -> Scalar:
-    """What a new record holds where nothing is written, so that its first reading is no edit."""
-    end = field.end(side)
-    return empty_in_business_central(end.kind) if side == "business_central" and end.column else None
-
-
-def _goes_to(field: Field, side: Side) -> bool:
-    blocked = "from_dataverse" if side == "dataverse" else "to_dataverse"
-    return field.mapping.direction != blocked and field.end(side).column != ""
-
-
-def _is_empty(field: Field, side: Side, wanted: Scalar) -> bool:
-    return field.mapping.constant is None and field.end(side).canonical(wanted) is None
 
 
 def hold(
