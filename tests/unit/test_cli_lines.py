@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console, RenderableType
 
 from koppel.cli.lines import Trouble, action_lines, finished_data, notice_troubles, trouble_lines
-from koppel.cli.names import mapping_named, mappings_named
 from koppel.cli.options import direction_named
 from koppel.cli.output import spelled, table
 from koppel.engine.action import Action, Change, Conflict, Refusal
 from koppel.errors import LockedError, UsageError
+from koppel.mapping.names import mapping_named, mappings_named
 from koppel.store.failures import Failure
 from koppel.sync.full import Finished
 from koppel.sync.run import Result
@@ -32,6 +32,7 @@ def printed(*lines: RenderableType) -> str:
 def test_names_are_found_in_any_case_and_ordered_by_dependency() -> None:
     assert mappings_named(KNOWN, ["contact", "Salespeople"]) == ["SALESPEOPLE", "CONTACT"]
     assert mappings_named(KNOWN, None) == list(KNOWN)
+    assert mappings_named(KNOWN, []) == []
     with pytest.raises(UsageError) as caught:
         mapping_named(KNOWN, "custmer")
     assert caught.value.remedy == "Did you mean `CUSTOMER`?"

@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "koppel"
 LONGEST = 500
 
 BELOW = {
-    "__init__": set(),
+    "__init__": {"api"},
     "errors": set(),
     "document": set(),
     "config": {"document"},
@@ -27,8 +27,8 @@ BELOW = {
     "sync": {"engine", "rules", "systems", "store", "mapping", "odata", "config"},
     "sandbox": {"odata"},
 }
-"""What each room may use besides itself and ``errors``; the faces (``cli``, ``web``, ``jobs``) may use every room."""
-FACES = {"cli", "web", "jobs"}
+"""What each room may use besides itself and ``errors``; the faces may use every room."""
+FACES = {"cli", "web", "jobs", "api"}
 
 RULE = re.compile(r"\*\*([A-Z]+-\d\d)\*\*")
 """A rule as ``docs/rules`` introduces it."""

@@ -11,11 +11,12 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from koppel.cli.names import Mapping, mapping_named
+from koppel.cli.names import Mapping
 from koppel.cli.output import Output, table
 from koppel.cli.running import DONE, AsJson, ConfigPath, run
 from koppel.cli.sync import follow
 from koppel.errors import UsageError
+from koppel.mapping.names import mapping_named
 from koppel.odata.records import SPOKEN
 from koppel.sync.couple import Preview, match_now, match_preview
 from koppel.sync.couple import couple as couple_records

@@ -12,10 +12,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from koppel.cli.lines import action_lines
-from koppel.cli.names import Mapping, Mappings, mapping_named, mappings_named
+from koppel.cli.names import Mapping, Mappings
 from koppel.cli.output import Output, moment, spelled, table
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
 from koppel.engine.action import Action
+from koppel.mapping.names import mapping_named, mappings_named
 from koppel.odata.records import SPOKEN, Side
 from koppel.sync.explain import Compared, Explanation, Seen
 from koppel.sync.explain import explain as find_out
@@ -131,7 +132,7 @@ def verify(names: Mappings = None, config: ConfigPath = None, as_json: AsJson = 
     """Compare every coupled record on both sides, apart from the engine. Exit status 1 when not all agrees."""
 
     async def work(session: Session, output: Output) -> int:
-        found = await compare(session, mappings_named(session.mappings, names))
+        found = await compare(session, mappings_named(session.mappings, names or None))
         output.show({"sound": found.sound, **msgspec.to_builtins(found)}, *_verification(found))
         return DONE if found.sound else FAILED
 

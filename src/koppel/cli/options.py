@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
 from koppel.errors import UsageError
 from koppel.mapping.model import Direction
+from koppel.odata.records import Side
+from koppel.sync.prepare import SIDES
+from koppel.sync.selection import listed
 
 DirectionOption = Annotated[
     str | None, typer.Option("--direction", metavar="to_dataverse|from_dataverse", help="Write towards one side only.")
@@ -20,10 +25,41 @@ Create = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Run without brakes.")]
 
 
-def require_one_mapping(names: Sequence[str], records: Sequence[str]) -> None:
-    """``UsageError`` when records are asked for in more than one mapping."""
-    if records and len(names) != 1:
-        raise UsageError("a record belongs to one mapping", remedy="Write MAPPING --record ID.")
+Record = Annotated[
+    list[str] | None, typer.Option("--record", metavar="ID", help="Only this record: its id, or its number.")
+]
+Records = Annotated[
+    Path | None,
+    typer.Option(
+        "--records",
+        metavar="FILE",
+        allow_dash=True,
+        help="Only the records a file lists, one a line; - is standard input.",
+    ),
+]
+Where = Annotated[str, typer.Option("--where", metavar="FILTER", help="Only records that fit an OData filter.")]
+Of = Annotated[
+    str, typer.Option("--of", metavar="business_central|dataverse", help="The side whose columns --where names.")
+]
+
+
+def listed_records(record: Sequence[str] | None, file: Path | None) -> tuple[str, ...] | None:
+    """The records of ``--record`` and ``--records``; ``None`` without either, and an empty file lists none."""
+    if file is None:
+        return tuple(record) if record else None
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the list of records cannot be read: {error}", place=str(file)) from error
+    return (*(record or ()), *listed(text))
+
+
+def side_named(text: str) -> Side:
+    """The side that is meant."""
+    found = next((each for each in SIDES if each == text.replace("-", "_").lower()), None)
+    if found is None:
+        raise UsageError(f"there is no side {text!r}", remedy="Write business_central or dataverse.")
+    return found
 
 
 def direction_named(text: str | None) -> Direction:

@@ -10,15 +10,28 @@ import typer
 from rich.text import Text
 
 from koppel.cli.lines import Trouble, action_data, action_lines, trouble_lines
-from koppel.cli.names import Mappings, mappings_named
-from koppel.cli.options import Create, DirectionOption, Force, direction_named, require_one_mapping
+from koppel.cli.names import Mappings
+from koppel.cli.options import (
+    Create,
+    DirectionOption,
+    Force,
+    Of,
+    Record,
+    Records,
+    Where,
+    direction_named,
+    listed_records,
+    side_named,
+)
 from koppel.cli.output import Output
 from koppel.cli.running import DONE, MISUSED, AsJson, ConfigPath, run
 from koppel.cli.sync import follow
 from koppel.engine.action import Action
+from koppel.mapping.names import mappings_named
 from koppel.sync.run import Request
 from koppel.sync.run import plan as planned
 from koppel.sync.saved import SavedAction, apply_plan, is_written, read_plan, save_plan, saved_action
+from koppel.sync.selection import choose
 from koppel.sync.session import Session
 
 SHOWN = 50
@@ -28,7 +41,10 @@ SHOWN = 50
 def plan(
     names: Mappings = None,
     full: Annotated[bool, typer.Option("--full", help="Compare everything, match, and create what is new.")] = False,
-    record: Annotated[list[str] | None, typer.Option(help="Only this record: its id, or its number.")] = None,
+    record: Record = None,
+    records: Records = None,
+    where: Where = "",
+    of: Of = "business_central",
     direction: DirectionOption = None,
     create: Create = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan for `koppel apply`.")] = None,
@@ -38,14 +54,15 @@ def plan(
     """Show what a run would do, old -> new by field; nothing is written. Exit status 2 when there is something."""
 
     async def work(session: Session, output: Output) -> int:
-        request = Request(full=full, records=tuple(record or ()), direction=direction_named(direction), create=create)
-        return await _plan(session, output, mappings_named(session.mappings, names), request, out)
+        chosen = mappings_named(session.mappings, names or None)
+        only = await choose(session, chosen, listed_records(record, records), where, side_named(of))
+        request = Request(full=full, records=only, direction=direction_named(direction), create=create)
+        return await _plan(session, output, chosen, request, out)
 
     run(work, config, as_json)
 
 
 async def _plan(session: Session, output: Output, names: list[str], request: Request, out: Path | None) -> int:
-    require_one_mapping(names, request.records)
     kept: list[SavedAction] = []
     actions: list[dict[str, Any]] = []
     held: list[Trouble] = []

@@ -11,11 +11,11 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from koppel.cli.names import mapping_named
 from koppel.cli.output import Output, spelled, table
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, guarded, run_to_end
 from koppel.config import ENTRA, FILE, Config, find_config, load_config, write_config
 from koppel.mapping.model import FieldMapping, TableMapping
+from koppel.mapping.names import mapping_named
 from koppel.sync.check import Finding
 from koppel.sync.check import check as look
 from koppel.sync.open import known_mappings

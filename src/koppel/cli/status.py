@@ -10,10 +10,11 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from koppel.cli.names import Mappings, mapping_named, mappings_named
+from koppel.cli.names import Mappings
 from koppel.cli.output import Output, moment, spelled, table
 from koppel.cli.running import DONE, AsJson, ConfigPath, run
 from koppel.errors import UsageError
+from koppel.mapping.names import mapping_named, mappings_named
 from koppel.store import history as store_history
 from koppel.store import jobs as store_jobs
 from koppel.store.history import Entry
@@ -29,7 +30,7 @@ def status(names: Mappings = None, config: ConfigPath = None, as_json: AsJson = 
     """Where each mapping stands: couplings, what waits or failed, the last job, how far reading has got."""
 
     async def work(session: Session, output: Output) -> int:
-        found = await standings(session, mappings_named(session.mappings, names))
+        found = await standings(session, mappings_named(session.mappings, names or None))
         output.show(
             {"mappings": {one.mapping: msgspec.to_builtins(one) for one in found}},
             table(

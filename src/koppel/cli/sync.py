@@ -12,19 +12,36 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from koppel.cli.lines import failure_trouble, finished_data, notice_troubles, results_table, trouble_lines
-from koppel.cli.names import Mappings, mappings_named
-from koppel.cli.options import Create, DirectionOption, Force, direction_named, require_one_mapping
+from koppel.cli.names import Mappings
+from koppel.cli.options import (
+    Create,
+    DirectionOption,
+    Force,
+    Of,
+    Record,
+    Records,
+    Where,
+    direction_named,
+    listed_records,
+    side_named,
+)
 from koppel.cli.output import Output, table
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
-from koppel.sync.full import Count, Finished, Line, failures_of, recommend, run_full, run_in_order
+from koppel.mapping.names import mappings_named
+from koppel.sync.full import Finished, outcome, run_full, run_in_order
+from koppel.sync.review import Count, Line, recommend
 from koppel.sync.run import Request
+from koppel.sync.selection import choose
 from koppel.sync.session import Session
 
 
 def sync(
     names: Mappings = None,
     full: Annotated[bool, typer.Option("--full", help="Compare everything, match, and create what is new.")] = False,
-    record: Annotated[list[str] | None, typer.Option(help="Only this record: its id, or its number.")] = None,
+    record: Record = None,
+    records: Records = None,
+    where: Where = "",
+    of: Of = "business_central",
     direction: DirectionOption = None,
     create: Create = False,
     force: Force = False,
@@ -32,13 +49,12 @@ def sync(
     as_json: AsJson = False,
 ) -> None:
     """Synchronise what changed: everything, some mappings, or single records. Exit status 1 when records failed."""
-    request = Request(full=full, records=tuple(record or ()), create=create, force=force)
 
     async def work(session: Session, output: Output) -> int:
-        chosen = mappings_named(session.mappings, names)
-        require_one_mapping(chosen, request.records)
-        asked = msgspec.structs.replace(request, direction=direction_named(direction))
-        return await follow(session, output, run_in_order(session, chosen, asked))
+        chosen = mappings_named(session.mappings, names or None)
+        only = await choose(session, chosen, listed_records(record, records), where, side_named(of))
+        request = Request(full=full, records=only, direction=direction_named(direction), create=create, force=force)
+        return await follow(session, output, run_in_order(session, chosen, request))
 
     run(work, config, as_json)
 
@@ -53,7 +69,7 @@ def full(
     """Full synchronisation review: every mapping in the order of dependencies with what is best, then the run."""
 
     async def work(session: Session, output: Output) -> int:
-        lines = await recommend(session, mappings_named(session.mappings, names))
+        lines = await recommend(session, mappings_named(session.mappings, names or None))
         output.say(_review(lines))
         chosen = [line.mapping for line in lines if line.recommendation != "nothing"]
         if chosen and (yes or _agreed(as_json)):
@@ -93,20 +109,22 @@ def _count(count: Count) -> Text:
 
 async def follow(session: Session, output: Output, runs: AsyncIterator[Finished], review: Sequence[Line] = ()) -> int:
     """See runs through and tell what became of them: counters, failures, notices; the exit status."""
-    finished: list[Finished] = []
-    async for one in runs:
-        finished.append(one)
-        if one.error is not None:
-            output.error_of(one.mapping, one.error)
-    failures = await failures_of(session, [one.result.job for one in finished if one.result])
-    data = finished_data(finished, failures)
-    told: dict[str, Any] = {"mappings": data, "failures": msgspec.to_builtins(failures)}
+    came_to = await outcome(session, _telling_errors(output, runs))
+    data = finished_data(came_to.finished, came_to.failures)
+    told: dict[str, Any] = {"mappings": data, "failures": msgspec.to_builtins(came_to.failures)}
     if review:
         told["review"] = msgspec.to_builtins(review)
     output.show(
         told,
         results_table(data) if data else "there was nothing to do",
-        *trouble_lines(map(failure_trouble, failures), "bold red", "koppel errors"),
-        *trouble_lines(notice_troubles(data, {f.message for f in failures}), "yellow", "koppel jobs"),
+        *trouble_lines(map(failure_trouble, came_to.failures), "bold red", "koppel errors"),
+        *trouble_lines(notice_troubles(data, {f.message for f in came_to.failures}), "yellow", "koppel jobs"),
     )
-    return FAILED if failures or any(one.error for one in finished) else DONE
+    return DONE if came_to.ok else FAILED
+
+
+async def _telling_errors(output: Output, runs: AsyncIterator[Finished]) -> AsyncIterator[Finished]:
+    async for one in runs:
+        if one.error is not None:
+            output.error_of(one.mapping, one.error)
+        yield one

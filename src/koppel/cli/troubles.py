@@ -10,11 +10,11 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from koppel.cli.names import mapping_named
 from koppel.cli.output import Output, spelled, table
 from koppel.cli.running import DONE, AsJson, ConfigPath, run
 from koppel.cli.sync import follow
 from koppel.errors import UsageError
+from koppel.mapping.names import mapping_named
 from koppel.odata.records import Side
 from koppel.store import conflicts as store_conflicts
 from koppel.store import failures as store_failures
@@ -80,7 +80,7 @@ def retry(
 
     async def work(session: Session, output: Output) -> int:
         name = mapping_named(session.mappings, mapping) if mapping else None
-        return await follow(session, output, try_again(session, name, records or ()))
+        return await follow(session, output, try_again(session, name, records or None))
 
     run(work, config, as_json)
 

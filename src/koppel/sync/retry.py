@@ -14,14 +14,15 @@ from koppel.sync.session import Session
 CHUNK = 5000
 
 
-async def retry(session: Session, mapping: str | None, names: Sequence[str] = ()) -> AsyncIterator[Finished]:
-    """Try failed and skipped records again: those of these ids or names, of a mapping, or all.
+async def retry(session: Session, mapping: str | None, names: Sequence[str] | None = None) -> AsyncIterator[Finished]:
+    """Try failed and skipped records again: those of these ids or names, of a mapping, or all. An empty list
+    of names selects none.
 
     ``UsageError`` for a name that did not fail.
     """
     found = await failures.find(session.connection, mapping=mapping)
-    wanted = {name.casefold() for name in names}
-    chosen = [f for f in found if not names or wanted & {f.record_id.casefold(), f.record_name.casefold()}]
+    wanted = {name.casefold() for name in names or ()}
+    chosen = [f for f in found if names is None or wanted & {f.record_id.casefold(), f.record_name.casefold()}]
     if unknown := wanted - {name.casefold() for f in chosen for name in (f.record_id, f.record_name)}:
         raise UsageError(
             f"{', '.join(sorted(unknown))} did not fail", remedy="`koppel errors` and `koppel skipped` list what did."

@@ -40,6 +40,7 @@ BUFFER = 20_000
 """Planned actions that are kept in memory while the brakes are checked; above it, changes are read a second time."""
 CHUNK = 5_000
 KEPT_NOTICES = 500
+NOTHING_SELECTED = "nothing was selected"
 WRITES = ("created", "updated", "coupled", "uncoupled", "deleted")
 """What a settling round adds to a run's counters; the rest it has counted already."""
 
@@ -53,13 +54,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is asked to do.
 
     ``full``: look at everything, match first, and create what is uncoupled. ``records``: only these (ids of either
-    side, or Business Central keys), whoever edited them last. ``create``: uncoupled records are created, whatever
-    the mapping says.
+    side, or Business Central keys), whoever edited them last; an empty selection selects nothing. ``create``:
+    uncoupled records are created, whatever the mapping says.
     ``direction``: write towards one side only. ``force``: without brakes.
     """
 
     full: bool = False
-    records: tuple[str, ...] = ()
+    records: tuple[str, ...] | None = None
     create: bool = False
     direction: Direction = "both"
     force: bool = False
@@ -182,6 +183,9 @@ async def _scope(session: Session, ready: Ready, request: Request) -> Scope:
 
 
 async def _run(session: Session, ready: Ready, request: Request, result: Result) -> None:
+    if request.records == ():
+        result.notice(NOTHING_SELECTED)
+        return
     for line in ready.lacking:
         result.notice(f"left out, the route does not show it: {line}")
     scope = await _scope(session, ready, request)
@@ -192,7 +196,7 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
     else:
         wrote = await _guarded(session, scope, request, result, couplings_before)
     settle = msgspec.structs.replace(request, full=False)
-    for _ in range(0 if request.records else SETTLING_ROUNDS):
+    for _ in range(SETTLING_ROUNDS if request.records is None else 0):
         if not wrote:
             return
         steps = _passes(session, scope, [side for side in READING_ORDER if side in wrote], settle, result)
@@ -266,10 +270,13 @@ async def _planned(
     session: Session, scope: Scope, request: Request, result: Result | None = None
 ) -> AsyncIterator[Step]:
     """The chunks of a run, planned."""
-    if request.records:
-        found, unknown = await chosen(session, scope, request.records)
-        for incoming in found:
-            yield await plan_chunk(session, scope, incoming), None
+    if request.records is not None:
+        unknown: list[str] = []
+        for start in range(0, len(request.records), CHUNK):
+            found, nobody = await chosen(session, scope, request.records[start : start + CHUNK])
+            for incoming in found:
+                yield await plan_chunk(session, scope, incoming), None
+            unknown += nobody
         if unknown:
             raise KoppelError(
                 f"no record is called {', '.join(unknown)}",

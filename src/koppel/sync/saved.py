@@ -47,7 +47,7 @@ class SavedPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     made_at: datetime
     full: bool = False
-    records: tuple[str, ...] = ()
+    records: tuple[str, ...] | None = None
     direction: Direction = "both"
     create: bool = False
     mappings: dict[str, str]

@@ -1,0 +1,344 @@
+"""Koppel for programs: ``Koppel`` for scripts and notebooks, ``AsyncKoppel`` for code that runs in an event loop.
+
+Both have the same methods, thin over the functions of ``koppel.sync`` that the command line calls as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from koppel.config import Config, find_config, load_config
+from koppel.engine.action import Action
+from koppel.mapping.model import Direction, TableMapping
+from koppel.mapping.names import mapping_named, mappings_named
+from koppel.odata.records import Side
+from koppel.store import conflicts, failures, history, jobs
+from koppel.store.conflicts import Conflict
+from koppel.store.failures import Failure
+from koppel.store.history import Entry
+from koppel.store.jobs import Job
+from koppel.sync import couple, explain, retry, review, run, status, verify
+from koppel.sync.couple import Preview
+from koppel.sync.explain import Explanation
+from koppel.sync.full import Finished, Outcome, outcome, run_full, run_in_order
+from koppel.sync.open import known_mappings, open_session
+from koppel.sync.review import Line
+from koppel.sync.run import Request, Result
+from koppel.sync.selection import choose
+from koppel.sync.session import Session
+from koppel.sync.status import Standing
+from koppel.sync.verify import Verification
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Names = str | Sequence[str] | None
+"""One name, several, or ``None`` for all. An empty list means none."""
+
+
+class AsyncKoppel:
+    """Koppel in an event loop: ``async with AsyncKoppel() as koppel: await koppel.sync("CUSTOMER")``.
+
+    ``config``: a ``Config``, the path of a ``koppel.yaml``, or nothing for the one that ``koppel`` itself would use.
+    Database and connections are opened by the first call that needs them and given back by ``close``. Calls of one
+    object run one after another. Whatever goes wrong as a whole is a ``KoppelError``; what becomes of single records
+    is in the results.
+    """
+
+    def __init__(self, config: Config | Path | str | None = None) -> None:
+        self.config = config if isinstance(config, Config) else load_config(Path(config) if config else find_config())
+        self.mappings: dict[str, TableMapping] = known_mappings(self.config)
+        self._stack = AsyncExitStack()
+        self._session: Session | None = None
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> AsyncKoppel:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give back connections and database; the next call would open them again."""
+        self._session = None
+        await self._stack.aclose()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Session]:
+        """The session, nobody else's meanwhile, and no transaction left open in it."""
+        async with self._turn:
+            if self._session is not None and (self._session.connection.closed or self._session.connection.broken):
+                await self.close()
+            if self._session is None:
+                self._session = await self._stack.enter_async_context(open_session(self.config, self.mappings))
+            try:
+                yield self._session
+            finally:
+                connection = self._session.connection
+                if not (connection.closed or connection.broken):
+                    await connection.rollback()
+
+    def _named(self, names: Names) -> list[str]:
+        return mappings_named(self.mappings, [names] if isinstance(names, str) else names)
+
+    def _one(self, name: str | None) -> str | None:
+        return None if name is None else mapping_named(self.mappings, name)
+
+    async def sync(
+        self,
+        names: Names = None,
+        *,
+        records: Names = None,
+        where: str = "",
+        side: Side = "business_central",
+        direction: Direction = "both",
+        full: bool = False,
+        create: bool = False,
+        force: bool = False,
+    ) -> Outcome:
+        """Synchronise what changed, in these mappings or in all, in the order of their dependencies.
+
+        ``records``: only these of the one mapping named, by id of either side or Business Central key; an empty list
+        selects nothing. ``where``: only those that fit an OData filter on the table of ``side``. ``direction``: write
+        towards one side only. ``full``: compare everything, match, and create what is new. ``create``: create new
+        records also where only coupled ones synchronise. ``force``: without brakes; conflicts and deletions are
+        treated as ever.
+        """
+        chosen = self._named(names)
+        async with self._open() as session:
+            only = await choose(session, chosen, _tuple(records), where, side)
+            request = Request(records=only, direction=direction, full=full, create=create, force=force)
+            return await outcome(session, run_in_order(session, chosen, request))
+
+    async def plan(
+        self,
+        names: Names = None,
+        *,
+        records: Names = None,
+        where: str = "",
+        side: Side = "business_central",
+        direction: Direction = "both",
+        full: bool = False,
+        create: bool = False,
+    ) -> list[Action]:
+        """What ``sync`` would do with the same arguments, action by action; nothing is written."""
+        chosen = self._named(names)
+        async with self._open() as session:
+            only = await choose(session, chosen, _tuple(records), where, side)
+            request = Request(records=only, direction=direction, full=full, create=create)
+            return [
+                action
+                for name in chosen
+                async for action in run.plan(session, name, request)
+                if action.kind != "nothing"
+            ]
+
+    async def review(self, names: Names = None) -> list[Line]:
+        """The full synchronisation review: what is best for each mapping, in the order of dependencies."""
+        async with self._open() as session:
+            return await review.recommend(session, self._named(names))
+
+    async def full(self, names: Names = None, *, force: bool = False) -> Outcome:
+        """Carry out the full synchronisation review as recommended."""
+        async with self._open() as session:
+            lines = await review.recommend(session, self._named(names))
+            chosen = [line.mapping for line in lines if line.recommendation != "nothing"]
+            return await outcome(session, run_full(session, chosen, force=force))
+
+    async def match_preview(self, name: str) -> Preview:
+        """What matching finds among the uncoupled records: unique, ambiguous, none. Nothing is coupled."""
+        async with self._open() as session:
+            return await couple.match_preview(session, mapping_named(self.mappings, name))
+
+    async def match(self, name: str) -> Outcome:
+        """Couple every unique match and synchronise the pairs."""
+        async with self._open() as session:
+            mapping = mapping_named(self.mappings, name)
+            return await outcome(session, _finished(mapping, couple.match_now(session, mapping)))
+
+    async def couple(self, name: str, business_central: str, dataverse: str) -> Result:
+        """Couple two records, each by id or by what people call it, and synchronise them."""
+        async with self._open() as session:
+            return await couple.couple(session, mapping_named(self.mappings, name), business_central, dataverse)
+
+    async def uncouple(self, name: str, records: Names = None) -> int:
+        """Take couplings of these records apart, or every one of the mapping for ``None``; how many. Data stays."""
+        async with self._open() as session:
+            mapping = mapping_named(self.mappings, name)
+            chosen = _tuple(records)
+            return await couple.uncouple(session, mapping, chosen or (), everything=chosen is None)
+
+    async def status(self, names: Names = None) -> list[Standing]:
+        """Where each mapping stands: couplings, what waits or failed, the last job, how far reading has got."""
+        async with self._open() as session:
+            return await status.standings(session, self._named(names))
+
+    async def jobs(self, *, name: str | None = None, limit: int = 20) -> list[Job]:
+        """The latest jobs, newest first."""
+        async with self._open() as session:
+            return await jobs.recent(session.connection, mapping=self._one(name), limit=limit)
+
+    async def history(
+        self,
+        record: str | None = None,
+        *,
+        name: str | None = None,
+        job: int | None = None,
+        field: str | None = None,
+        limit: int = 1000,
+    ) -> list[Entry]:
+        """What was changed, when and why, the latest first: of a record (and its partner), a job, a field, or all."""
+        async with self._open() as session:
+            mapping = self._one(name)
+            among = [mapping] if mapping else list(self.mappings)
+            ids = await couple.pair_of(session, among, record) if record else None
+            return await history.find(
+                session.connection, mapping=mapping, record_ids=ids, job=job, field=field, limit=limit
+            )
+
+    async def explain(self, name: str, record: str) -> Explanation:
+        """Why a record did or did not synchronise."""
+        async with self._open() as session:
+            return await explain.explain(session, mapping_named(self.mappings, name), record)
+
+    async def verify(self, names: Names = None) -> Verification:
+        """Compare every coupled record on both sides, apart from the engine."""
+        async with self._open() as session:
+            return await verify.verify(session, self._named(names))
+
+    async def errors(self, name: str | None = None) -> list[Failure]:
+        """Records that failed, skipped ones among them (``state``), with cause and remedy."""
+        async with self._open() as session:
+            return await failures.find(session.connection, mapping=self._one(name))
+
+    async def retry(self, name: str | None = None, records: Names = None) -> Outcome:
+        """Try failed and skipped records again, at once: these of a mapping, those of a mapping, or all."""
+        async with self._open() as session:
+            return await outcome(session, retry.retry(session, self._one(name), _tuple(records)))
+
+    async def conflicts(self, name: str | None = None) -> list[Conflict]:
+        """Fields that both sides changed differently and that wait for a decision."""
+        async with self._open() as session:
+            return await conflicts.find(session.connection, mapping=self._one(name))
+
+    async def resolve(self, numbers: Sequence[int], winner: Side) -> Outcome:
+        """Let a side win these conflicts (``Conflict.id``) and synchronise their records."""
+        async with self._open() as session:
+            return await outcome(session, retry.resolve(session, numbers, winner))
+
+
+async def _finished(mapping: str, results: AsyncIterator[Result]) -> AsyncIterator[Finished]:
+    async for result in results:
+        yield Finished(mapping=mapping, result=result)
+
+
+def _tuple(records: Names) -> tuple[str, ...] | None:
+    return (records,) if isinstance(records, str) else None if records is None else tuple(records)
+
+
+class _Loop:
+    """An event loop in a thread of its own, with one ``AsyncKoppel`` in it. It starts with the first piece of work."""
+
+    def __init__(self, koppel: AsyncKoppel) -> None:
+        self.koppel = koppel
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of ``work``; Ctrl-C ends it as orderly as it ends a command."""
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="koppel", daemon=True)
+                self._thread.start()
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            self.run(_settled(self.koppel))
+            raise
+
+    def close(self) -> None:
+        """Close what is open and end the thread."""
+        if self._loop is not None and self._thread is not None:
+            self.run(self.koppel.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = self._thread = None
+
+
+async def _settled(koppel: AsyncKoppel) -> None:
+    """Wait until what was cancelled has ended."""
+    async with koppel._turn:
+        pass
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncKoppel, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Koppel, P], T]:
+    """The same method for those who wait."""
+
+    def call(self: Koppel, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._loop.run(method(self._loop.koppel, *args, **kwargs))
+
+    return wraps(method)(call)
+
+
+class Koppel:
+    """Koppel for scripts and notebooks: ``with Koppel() as koppel: koppel.sync("CUSTOMER")``.
+
+    ``config``: a ``Config``, the path of a ``koppel.yaml``, or nothing for the one that ``koppel`` itself would use.
+    Methods and results are those of ``AsyncKoppel``. Nothing is opened before the first call that needs it, and
+    nothing is left open after ``close``, the end of ``with``, or the end of the program.
+    """
+
+    def __init__(self, config: Config | Path | str | None = None) -> None:
+        self._loop = _Loop(AsyncKoppel(config))
+        self._end = weakref.finalize(self, self._loop.close)
+
+    @property
+    def mappings(self) -> dict[str, TableMapping]:
+        """The mappings by name, in the order of their dependencies."""
+        return self._loop.koppel.mappings
+
+    def __enter__(self) -> Koppel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back connections, database and thread; the next call would open them again."""
+        self._loop.close()
+
+    sync = _blocking(AsyncKoppel.sync)
+    plan = _blocking(AsyncKoppel.plan)
+    review = _blocking(AsyncKoppel.review)
+    full = _blocking(AsyncKoppel.full)
+    match_preview = _blocking(AsyncKoppel.match_preview)
+    match = _blocking(AsyncKoppel.match)
+    couple = _blocking(AsyncKoppel.couple)
+    uncouple = _blocking(AsyncKoppel.uncouple)
+    status = _blocking(AsyncKoppel.status)
+    jobs = _blocking(AsyncKoppel.jobs)
+    history = _blocking(AsyncKoppel.history)
+    explain = _blocking(AsyncKoppel.explain)
+    verify = _blocking(AsyncKoppel.verify)
+    errors = _blocking(AsyncKoppel.errors)
+    retry = _blocking(AsyncKoppel.retry)
+    conflicts = _blocking(AsyncKoppel.conflicts)
+    resolve = _blocking(AsyncKoppel.resolve)
