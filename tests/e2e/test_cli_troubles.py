@@ -181,7 +181,7 @@ def test_an_uncoupled_salesperson_holds_the_customer(shell: Shell) -> None:
     ("words", "status", "part"),
     [
         (("sync", "custmer"), 2, "Did you mean `CUSTOMER`?"),
-        (("sync", "--record", "AW00000001"), 2, "a record belongs to one mapping"),
+        (("sync", "--record", "AW00000001"), 2, "records belong to one mapping"),
         (("sync", "customer", "--direction", "left"), 2, "Write to_dataverse or from_dataverse."),
         (("sync", "customer", "--record", "AW99999999"), 1, "no record is called AW99999999"),
         (("apply", "koppel.yaml"), 2, "this is no plan"),
