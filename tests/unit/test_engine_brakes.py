@@ -19,7 +19,7 @@ def test_what_is_allowed_goes_through(couplings: int, updates: int, deletions: i
 @pytest.mark.parametrize(
     ("couplings", "updates", "deletions", "message"),
     [
-        (10, 0, 51, "this run would delete 51 records, 50 are allowed"),
+        (10, 0, 51, "this run would delete 51 records, 50 are allowed; nothing was written"),
         (201, 61, 0, "this run would change 61 of 201 coupled records, 30 % are allowed; nothing was written"),
         (1000, 301, 0, "this run would change 301 of 1000 coupled records, 30 % are allowed; nothing was written"),
     ],

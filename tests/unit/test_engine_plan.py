@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine_samples import REFERENCES, field, lookup, merge, option, record, table
-from koppel.engine.action import Action, Refusal
+from koppel.engine.action import Action, Bases, Refusal
 from koppel.engine.pair import Table
 from koppel.engine.plan import hold, nothing, other, plan_creation, plan_partner_gone, towards
 from koppel.engine.values import UNKNOWN
@@ -113,10 +113,13 @@ class TestCreation:
         assert create(CUSTOMER, "Contoso", "", "", reason="restored").reason == "restored"
 
 
+BASE = ("n",), ("n",)
+
+
 class TestPartnerGone:
     def gone(self, deletions: DeletionPolicy, *, survivor: Side = "business_central", both: bool = False) -> Action:
         found = table(field("name"), deletions=deletions)
-        return plan_partner_gone(found, survivor, None if both else record("n"), ("b-1", "d-1"), name="C1")
+        return plan_partner_gone(found, survivor, None if both else record("n"), ("b-1", "d-1"), BASE, name="C1")
 
     def test_without_a_policy_it_is_held_for_a_person(self) -> None:
         action = self.gone("none")
@@ -124,6 +127,17 @@ class TestPartnerGone:
         assert action.refusal is not None
         assert (action.refusal.kind, action.refusal.code) == ("conflict", "deleted")
         assert "koppel uncouple 'CUSTOMER' b-1" in action.refusal.remedy
+
+    def test_it_is_deleted_too_where_the_mapping_says_so(self) -> None:
+        action = self.gone("delete")
+        assert (action.kind, action.side, action.reason) == ("delete", "business_central", "deleted in Dataverse")
+
+    @pytest.mark.parametrize("base", [(("other",), ("other",)), None])
+    def test_unless_it_is_not_what_was_agreed(self, base: Bases | None) -> None:
+        found = table(field("name"), deletions="delete")
+        action = plan_partner_gone(found, "business_central", record("n"), ("b-1", "d-1"), base, name="C1")
+        assert action.kind == "hold"
+        assert "meanwhile, so it is not deleted there" in action.reason
 
     @pytest.mark.rule("GEN-19")
     @pytest.mark.parametrize(

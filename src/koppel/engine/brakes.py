@@ -8,13 +8,16 @@ from koppel.errors import BrakeError
 
 
 class Brakes(msgspec.Struct, frozen=True):
-    """``deletions``: records a job may delete. ``changes_percent``: part of a mapping's couplings that it may
-    change, in
-    percent, once there are more than ``changes_from`` of them."""
+    """``deletions``: records a job may delete. ``changes_percent``: part of a mapping's couplings that it may change or
+    take apart, in percent, once there are more than ``changes_from`` of them."""
 
     deletions: int = 50
     changes_percent: int = 30
     changes_from: int = 200
+
+    def free_up_to(self, deletes: bool) -> int:
+        """With how many couplings a job can run into nothing, whatever it does."""
+        return min(self.changes_from, self.deletions) if deletes else self.changes_from
 
 
 def check_brakes(brakes: Brakes, mapping: str, *, couplings: int, updates: int, deletions: int) -> None:
@@ -22,7 +25,9 @@ def check_brakes(brakes: Brakes, mapping: str, *, couplings: int, updates: int, 
     remedy = "look at `koppel plan`; if it is what you want, run again with --force"
     if deletions > brakes.deletions:
         raise BrakeError(
-            f"this run would delete {deletions} records, {brakes.deletions} are allowed", place=mapping, remedy=remedy
+            f"this run would delete {deletions} records, {brakes.deletions} are allowed; nothing was written",
+            place=mapping,
+            remedy=remedy,
         )
     if couplings > brakes.changes_from and updates * 100 > couplings * brakes.changes_percent:
         raise BrakeError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from koppel.engine.action import Action, ActionKind, Bases, Refusal, base_after, held
-from koppel.engine.fields import Step
+from koppel.engine.fields import Field, Step
 from koppel.engine.pair import Table, refusal_of
 from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, translate
 from koppel.engine.values import UNKNOWN, Unknown
@@ -140,11 +140,11 @@ def nothing(mapping: TableMapping, source: Side, record: Record, reason: str, *,
 
 
 def plan_partner_gone(
-    table: Table, survivor: Side, record: Record | None, ids: tuple[str, str], *, name: str
+    table: Table, survivor: Side, record: Record | None, ids: tuple[str, str], base: Bases | None, *, name: str
 ) -> Action:
     """The coupled partner of ``record`` was deleted (or both were): follow the mapping's deletion policy.
 
-    ``restore`` is planned by the caller as a creation; here it only uncouples what is left.
+    ``restore`` is planned by the caller as a creation, where the direction allows it.
     """
     gone = other(survivor)
     common = Action(
@@ -158,16 +158,55 @@ def plan_partner_gone(
     if record is None:
         return msgspec.structs.replace(common, reason="deleted on both sides")
     if table.mapping.deletions == "uncouple":
-        return msgspec.structs.replace(common, reason=f"deleted in {SPOKEN[gone]}")
-    return held(
-        common,
-        Refusal(
-            message=f"the coupled record was deleted in {SPOKEN[gone]}",
-            remedy=f"koppel uncouple {table.mapping.name!r} {record.id}, or set `deletions` in the mapping",
-            code="deleted",
-            kind="conflict",
-        ),
-    )
+        return msgspec.structs.replace(common, reason=deleted_in(gone))
+    refusal = _not_followed(table, survivor, record, base)
+    if refusal:
+        return held(common, refusal)
+    return msgspec.structs.replace(common, kind="delete", side=survivor, reason=deleted_in(gone))
+
+
+def deleted_in(side: Side) -> str:
+    """Why a pair is taken apart whose record on ``side`` is gone."""
+    return f"deleted in {SPOKEN[side]}"
+
+
+def may_restore(mapping: TableMapping, gone: Side) -> bool:
+    """Whether what was deleted on ``gone`` is created there again."""
+    return mapping.deletions == "restore" and mapping.writes_to(gone)
+
+
+def _not_followed(table: Table, survivor: Side, record: Record, base: Bases | None) -> Refusal | None:
+    """Why the survivor is not deleted too, and the pair waits for a person; ``None`` when it may be."""
+    gone, mapping = other(survivor), table.mapping
+    uncouple = f"koppel uncouple {mapping.name!r} {record.id}"
+    if mapping.deletions == "none":
+        return _deleted(gone, "", f"{uncouple}, or set `deletions` in the mapping")
+    if mapping.deletions == "restore" or not mapping.writes_to(survivor):
+        written = gone if mapping.deletions == "restore" else survivor
+        why = f"; the mapping's direction does not allow to {mapping.deletions} anything in {SPOKEN[written]}"
+        return _deleted(gone, why, f"{uncouple}, or put it right by hand")
+    edited = _edited(table, survivor, record, base)
+    if edited:
+        what = ", ".join(edited) if base else "it never was synchronised and may have"
+        why = f"; {what} changed in {SPOKEN[survivor]} meanwhile, so it is not deleted there"
+        return _deleted(gone, why, f"delete it in {SPOKEN[survivor]} by hand, or keep it: {uncouple}")
+    return None
+
+
+def _deleted(gone: Side, why: str, remedy: str) -> Refusal:
+    message = f"the coupled record was deleted in {SPOKEN[gone]}{why}"
+    return Refusal(message=message, remedy=remedy, code="deleted", kind="conflict")
+
+
+def _edited(table: Table, side: Side, record: Record, base: Bases | None) -> list[str]:
+    """The fields of a record that are not what was agreed last, or that nothing is agreed about."""
+    then = base[0 if side == "business_central" else 1] if base else table.unknown
+    return [field.name for field in table.fields if _is_edited(field, side, then[field.index], record)]
+
+
+def _is_edited(field: Field, side: Side, then: Scalar | Unknown, record: Record) -> bool:
+    form, now = field.end(side).canonical, record.values[field.index]
+    return isinstance(then, Unknown) or form(then) != form(now)
 
 
 def towards(action: Action, direction: Direction) -> Action:
@@ -175,9 +214,9 @@ def towards(action: Action, direction: Direction) -> Action:
     if direction == "both":
         return action
     blocked: Side = "business_central" if direction == "to_dataverse" else "dataverse"
-    if not action.writes(blocked):
+    if not action.writes(blocked) and not (action.kind == "delete" and action.side == blocked):
         return action
-    if action.kind == "create":
+    if action.kind in ("create", "delete"):
         return held(
             action, Refusal(message=f"this run does not write to {SPOKEN[blocked]}", code="direction", skip=True)
         )

@@ -10,7 +10,7 @@ from koppel.odata.records import Scalar, Side
 
 Direction = Literal["both", "to_dataverse", "from_dataverse"]
 Policy = Literal["ask", "business_central", "dataverse", "newest"]
-DeletionPolicy = Literal["none", "restore", "uncouple"]
+DeletionPolicy = Literal["none", "restore", "uncouple", "delete"]
 Drift = Literal["keep", "overwrite"]
 
 BLANK_KEY = ""

@@ -11,16 +11,17 @@ import msgspec
 
 from koppel.engine.action import Action
 from koppel.engine.glance import glance
-from koppel.engine.plan import other, plan_partner_gone
-from koppel.odata.records import SPOKEN, Record, Side
+from koppel.engine.plan import deleted_in, may_restore, other, plan_partner_gone
+from koppel.odata.records import Record, Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling, Seen
 from koppel.store.snapshots import encode
-from koppel.sync.creations import new_records, plan_creations
+from koppel.sync.creations import alone, new_records, plan_creations
 from koppel.sync.needs import compute
 from koppel.sync.pairs import Lost, pair_up
 from koppel.sync.scope import Incoming, Planned, Scope, base_of, coupled_id, partners_of, recorded_version
 from koppel.sync.session import Session
+from koppel.sync.skip import passed_over
 
 
 async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Planned:
@@ -33,8 +34,8 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
     paired, lost = await pair_up(session, scope, incoming, changed, coupled, failed)
     fresh, ignored = await new_records(session, scope, incoming, news, failed)
     gone = [
-        *await _partners_gone(session, scope, side, lost),
-        *await _gone(session, scope, side, [coupled[id] for id in incoming.deleted if id in coupled]),
+        *await _partners_gone(session, scope, incoming, side, lost),
+        *await _gone(session, scope, incoming, [coupled[id] for id in incoming.deleted if id in coupled]),
     ]
     return Planned(
         side=side,
@@ -82,26 +83,32 @@ def _sort(
     return news, changed, equal, touched
 
 
-async def _gone(session: Session, scope: Scope, side: Side, lost: Sequence[Coupling]) -> list[Action]:
-    """Records that ``side`` reports as deleted, and what their mapping's policy says about the partners."""
-    if not lost:
+async def _gone(session: Session, scope: Scope, incoming: Incoming, gone: Sequence[Coupling]) -> list[Action]:
+    """Records that a side reports as deleted, and what their mapping's policy says about the partners."""
+    if not gone:
         return []
-    partners = await partners_of(session, scope, side, lost)
-    return await _partners_gone(
-        session, scope, other(side), [(coupling, partners.get(coupled_id(coupling, other(side)))) for coupling in lost]
-    )
+    survivor = other(incoming.side)
+    partners = await partners_of(session, scope, incoming.side, gone)
+    lost = [(coupling, partners.get(coupled_id(coupling, survivor))) for coupling in gone]
+    return await _partners_gone(session, scope, incoming, survivor, lost)
 
 
-async def _partners_gone(session: Session, scope: Scope, survivor: Side, found: Sequence[Lost]) -> list[Action]:
-    mapping = scope.ready.mapping
-    restored = [record for _, record in found if record is not None and mapping.deletions == "restore"]
+async def _partners_gone(
+    session: Session, scope: Scope, incoming: Incoming, survivor: Side, lost: Sequence[Lost]
+) -> list[Action]:
+    passed = await passed_over(session, scope, incoming, [alone(survivor, record) for _, record in lost])
+    found = [one for place, one in enumerate(lost) if place not in passed]
+    gone = other(survivor)
+    restores = may_restore(scope.ready.mapping, gone)
+    restored = [record for _, record in found if record is not None and restores]
     actions = [
-        msgspec.structs.replace(action, replaces=True, reason=f"deleted in {SPOKEN[other(survivor)]}, restored")
+        msgspec.structs.replace(action, replaces=True, reason=f"{deleted_in(gone)}, restored")
         for action in await plan_creations(session, scope, survivor, restored)
     ]
     for coupling, record in found:
-        if record is None or mapping.deletions != "restore":
+        if record is None or not restores:
             ids = coupling.business_central_id, coupling.dataverse_id
             name = scope.ready.end(survivor).name_of(record) if record else coupling.business_central_key
-            actions.append(plan_partner_gone(scope.ready.table, survivor, record, ids, name=name))
+            base = None if coupling.base is None else base_of(scope.codec, coupling.base)
+            actions.append(plan_partner_gone(scope.ready.table, survivor, record, ids, base, name=name))
     return actions

@@ -12,7 +12,7 @@ from koppel.engine.plan import other
 from koppel.engine.rule import RULES
 from koppel.engine.translate import Waiting
 from koppel.errors import OutcomeUnknownError, RemoteError, TransientError
-from koppel.odata.records import Side
+from koppel.odata.records import Scalar, Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, pending
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import encode
@@ -36,7 +36,7 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await couplings.save(connection, mapping, made, new=True)
     merged = [_coupling(scope, one, session.job) for one in pairs if one.action.kind != "create"]
     await couplings.save(connection, mapping, merged)
-    await history.add(connection, _history(session, done))
+    await history.add(connection, _history(session, ready, done))
     await _record_waiting(session, ready, pairs)
     await _record_conflicts(session, mapping, pairs)
     await _record_failures(session, ready, settled)
@@ -114,6 +114,7 @@ def _key(ready: Ready, one: Done) -> str:
 
 async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Done]) -> None:
     gone = [one.action for one in settled if one.action.kind == "uncouple"]
+    gone += [one.action for one in settled if one.action.kind == "delete" and one.made]
     gone += [one.action for one in settled if one.action.replaces and one.made]
     for action in gone:
         side: Side = "business_central" if action.business_central_id else "dataverse"
@@ -125,12 +126,12 @@ async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Do
     )
 
 
-def _history(session: Session, done: Iterable[Done]) -> Iterable[history.Entry]:
+def _history(session: Session, ready: Ready, done: Iterable[Done]) -> Iterable[history.Entry]:
     for one in done:
-        yield from _entries(session.job, one)
+        yield from _entries(session.job, ready, one)
 
 
-def _entries(job: int, one: Done) -> Iterable[history.Entry]:
+def _entries(job: int, ready: Ready, one: Done) -> Iterable[history.Entry]:
     action = one.action
 
     def entry(kind: history.Action, side: Side, **told: object) -> history.Entry:
@@ -147,14 +148,23 @@ def _entries(job: int, one: Done) -> Iterable[history.Entry]:
     for side in one.made:
         if action.kind == "create":
             yield entry("create", side, new=dict(action.writes(side)), why=action.reason)
+        elif action.kind == "delete":
+            yield entry("delete", side, old=_held_by(ready, side, action), why=action.reason)
         else:
             for change in action.changes:
                 if change.side == side:
                     yield entry("update", side, field=change.field, old=change.old, new=change.new, why=change.why)
     if action.kind == "couple":
         yield entry("couple", "dataverse", new=action.business_central_id, why=action.reason)
-    if action.kind == "uncouple":
+    if action.kind == "uncouple" or (action.kind == "delete" and one.made):
         yield entry("uncouple", "dataverse", old=action.business_central_id, why=action.reason)
+
+
+def _held_by(ready: Ready, side: Side, action: Action) -> dict[str, Scalar]:
+    """What a record held that is deleted: the mapped columns."""
+    record = action.record(side)
+    columns = ready.end(side).columns[: len(ready.table.fields)]
+    return {column: value for column, value in zip(columns, record.values if record else (), strict=False) if column}
 
 
 async def _record_waiting(session: Session, ready: Ready, pairs: Sequence[Done]) -> None:
@@ -269,7 +279,7 @@ def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | No
 
 def _source(one: Done) -> Side:
     """The side whose record did not get across."""
-    if one.failed:
+    if one.failed and one.action.kind != "delete":
         return other(one.failed[0])
     if one.action.refusal and one.action.refusal.side:
         return one.action.refusal.side

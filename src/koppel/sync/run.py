@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 
 import msgspec
 
-from koppel.engine.action import Action
+from koppel.engine.action import Action, ActionKind
 from koppel.engine.brakes import check_brakes
 from koppel.engine.plan import towards
 from koppel.errors import KoppelError, OutcomeUnknownError
@@ -41,6 +41,8 @@ BUFFER = 20_000
 CHUNK = 5_000
 KEPT_NOTICES = 500
 NOTHING_SELECTED = "nothing was selected"
+CHANGES: frozenset[ActionKind] = frozenset({"update", "uncouple"})
+"""What counts as changing a coupled pair, for the brakes."""
 WRITES = ("created", "updated", "coupled", "uncoupled", "deleted")
 """What a settling round adds to a run's counters; the rest it has counted already."""
 
@@ -191,7 +193,7 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
     scope = await _scope(session, ready, request)
     await _apply(session, scope, await recover(session, scope), result, request)
     couplings_before = await couplings.count(session.connection, ready.mapping.name)
-    if request.force or couplings_before <= session.brakes.changes_from:
+    if request.force or couplings_before <= session.brakes.free_up_to(ready.mapping.deletions == "delete"):
         wrote = await _stream(session, scope, _planned(session, scope, request, result), result, request)
     else:
         wrote = await _guarded(session, scope, request, result, couplings_before)
@@ -243,7 +245,8 @@ async def _stream(
 async def _guarded(session: Session, scope: Scope, request: Request, result: Result, coupled: int) -> set[Side]:
     """Plan everything, check the brakes, then apply; a pair that both sides report is planned once.
 
-    Second tries are what earlier runs promised, not new changes: they do not count.
+    Second tries are what earlier runs promised, and chosen records are what a person asked for: as changes they do not
+    count.
     """
     kept: list[Step] = []
     seen: set[str] = set()
@@ -251,7 +254,7 @@ async def _guarded(session: Session, scope: Scope, request: Request, result: Res
     async for planned, changes in _planned(session, scope, request, result):
         fresh = [a for a in planned.actions if a.kind == "nothing" or a.business_central_id not in seen]
         seen.update(a.business_central_id for a in fresh if a.business_central_id and a.kind != "nothing")
-        updates += sum(a.kind == "update" for a in fresh) if planned.why != "again" else 0
+        updates += sum(a.kind in CHANGES for a in fresh) if planned.why not in ("again", "chosen") else 0
         deletions += sum(a.kind == "delete" for a in fresh)
         actions += len(fresh)
         if actions <= BUFFER:

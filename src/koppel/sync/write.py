@@ -14,7 +14,7 @@ import msgspec
 
 from koppel.engine.action import Action, base_after
 from koppel.engine.plan import other
-from koppel.errors import ExistsError, OutcomeUnknownError, RemoteError, TransientError, VersionError
+from koppel.errors import ExistsError, NotFoundError, OutcomeUnknownError, RemoteError, TransientError, VersionError
 from koppel.odata.records import Record, Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling
@@ -93,9 +93,17 @@ async def _write_side(session: Session, scope: Scope, side: Side, actions: Seque
     updates = [i for i, a in enumerate(actions) if a.kind == "update" and a.writes(side)]
     rows = [Create(actions[i].id(side), actions[i].writes(side)) for i in creates]
     changes = [Update(actions[i].id(side), _version(actions[i], side), actions[i].writes(side)) for i in updates]
+    deletes = [i for i, a in enumerate(actions) if a.kind == "delete" and a.side == side]
+    doomed = [Update(actions[i].id(side), _version(actions[i], side), {}) for i in deletes]
     made = await system.create(end.schema.name, rows, end.columns) if rows else []
     changed = await system.update(end.schema.name, changes, end.columns) if changes else []
-    return dict(zip([*creates, *updates], [*made, *changed], strict=True))
+    deleted = [_gone(answer) for answer in await system.delete(end.schema.name, doomed)] if doomed else []
+    return dict(zip([*creates, *updates, *deletes], [*made, *changed, *deleted], strict=True))
+
+
+def _gone(answer: Written) -> Written:
+    """What is to be deleted and is not there any more, is deleted."""
+    return Written() if isinstance(answer.error, NotFoundError) else answer
 
 
 def _version(action: Action, side: Side) -> str:
