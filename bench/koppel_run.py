@@ -18,6 +18,7 @@ import msgspec
 from bench.places import Place
 from koppel.cli.running import run_to_end
 from koppel.mapping.load import in_dependency_order
+from koppel.sync.couple import uncouple
 from koppel.sync.open import open_session
 from koppel.sync.prepare import Ready
 from koppel.sync.run import Request, synchronise
@@ -25,8 +26,9 @@ from koppel.sync.session import Session, ready_mapping
 
 MAPPING = "CUSTOMER"
 
-Step = Literal["setup", "full", "sync", "rows"]
-"""What CUSTOMER depends on; all customers; what changed; the accounts as Microsoft's client would create them."""
+Step = Literal["setup", "full", "sync", "rows", "match"]
+"""What CUSTOMER depends on; all customers; what changed; the accounts as Microsoft's client would create them;
+uncoupling everything and coupling it again by matching."""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -73,8 +75,10 @@ async def _step(session: Session, order: Order, step: Step) -> None:
     elif step == "rows":
         await _write_rows(session, Path(order.folder) / "rows.json")
     else:
+        if step == "match":
+            await uncouple(session, MAPPING, everything=True)
         cpu = time.process_time()
-        result = await synchronise(session, MAPPING, Request(full=step == "full"))
+        result = await synchronise(session, MAPPING, Request(full=step != "sync"))
         finished = Finished(
             step=step,
             seconds=result.seconds,
