@@ -21,6 +21,10 @@ lint: .venv/ready-dev
 bench: .venv/ready-dev
 	@$(BIN)/python -m bench
 
+# make simulate SEEDS=1000 plays the seeds from 0 on, make simulate SEED=17 that one again.
+simulate: .venv/ready-dev
+	@PYTHONPATH=tests:tests/integration $(BIN)/python -m simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
+
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 

@@ -248,6 +248,15 @@ async def test_drift_is_set_back_where_the_mapping_says_so(world: World) -> None
     await world.quiet("CUSTOMER")
 
 
+async def test_so_it_is_where_a_new_record_brings_it_along(world: World) -> None:
+    world.change(drift="overwrite")
+    world.change_field("salespersonCode", enabled=False)
+    account = await world.alice.create("accounts", name="Adatum", customertypecode=3, creditlimit=500)
+    await world.sync(full=True)
+    assert not (await world.alice.row("accounts", account["accountid"]))["creditlimit"]
+    await world.quiet("CUSTOMER")
+
+
 async def test_a_value_that_is_cleared_is_cleared_on_the_other_side(world: World) -> None:
     customer, account = await pair(world, website="adatum.example", currencyCode="")
     await world.bob.update("customers", customer["id"], website="")

@@ -108,9 +108,31 @@ async def test_drift_on_a_side_that_only_receives_is_explained(world: World) -> 
     await world.sync()
     await pretend_everything_was_read(world)
     found = await verified(world)
-    assert [(d.field, d.business_central, d.dataverse) for d in found.differences + found.explained] == [
-        ("creditLimit", 100, 5)
-    ]
+    assert (found.sound, [d.explained for d in found.explained]) == (
+        True,
+        ["changed on the side that only receives it"],
+    )
+    world.change(drift="overwrite")
+    found = await verified(world)
+    assert [(d.field, d.business_central, d.dataverse) for d in found.differences] == [("creditLimit", 100, 5)]
+
+
+async def test_a_blank_that_does_not_overwrite_is_explained(world: World) -> None:
+    customer, _ = await pair(world, phoneNumber="1")
+    world.change_field("phoneNumber", keep_blank=True)
+    await world.bob.update("customers", customer["id"], phoneNumber="")
+    await world.sync()
+    await pretend_everything_was_read(world)
+    found = await verified(world)
+    assert (found.sound, [d.explained for d in found.explained]) == (True, ["a blank does not overwrite"])
+
+
+async def test_so_is_what_a_new_record_held_there(world: World) -> None:
+    await world.alice.create("accounts", name="Adatum", customertypecode=3, creditlimit=5)
+    await world.sync(full=True)
+    await pretend_everything_was_read(world)
+    found = await verified(world)
+    assert (found.sound, [d.field for d in found.explained]) == (True, ["salespersonCode", "creditLimit"])
 
 
 async def test_a_coupling_without_one_of_its_records_is_an_orphan(world: World) -> None:

@@ -22,6 +22,7 @@ from koppel.errors import NotFoundError
 from koppel.mapping.load import digest, load_mappings
 from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.odata.records import Side
+from koppel.sandbox.clock import Clock
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sandbox.server import Sandbox, build_sandbox
 from koppel.sandbox.tokens import ALICE, BOB, KOPPEL, User
@@ -359,10 +360,11 @@ async def new_world(
     customers: int | None = None,
     route: str = COMPANION,
     folders: Sequence[Path] = (),
+    clock: Clock | None = None,
 ) -> AsyncIterator[World]:
     """A world with set-up tables and nothing else, or with ``customers`` of Adventure Works."""
     if customers is None:
-        sandbox = build_sandbox(data="empty")
+        sandbox = build_sandbox(data="empty", clock=clock)
         set_up(sandbox)
     else:
         sandbox = build_sandbox(data="adventureworks", customers=customers)

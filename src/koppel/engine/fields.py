@@ -9,8 +9,8 @@ import sys
 
 import msgspec
 
-from koppel.engine.values import Canonical, ValueKind, empty_in_business_central
-from koppel.mapping.model import Direction, FieldMapping, Policy
+from koppel.engine.values import UNKNOWN, Canonical, Unknown, ValueKind, empty_in_business_central
+from koppel.mapping.model import Direction, Drift, FieldMapping, Policy
 from koppel.odata.records import Scalar, Side
 
 
@@ -75,14 +75,18 @@ class Steps(msgspec.Struct, frozen=True):
     """How records of one side are created. ``left_empty``: what a field without a value reads as at first."""
 
     steps: tuple[Step, ...]
-    left_empty: tuple[Scalar, ...]
+    left_empty: tuple[Scalar | Unknown, ...]
 
 
-def steps_of(fields: tuple[Field, ...], side: Side) -> Steps:
+def steps_of(fields: tuple[Field, ...], side: Side, drift: Drift) -> Steps:
     """How records of ``side`` are created from these fields."""
     blocked = "from_dataverse" if side == "dataverse" else "to_dataverse"
     going = [f for f in fields if f.mapping.direction != blocked and f.end(side).column]
-    return Steps(tuple(_step(f, side) for f in going), tuple(_left_empty(f, side) for f in fields))
+    leading = {f.index for f in fields if f.mapping.direction == blocked and f.end(side).column}
+    # What the other side only receives overwrites what it brought along, as soon as the new record is read.
+    unread = leading if drift == "overwrite" else set()
+    left_empty = tuple(UNKNOWN if f.index in unread else _left_empty(f, side) for f in fields)
+    return Steps(tuple(_step(f, side) for f in going), left_empty)
 
 
 def _step(field: Field, side: Side) -> Step:

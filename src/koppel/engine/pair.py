@@ -29,7 +29,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """How partners are created follows from the fields."""
-        creations = {side: steps_of(self.fields, side) for side in _SIDES}
+        creations = {side: steps_of(self.fields, side, self.mapping.drift) for side in _SIDES}
         msgspec.structs.force_setattr(self, "creations", creations)
 
     def towards(self, side: Side) -> Steps:

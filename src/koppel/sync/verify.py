@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 
 from koppel.engine.fields import Field
+from koppel.mapping.model import Drift
 from koppel.odata.literals import parse_instant
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import conflicts, couplings, cursors, failures, jobs, options, pending
@@ -197,7 +198,7 @@ def _explained(ready: Ready, plain: Plain, pair: tuple[Coupling, Record, Record]
         reason = _of_record(ready, side, record, coupling, known)  # type: ignore[arg-type]
         if reason:
             return reason
-    return _of_field(plain, ours, theirs, base)
+    return _of_field(plain, ours, theirs, base, ready.mapping.drift)
 
 
 def _of_record(ready: Ready, side: Side, record: Record, coupling: Coupling, known: _Known) -> str:
@@ -215,13 +216,14 @@ def _of_record(ready: Ready, side: Side, record: Record, coupling: Coupling, kno
     return "changed since the last run" if until is None or (edited and edited >= until.replace(microsecond=0)) else ""
 
 
-def _of_field(plain: Plain, ours: Record, theirs: Record, base: Bases) -> str:
+def _of_field(plain: Plain, ours: Record, theirs: Record, base: Bases, drift: Drift) -> str:
     """What the field mapping itself allows: a side that only receives may drift, a blank may be kept out."""
     field, index = plain.field, plain.field.index
     if base is None:
         return "coupled, but not synchronised yet"
     if field.mapping.direction == "both":
-        return ""
+        blank = field.mapping.keep_blank and None in (plain.form(ours.values[index]), plain.form(theirs.values[index]))
+        return "a blank does not overwrite" if blank else ""
     to_dataverse = field.mapping.direction == "to_dataverse"
     source, target = (ours, theirs) if to_dataverse else (theirs, ours)
     agreed, received = (base[0], base[1]) if to_dataverse else (base[1], base[0])
@@ -229,7 +231,8 @@ def _of_field(plain: Plain, ours: Record, theirs: Record, base: Bases) -> str:
         return "a blank does not overwrite"
     if not field.end("dataverse" if to_dataverse else "business_central").updatable:
         return "cannot be changed any more once it is created"
-    drifted = plain.form(received[index]) != plain.form(target.values[index])
+    # A run that kept the drift has put it into the base.
+    drifted = drift == "keep" or plain.form(received[index]) != plain.form(target.values[index])
     if drifted and plain.form(agreed[index]) == plain.form(source.values[index]):
         return "changed on the side that only receives it"
     return ""

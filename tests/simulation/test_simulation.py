@@ -1,0 +1,17 @@
+"""The first seeds of the simulation, as part of every test run."""
+
+from __future__ import annotations
+
+import pytest
+
+from koppel.store.database import Database
+
+from .play import play
+
+SEEDS, BATCH = 40, 10
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+async def test_everything_that_happened_ends_well(database: Database, first: int) -> None:
+    for seed in range(first, first + BATCH):
+        await play(database, seed)
