@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from koppel.engine.match import Keys, match, match_key
+from koppel.engine.match import Keys, form_of, match, match_key
+from koppel.mapping.model import MatchPair, Normaliser
 from koppel.odata.records import Scalar
+
+PLAIN = form_of(MatchPair("name", "name"))
+
+
+def key(*parts: Scalar) -> object:
+    return match_key(parts, [PLAIN] * len(parts))
 
 
 def keys(*groups: str | None) -> Keys:
-    return tuple(None if group is None else match_key([group]) for group in groups)
+    return tuple(None if group is None else match_key([group], [PLAIN]) for group in groups)
 
 
 @pytest.mark.parametrize(
@@ -24,21 +31,71 @@ def keys(*groups: str | None) -> Keys:
     ],
 )
 def test_case_and_blanks_do_not_matter(ours: Scalar, theirs: Scalar) -> None:
-    assert match_key([ours]) == match_key([theirs])
+    assert key(ours) == key(theirs)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("Contoso", "Con toso"), ("Contoso", "Contoso."), ("1", "01")])
 def test_everything_else_does(ours: str, theirs: str) -> None:
-    assert match_key([ours]) != match_key([theirs])
+    assert key(ours) != key(theirs)
 
 
 @pytest.mark.parametrize("parts", [[None], [""], ["  "], ["Contoso", None], ["", "1234 AB"]])
 def test_a_blank_part_matches_nothing(parts: list[Scalar]) -> None:
-    assert match_key(parts) is None
+    assert key(*parts) is None
 
 
 def test_parts_do_not_run_into_each_other() -> None:
-    assert match_key(["a b", "c"]) != match_key(["a", "b c"])
+    assert key("a b", "c") != key("a", "b c")
+
+
+@pytest.mark.parametrize(
+    ("normalise", "ours", "theirs"),
+    [
+        (["accents"], "Café Zürich", "cafe zurich"),
+        (["accents"], "Łódź", "Łodz"),
+        (["punctuation"], "O'Neill & Sons, Ltd.", "o neill sons ltd"),
+        (["punctuation"], "A-B_C", "A B C"),
+        (["company"], "Adatum Ltd.", "ADATUM, Inc"),
+        (["company"], "Fabrikam B.V.", "Fabrikam"),
+        (["company"], "Contoso GmbH & Co. KG", "Contoso"),
+        (["accents", "punctuation", "company"], "Société Générale, S.A.", "Societe Generale"),
+        (["digits"], "+31 (0)20 123-4567", "0031201234567"),
+        (["digits"], "(020) 123 45 67", "0201234567"),
+    ],
+)
+def test_what_a_normaliser_leaves_out_does_not_matter(normalise: list[Normaliser], ours: str, theirs: str) -> None:
+    form = form_of(MatchPair("name", "name", normalise=tuple(normalise)))
+    assert form(ours) == form(theirs) != ""
+    assert PLAIN(ours) != PLAIN(theirs)
+
+
+@pytest.mark.parametrize(
+    ("normalise", "ours", "theirs"),
+    [
+        (["accents"], "Cafe!", "Cafe"),
+        (["company"], "Incline", "line"),
+        (["company"], "Ltd", "Inc"),
+        (["company"], "Inc Adatum", "Adatum"),
+        (["punctuation"], "ab", "a b"),
+        (["digits"], "1-2", "1-3"),
+        (["digits"], "0201234567", "201234567"),
+    ],
+)
+def test_and_nothing_else_is_left_out(normalise: list[Normaliser], ours: str, theirs: str) -> None:
+    form = form_of(MatchPair("name", "name", normalise=tuple(normalise)))
+    assert form(ours) != form(theirs)
+
+
+@pytest.mark.parametrize(("normalise", "value"), [(["digits"], "none"), (["punctuation"], "..."), ([], "  ")])
+def test_a_value_of_which_nothing_is_left_matches_nothing(normalise: list[Normaliser], value: str) -> None:
+    form = form_of(MatchPair("name", "name", normalise=tuple(normalise)))
+    assert match_key([value], [form]) is None
+
+
+def test_capitals_count_where_the_pair_says_so() -> None:
+    form = form_of(MatchPair("name", "name", case=True))
+    assert form("Adatum") != form("ADATUM")
+    assert form(" Adatum  Corp ") == form("Adatum Corp")
 
 
 def test_a_match_seen_from_both_sides_is_unique() -> None:

@@ -7,11 +7,14 @@ ambiguous and left alone, with its rivals named.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from unicodedata import combining, normalize
 
 import msgspec
 
+from koppel.mapping.model import MatchPair
 from koppel.odata.records import Scalar
 
 Keys = tuple[Hashable | None, ...]
@@ -31,9 +34,70 @@ class Matches(msgspec.Struct, frozen=True):
     group: dict[str, int]
 
 
-def match_key(parts: Sequence[Scalar]) -> Hashable | None:
-    """One group's key: case and outer, inner and doubled blanks ignored; none when any part is blank."""
-    normal = tuple(" ".join(str(part).casefold().split()) if part is not None else "" for part in parts)
+Form = Callable[[Scalar], str]
+"""What of a value counts when it is compared; blank where nothing does."""
+
+_FORMS = """
+ab ag aps as bv bvba co company corp corporation gmbh inc incorporated kg kk limited llc llp ltd lp nv oy oyj plc pty
+sa sarl sas se sl spa sprl srl
+"""
+COMPANY_FORMS = frozenset(_FORMS.split())
+"""How companies are incorporated, as it stands at the end of their names, without points."""
+
+_NO_LETTER = re.compile(r"[^\w\s]|_")
+
+
+def form_of(pair: MatchPair) -> Form:
+    """How the two columns of a pair are compared."""
+    if "digits" in pair.normalise:
+        return _digits
+    steps: list[Callable[[str], str]] = [] if pair.case else [str.casefold]
+    if "accents" in pair.normalise:
+        steps.append(_without_accents)
+    if "company" in pair.normalise:
+        steps.append(_without_company_form)
+    if "punctuation" in pair.normalise:
+        steps.append(lambda text: _NO_LETTER.sub(" ", text))
+
+    def form(value: Scalar) -> str:
+        text = "" if value is None else str(value)
+        for step in steps:
+            text = step(text)
+        return " ".join(text.split())
+
+    return form
+
+
+def _without_accents(text: str) -> str:
+    if text.isascii():
+        return text
+    return "".join(each for each in normalize("NFKD", text) if not combining(each))
+
+
+def _without_company_form(text: str) -> str:
+    """The name without the forms at its end (``Ltd.``, ``B.V.``, ``GmbH & Co. KG``), if anything is left of it then."""
+    words = text.split()
+    kept = len(words)
+    while kept > 1 and _is_company_form(words[kept - 1]):
+        kept -= 1
+    return " ".join(words[:kept]).rstrip(" ,")
+
+
+def _is_company_form(word: str) -> bool:
+    return word == "&" or word.replace(".", "").strip(",()").casefold() in COMPANY_FORMS
+
+
+def _digits(value: Scalar) -> str:
+    """The digits of a telephone number. ``00`` and ``+`` mean the same; ``(0)`` is not dialled after either."""
+    text = str(value or "").strip()
+    abroad = text.startswith(("+", "00"))
+    digits = "".join(each for each in (text.replace("(0)", "") if abroad else text) if each.isdecimal())
+    return digits.removeprefix("00") if abroad else digits
+
+
+def match_key(parts: Sequence[Scalar], forms: Sequence[Form]) -> Hashable | None:
+    """One group's key; none when any part is blank."""
+    normal = tuple([form(part) for form, part in zip(forms, parts, strict=True)])
     return None if "" in normal else normal
 
 

@@ -218,6 +218,9 @@ def _matches(mapping: TableMapping) -> Iterator[Finding]:
                 message = "a match compares a column of each side"
                 remedy = "Name both, or only the column that a field mapping with `compute` fills."
                 yield Finding(("match", group, index), message, remedy)
+            if "digits" in pair.normalise and (pair.case or len(pair.normalise) > 1):
+                message = "where only digits count, there is nothing else to leave out"
+                yield Finding(("match", group, index), message, "Write `normalise: [digits]` alone.")
 
 
 def _is_comparable(mapping: TableMapping, pair: MatchPair) -> bool:

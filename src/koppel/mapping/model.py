@@ -12,6 +12,7 @@ Direction = Literal["both", "to_dataverse", "from_dataverse"]
 Policy = Literal["ask", "business_central", "dataverse", "newest"]
 DeletionPolicy = Literal["none", "restore", "uncouple", "delete"]
 Drift = Literal["keep", "overwrite"]
+Normaliser = Literal["accents", "punctuation", "company", "digits"]
 
 BLANK_KEY = ""
 
@@ -83,13 +84,16 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MatchPair(msgspec.Struct, frozen=True):
-    """Two columns that must hold the same text for two records to be the same one (case and outer blanks ignored).
+    """Two columns that must hold the same text for two records to be the same one; blanks around it do not count.
 
-    One side may be empty: a field mapping onto the other column then computes the value to compare with.
+    One side may be empty: a field mapping onto the other column then computes the value to compare with. ``case``:
+    capitals count. ``normalise``: what else does not count.
     """
 
     business_central: str = ""
     dataverse: str = ""
+    case: bool = False
+    normalise: tuple[Normaliser, ...] = ()
 
 
 class Hooks(msgspec.Struct, frozen=True):

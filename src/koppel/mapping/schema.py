@@ -54,6 +54,8 @@ DESCRIPTIONS = {
     "FieldMapping.policy": "Who wins a conflict in this field, instead of the mapping's `conflicts`.",
     "MatchPair.business_central": "Column of Business Central.",
     "MatchPair.dataverse": "Column of Dataverse.",
+    "MatchPair.case": "Whether capitals count.",
+    "MatchPair.normalise": "What else does not count: accents, punctuation, company forms (Inc, Ltd), all but digits.",
     "Hooks.refuse": "Rules that keep a record from being synchronised, with a reason.",
     "Hooks.complete": "Rules that add what a new record needs.",
     "Hooks.follow": "Rules that plan further writes after one.",

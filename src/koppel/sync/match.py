@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-from koppel.engine.match import Keys, Matches, match, match_key
+from koppel.engine.match import Form, Keys, Matches, form_of, match, match_key
 from koppel.engine.plan import other
+from koppel.mapping.model import MatchPair
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings
 from koppel.sync.needs import compute
-from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.prepare import Ready
 from koppel.sync.session import Session
 from koppel.systems.system import Columns
 
-Places = tuple[tuple[int, ...], ...]
-"""For each match group, where its parts stand in a record's values."""
+Groups = tuple[tuple[tuple[int, ...], tuple[Form, ...]], ...]
+"""For each match group, where its parts stand in a record's values, and how they are compared."""
+Known = frozenset[tuple[int, object]]
+"""Match keys with the number of their group."""
 
 
-def _places(ready: Ready, side: Side) -> Places:
-    end = ready.end(side)
-
-    def place(business_central: str, dataverse: str) -> int:
-        name = business_central if side == "business_central" else dataverse
-        if name:
-            return end.places[name]
-        partner = dataverse if side == "business_central" else business_central
-        there = other(side)
-        return next(field.index for field in ready.table.fields if field.end(there).column == partner)
-
-    return tuple(tuple(place(p.business_central, p.dataverse) for p in group) for group in ready.mapping.match)
+def _groups(ready: Ready, side: Side) -> Groups:
+    return tuple(
+        (tuple(_place(ready, side, pair) for pair in group), tuple(form_of(pair) for pair in group))
+        for group in ready.mapping.match
+    )
 
 
-def _keys(places: Places, record: Record) -> Keys:
-    return tuple(match_key([record.values[place] for place in group]) for group in places)
+def _place(ready: Ready, side: Side, pair: MatchPair) -> int:
+    if column := _column(pair, side):
+        return ready.end(side).places[column]
+    there = other(side)
+    return next(field.index for field in ready.table.fields if field.end(there).column == _column(pair, there))
+
+
+def _column(pair: MatchPair, side: Side) -> str:
+    return pair.business_central if side == "business_central" else pair.dataverse
 
 
 def keys_on(ready: Ready, side: Side) -> Callable[[Record], Keys]:
     """What tells a record's match keys."""
-    places = _places(ready, side)
-    return lambda record: _keys(places, record)
+    groups = _groups(ready, side)
+
+    def keys(record: Record) -> Keys:
+        return tuple([match_key([record.values[place] for place in places], forms) for places, forms in groups])
+
+    return keys
 
 
 async def find_matches(session: Session, ready: Ready) -> Matches:
@@ -48,38 +55,44 @@ async def find_matches(session: Session, ready: Ready) -> Matches:
     theirs = await uncoupled_keys(session, ready, "dataverse")
     if not theirs:
         return Matches({}, {}, {}, {})
-    known = frozenset(key for keys in theirs.values() for key in enumerate(keys) if key[1] is not None)
-    ours = await uncoupled_keys(session, ready, "business_central", known)
-    return match(ours, theirs)
+    return match(await uncoupled_keys(session, ready, "business_central", _known(theirs.values())), theirs)
 
 
-async def uncoupled_keys(
-    session: Session, ready: Ready, side: Side, known: frozenset[tuple[int, object]] | None = None
-) -> dict[str, Keys]:
-    """The match keys of what is uncoupled on a side, by id; ``known``: of what shares one of these (group, key)."""
+def _known(found: Iterable[Keys]) -> Known:
+    return frozenset(key for keys in found for key in enumerate(keys) if key[1] is not None)
+
+
+async def uncoupled_keys(session: Session, ready: Ready, side: Side, known: Known | None = None) -> dict[str, Keys]:
+    """The match keys of what is uncoupled on a side, by id; ``known``: of what shares one of these."""
+    return {record.id: keys async for page in uncoupled(session, ready, side, known) for record, keys in page}
+
+
+async def uncoupled(
+    session: Session, ready: Ready, side: Side, known: Known | None = None
+) -> AsyncIterator[list[tuple[Record, Keys]]]:
+    """What is uncoupled on a side, page by page, with its match keys; ``known``: only what shares one of these."""
     end, keys_of = ready.end(side), keys_on(ready, side)
-    found: dict[str, Keys] = {}
     done = 0
     async for page in session.systems[side].query(end.schema.name, _compared(ready, side), filter=end.filter or None):
-        records = page.records
+        records: Sequence[Record] = page.records
         if _computes(ready, side):
             records, _ = await compute(session, ready, side, await _uncoupled(session, ready, side, records))
-        keyed = {record.id: keys_of(record) for record in records}
+        keyed = [(record, keys_of(record)) for record in records]
         if known is not None:
-            keyed = {id: keys for id, keys in keyed.items() if not known.isdisjoint(enumerate(keys))}
-        coupled = await couplings.by_ids(session.connection, ready.mapping.name, side, list(keyed))
-        found |= {id: keys for id, keys in keyed.items() if id not in coupled}
+            keyed = [(record, keys) for record, keys in keyed if not known.isdisjoint(enumerate(keys))]
+        free = {record.id for record in await _uncoupled(session, ready, side, [record for record, _ in keyed])}
+        yield [(record, keys) for record, keys in keyed if record.id in free]
         done += len(page.records)
         session.progress(ready.mapping.name, f"matching ({SPOKEN[side]})", done, None)
-    return found
 
 
 def _compared(ready: Ready, side: Side) -> Columns:
-    """The columns to read for matching, each at its place: those of the match keys, if no rule computes from others."""
+    """The columns to read for matching, each at its place: the name and those of the match keys, if no rule computes
+    from others."""
     end = ready.end(side)
     if _computes(ready, side):
         return end.columns
-    wanted = {place for group in _places(ready, side) for place in group}
+    wanted = {end.key, *(place for places, _ in _groups(ready, side) for place in places)}
     return tuple(column if place in wanted else "" for place, column in enumerate(end.columns))
 
 
@@ -93,34 +106,66 @@ async def _uncoupled(session: Session, ready: Ready, side: Side, records: Sequen
 
 
 async def match_chunk(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> Matches:
-    """Match the uncoupled records of a chunk, against all that share a column of a match group with one of them.
+    """Match the uncoupled records of a chunk, against all that share a match key with one of them.
 
-    The systems compare more strictly than matching does (blanks), so one equal column is enough to be looked at.
+    Rivals on their own side are only looked for where the other one has something to offer.
     """
-    places = {s: _places(ready, s) for s in SIDES}
-    keys: dict[Side, dict[str, Keys]] = {side: {r.id: _keys(places[side], r) for r in records}, other(side): {}}
-    for number in range(len(ready.mapping.match)):
-        for place in range(len(ready.mapping.match[number])):
-            parts = _parts(places[side][number][place], records)
-            for there in (other(side), side):
-                for record in await _holding(session, ready, there, number, place, parts):
-                    keys[there].setdefault(record.id, _keys(places[there], record))
-    return match(keys["business_central"], keys["dataverse"])
+    keys_of = keys_on(ready, side)
+    ours = {record.id: keys_of(record) for record in records}
+    theirs = await _sharing(session, ready, other(side), records, _known(ours.values()), side)
+    if not theirs:
+        return Matches({}, {}, {}, {})
+    offered = _known(theirs.values())
+    wanted = [record for record in records if not offered.isdisjoint(enumerate(ours[record.id]))]
+    ours = await _sharing(session, ready, side, wanted, offered, side) | ours
+    return match(ours, theirs) if side == "business_central" else match(theirs, ours)
+
+
+async def _sharing(
+    session: Session, ready: Ready, side: Side, records: Sequence[Record], known: Known, of: Side
+) -> dict[str, Keys]:
+    """The keys of the uncoupled records on ``side`` that share one with these records of side ``of``."""
+    keys_of = keys_on(ready, side)
+    found: dict[str, Keys] = {}
+    unsearched: set[int] = set()
+    for number, group in enumerate(ready.mapping.match):
+        pair = _searched(ready, side, group)
+        if pair is None:
+            unsearched.add(number)
+            continue
+        parts = _parts(_place(ready, of, pair), records)
+        found |= {record.id: keys_of(record) for record in await _holding(session, ready, side, pair, parts)}
+    if rest := frozenset(key for key in known if key[0] in unsearched):
+        found |= await uncoupled_keys(session, ready, side, rest)
+    return {id: keys for id, keys in found.items() if not known.isdisjoint(enumerate(keys))}
+
+
+def _searched(ready: Ready, side: Side, group: Sequence[MatchPair]) -> MatchPair | None:
+    """The pair of a group by which a system finds all that matching would take for the same.
+
+    To Business Central a text in other capitals is another one, unless it is a code, and neither system knows
+    normalised values: without such a pair everything uncoupled has to be looked at.
+    """
+    codes = {field.business_central for field in ready.mapping.fields if field.code}
+    codes.add(ready.mapping.business_central.key)
+    found = (pair for pair in group if _column(pair, side) and not pair.normalise)
+    return next((pair for pair in found if side == "dataverse" or pair.business_central in codes), None)
 
 
 def _parts(place: int, records: Sequence[Record]) -> list[Scalar]:
-    return list(dict.fromkeys(value for r in records if (value := r.values[place]) not in (None, "")))
+    values = (record.values[place] for record in records)
+    spelled = [each for v in values for each in ((v.strip(), v.strip().upper()) if isinstance(v, str) else (v,))]
+    return [part for part in dict.fromkeys(spelled) if part not in (None, "")]
 
 
 async def _holding(
-    session: Session, ready: Ready, side: Side, group: int, place: int, parts: Sequence[Scalar]
+    session: Session, ready: Ready, side: Side, pair: MatchPair, parts: Sequence[Scalar]
 ) -> list[Record]:
     """The uncoupled records of a side inside the filter whose column there has one of these values."""
-    pair, end = ready.mapping.match[group][place], ready.end(side)
-    column = pair.business_central if side == "business_central" else pair.dataverse
-    if not column or not parts:
+    end = ready.end(side)
+    if not parts:
         return []
-    found = await session.systems[side].by_keys(end.schema.name, end.columns, column, parts)
+    found = await session.systems[side].by_keys(end.schema.name, end.columns, _column(pair, side), parts)
     inside = [r for r in await _uncoupled(session, ready, side, found) if end.passes is None or end.passes(r)]
     computed, _ = await compute(session, ready, side, inside)
     return computed
