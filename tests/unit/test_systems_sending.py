@@ -61,7 +61,9 @@ def sender_of(script: Script, clock: Clock) -> Sender:
         return Token(f"token-{next(count)}", 3600)
 
     governor = Governor(Limits(2, 4), clock=clock, sleep=clock.sleep)
-    return Sender(script, Tokens(fetch, clock), governor, headers={"X": "1"}, sleep=clock.sleep, jitter=lambda: 1.0)
+    return Sender(
+        "Dataverse", script, Tokens(fetch, clock), governor, headers={"X": "1"}, sleep=clock.sleep, jitter=lambda: 1.0
+    )
 
 
 async def test_sends_token_and_headers() -> None:

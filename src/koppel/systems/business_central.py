@@ -11,7 +11,7 @@ from koppel.errors import DataError, FilterError, NotFoundError
 from koppel.odata.csdl import Model, read_model
 from koppel.odata.filter import features_of, or_over_distinct_fields, parse_filter
 from koppel.odata.literals import is_guid, quote
-from koppel.odata.records import Page, Record, Scalar, Side
+from koppel.odata.records import SPOKEN, Page, Record, Scalar, Side
 from koppel.systems.address import all_of, query_of
 from koppel.systems.auth import Tokens
 from koppel.systems.business_central_errors import business_central_error
@@ -60,7 +60,14 @@ class BusinessCentral:
         self._root = f"{address.rstrip('/')}/api/{route.strip('/')}/"
         self._company = company
         self._takes_ids = route.strip("/") != "v2.0"
-        self._sender = Sender(transport, tokens, governor or Governor(BUSINESS_CENTRAL), headers=_HEADERS, sleep=sleep)
+        self._sender = Sender(
+            SPOKEN["business_central"],
+            transport,
+            tokens,
+            governor or Governor(BUSINESS_CENTRAL),
+            headers=_HEADERS,
+            sleep=sleep,
+        )
         self.counters = self._sender.counters
         self._schemas: dict[str, TableSchema] = dict(known or {})
         self._model: Model | None = None

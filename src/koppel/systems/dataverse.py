@@ -11,7 +11,7 @@ import msgspec
 
 from koppel.errors import CursorError, DataError
 from koppel.odata.batch import Answer, Part, decode_answer, encode_request
-from koppel.odata.records import Page, Record, Scalar, Side
+from koppel.odata.records import SPOKEN, Page, Record, Scalar, Side
 from koppel.systems import dataverse_schema as metadata
 from koppel.systems.address import all_of, query_of
 from koppel.systems.auth import Tokens
@@ -71,7 +71,9 @@ class Dataverse:
         known: Mapping[str, TableSchema] | None = None,
     ) -> None:
         self._root = address.rstrip("/") + _API
-        self._sender = Sender(transport, tokens, governor or Governor(DATAVERSE), headers=_HEADERS, sleep=sleep)
+        self._sender = Sender(
+            SPOKEN["dataverse"], transport, tokens, governor or Governor(DATAVERSE), headers=_HEADERS, sleep=sleep
+        )
         self.counters = self._sender.counters
         self._schemas: dict[str, TableSchema] = dict(known or {})
         self._sets: dict[str, str] = {}

@@ -31,11 +31,13 @@ _NOT_KNOWN = frozenset({408, 502, 504})
 class Sender:
     """Sends the requests of one connection and counts them.
 
-    ``jitter`` gives numbers from 0 to 1 that keep workers from coming back all at once.
+    ``name``: what people call the system. ``jitter`` gives numbers from 0 to 1 that keep workers from coming back all
+    at once.
     """
 
     def __init__(
         self,
+        name: str,
         transport: Transport,
         tokens: Tokens,
         governor: Governor,
@@ -45,6 +47,7 @@ class Sender:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.counters = Counters()
+        self._name = name
         self._transport = transport
         self._tokens = tokens
         self._governor = governor
@@ -152,7 +155,7 @@ class Sender:
             return answer
 
     def _worth_another_try(self, method: str, answer: Response, repeatable: bool) -> TransientError | None:
-        text = f"the system answers HTTP status {answer.status}"
+        text = f"{self._name} answers HTTP status {answer.status}"
         if answer.status in _NOT_CARRIED_OUT:
             self.counters.throttled += 1
             return TransientError(text, retry_after=retry_after(answer), status=answer.status)
