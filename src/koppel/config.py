@@ -90,7 +90,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """``koppel.yaml``. Paths are absolute or relative to the working directory, no longer to the file.
 
     ``database``: a PostgreSQL address; without it Koppel runs its own in ``folder``. ``mappings``: folders of mapping
-    files.
+    files. ``functions``: the folder of Python modules whose functions they name.
     """
 
     business_central: BusinessCentral
@@ -99,6 +99,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     # A factory, since a schema cannot show a path as default.
     folder: Path = msgspec.field(default_factory=lambda: Path(".koppel"))
     mappings: tuple[Path, ...] = ()
+    functions: Path | None = None
     brakes: BrakeSettings = BrakeSettings()
 
 
@@ -108,6 +109,7 @@ DESCRIPTIONS = {
     "Config.database": "PostgreSQL address; the password stands in PGPASSWORD or ~/.pgpass. Without: Koppel's own.",
     "Config.folder": "Where Koppel keeps what it needs on this machine.",
     "Config.mappings": "Folders of mapping files, besides the standard mappings.",
+    "Config.functions": "Folder of Python modules with functions that transform values.",
     "Config.brakes": "What a job may do before it stops and asks.",
     "BusinessCentral.url": "Root of the environment: https://api.businesscentral.dynamics.com/v2.0/<tenant>/<environment>.",
     "BusinessCentral.company": "Name or id of the company.",
@@ -224,6 +226,9 @@ folder: .koppel
 # Folders with your own mapping files, besides the standard mappings.
 mappings: []
 
+# Folder with Python modules, if a mapping transforms values by functions of your own.
+# functions: functions
+
 # A job stops before it writes when it would do more than this.
 brakes: {deletions: 50, changes_percent: 30}
 """
@@ -284,6 +289,7 @@ def _resolved(config: Config, folder: Path) -> Config:
         dataverse=_resolved_connection(config.dataverse, folder),
         folder=_path(config.folder, folder),
         mappings=tuple(_path(path, folder) for path in config.mappings),
+        functions=config.functions and _path(config.functions, folder),
     )
 
 

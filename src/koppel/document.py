@@ -8,7 +8,7 @@ YAML 1.1: ``no`` and ``on`` are booleans there, ``010`` is eight. Where that cou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -174,9 +174,31 @@ class _Reader:
         words = [str(word) for each in others if isinstance(each, inspect.LiteralType) for word in each.values]
         if isinstance(node, yaml.ScalarNode) and node.value in words:
             return node.value
+        tagged = {str(each.tag): each for each in others if isinstance(each, inspect.StructType) and each.tag}
+        if tagged:
+            return self._tagged(node, tagged, words, where)
         if len(others) > 1:
             return self._plain(node, kind.types, where)
         return None if _tag(node) == "null" else self.value(node, others[0], where, remedy)
+
+    def _tagged(
+        self, node: yaml.Node, kinds: Mapping[str, inspect.StructType], words: Sequence[str], where: Where
+    ) -> Any:
+        """One of several sections, told apart by the key that names which; or one of the words."""
+        key = str(next(iter(kinds.values())).tag_field)
+        if isinstance(node, yaml.MappingNode):
+            named = next((str(child.value) for name, child in node.value if name.value == key), None)
+            if named is not None and named in kinds:
+                return self._struct(node, kinds[named], where, "")
+            if named is None:
+                return self._refuse(where, f"key `{key}` is missing", f"Known: {', '.join(sorted(kinds))}.")
+            remedy = f"Write `{named}` alone." if named in words else did_you_mean(named, [*kinds, *words])
+            return self._refuse((*where, key), f"`{key}` cannot be `{named}`", remedy)
+        if not isinstance(node, yaml.ScalarNode):
+            return self._refuse(where, f"{_named(where)} must be a word or keys, not {_described(node)}")
+        with_keys = f"It has settings: `{{{key}: {node.value}, ...}}`."
+        remedy = with_keys if node.value in kinds else did_you_mean(node.value, [*kinds, *words])
+        return self._refuse(where, f"{_named(where)} cannot be `{node.value}`", remedy)
 
     def _struct(self, node: yaml.Node, kind: inspect.StructType, where: Where, remedy: str) -> Any:
         known = {field.encode_name: field for field in kind.fields if field.encode_name not in self.hidden}
@@ -185,7 +207,9 @@ class _Reader:
             return _WRONG
         values: dict[str, Any] = {}
         for key, child in entries:
-            if field := known.get(key):
+            if kind.tag is not None and key == kind.tag_field:
+                self.document.places[(*where, key)] = child
+            elif field := known.get(key):
                 values[field.name] = self.value(child, field.type, (*where, key))
             else:
                 self.document.add((*where, key), f"unknown key `{key}`", did_you_mean(key, known, "Known keys"))

@@ -361,7 +361,7 @@ def mirrored(case: Case) -> Case:
         own=frozenset(flipped[side] for side in case.own),
         decisions={_flipped_name(case, name): flipped[side] for name, side in case.decisions.items()},
         times=(case.times[1], case.times[0]),
-        references={of: References(r.to_business_central, r.to_dataverse) for of, r in case.references.items()},  # type: ignore[arg-type]
+        references={of: References(r.to_business_central, r.to_dataverse) for of, r in case.references.items()},
     )
 
 

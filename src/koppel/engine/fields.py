@@ -11,6 +11,8 @@ import msgspec
 
 from koppel.engine.values import UNKNOWN, Canonical, Unknown, ValueKind, empty_in_business_central
 from koppel.mapping.model import Direction, Drift, FieldMapping, Policy
+from koppel.mapping.steps import LookUp
+from koppel.mapping.transforms import Apply
 from koppel.odata.records import Scalar, Side
 
 
@@ -27,13 +29,22 @@ class FieldEnd(msgspec.Struct, frozen=True, kw_only=True):
     updatable: bool = True
 
 
+Stage = Apply | LookUp
+"""A step of a transformation, ready; a look-up waits for the rows."""
+
+
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One field mapping, ready. ``index`` is its place in ``Record.values`` and in the base, on both sides."""
+    """One field mapping, ready. ``index`` is its place in ``Record.values`` and in the base, on both sides.
+
+    ``to_dataverse``, ``to_business_central``: what a value goes through on its way there.
+    """
 
     index: int
     mapping: FieldMapping
     business_central: FieldEnd
     dataverse: FieldEnd
+    to_dataverse: tuple[Stage, ...] = ()
+    to_business_central: tuple[Stage, ...] = ()
 
     def end(self, side: Side) -> FieldEnd:
         """The field on ``side``."""
@@ -43,6 +54,17 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The field as people call it."""
         return self.mapping.name
+
+    def stages(self, source: Side) -> tuple[Stage, ...]:
+        """What a value of ``source`` goes through."""
+        return self.to_dataverse if source == "business_central" else self.to_business_central
+
+    @property
+    def copied(self) -> bool:
+        """Whether both sides hold the same value, each in its own spelling."""
+        said = self.mapping
+        translated = said.lookup or said.options or self.to_dataverse or self.to_business_central
+        return said.constant is None and not translated
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,15 +113,14 @@ def steps_of(fields: tuple[Field, ...], side: Side, drift: Drift) -> Steps:
 
 def _step(field: Field, side: Side) -> Step:
     said, end = field.mapping, field.end(side)
-    constant = said.constant is not None
     as_it_is = field.business_central.kind == field.dataverse.kind == "text"
     return Step(
         place=field.index,
         field=field,
         end=end,
-        as_it_is=as_it_is and not constant and said.lookup is None and not said.options,
+        as_it_is=as_it_is and field.copied and not said.required,
         room=sys.maxsize if end.length is None else end.length,
-        constant=constant,
+        constant=said.fixed,
     )
 
 
@@ -116,7 +137,7 @@ def in_groups(fields: tuple[Field, ...], default: Policy) -> tuple[Group, ...]:
     """
     members: dict[str, list[Field]] = {}
     for field in fields:
-        grouped = field.mapping.group if field.mapping.constant is None else ""
+        grouped = field.mapping.group if not field.mapping.fixed else ""
         members.setdefault(grouped or f"\0{field.index}", []).append(field)
     return tuple(_group(key, found, default) for key, found in members.items())
 
@@ -128,5 +149,5 @@ def _group(key: str, found: list[Field], default: Policy) -> Group:
         policy=next((field.mapping.policy for field in found if field.mapping.policy), default),
         fields=tuple(found),
         places=frozenset(field.index for field in found),
-        constant=found[0].mapping.constant is not None,
+        constant=found[0].mapping.fixed,
     )

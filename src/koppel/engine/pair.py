@@ -10,7 +10,7 @@ import msgspec
 from koppel.engine.action import Action, ActionKind, Bases, Change, Conflict, Refusal, held
 from koppel.engine.fields import Field, Group, Steps, steps_of
 from koppel.engine.merge import Verdict, first_verdict, to_side, verdict
-from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, reference_of, translate
+from koppel.engine.translate import AllReferences, TooLong, Translated, Unfit, Waiting, reference_of, translate
 from koppel.engine.values import UNKNOWN, Base, Unknown, canonical, empty_in_business_central
 from koppel.mapping.model import Direction, TableMapping
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
@@ -71,7 +71,7 @@ class _Draft:
         self.conflicts: list[Conflict] = []
         self.waiting: list[Waiting] = []
         self.warnings: list[str] = []
-        self.too_long: list[TooLong] = []
+        self.faults: list[TooLong | Unfit] = []
         self.own_change = False
 
     def agree(self, field: Field, business_central: Scalar | Unknown, dataverse: Scalar | Unknown) -> None:
@@ -190,15 +190,21 @@ def _values(side: Side, pair: Pair) -> Sequence[Scalar]:
 def _is_alike(field: Field, pair: Pair, references: AllReferences) -> bool:
     business_central = pair.business_central.values[field.index]
     dataverse = pair.dataverse.values[field.index]
-    if field.mapping.constant is None and reference_of(field) is None:
+    if field.copied:
         return _is_same(field, business_central, dataverse)
-    side = _source(field.mapping.direction)
-    source, now = (business_central, dataverse) if side == "business_central" else (dataverse, business_central)
-    wanted = translate(field, source, side, references)
-    if isinstance(wanted, Waiting | TooLong):
+    # A value that lost something on its way is not asked to bring it back: either side may be what the other leads to.
+    two_ways = field.mapping.direction == "both" and reference_of(field) is None
+    sides = _SIDES if two_ways else (_source(field.mapping.direction),)
+    return any(_leads_to(field, pair, side, references) for side in sides)
+
+
+def _leads_to(field: Field, pair: Pair, source: Side, references: AllReferences) -> bool:
+    """Whether the other side holds what the value of ``source`` would become there."""
+    wanted = translate(field, _values(source, pair)[field.index], source, references)
+    if isinstance(wanted, Waiting | TooLong | Unfit):
         return False
-    form = field.end(_OTHER[side]).canonical
-    return form(wanted) == form(now)
+    form = field.end(_OTHER[source]).canonical
+    return form(wanted) == form(_values(_OTHER[source], pair)[field.index])
 
 
 def _is_same(field: Field, business_central: Scalar, dataverse: Scalar) -> bool:
@@ -284,8 +290,10 @@ def _write_field(field: Field, pair: Pair, source: Side, wanted: Translated, dra
             draft.write(
                 field, side, now, empty_in_business_central(end.kind) if side == "business_central" else None, why
             )
-    elif isinstance(wanted, TooLong) and end.canonical(wanted.value) != end.canonical(now):
-        draft.too_long.append(wanted)
+    elif isinstance(wanted, Unfit) or (
+        isinstance(wanted, TooLong) and end.canonical(wanted.value) != end.canonical(now)
+    ):
+        draft.faults.append(wanted)
     elif isinstance(wanted, TooLong) or _is_there(field, pair, source, wanted, now):
         draft.agree(field, *values)
     elif not end.updatable:
@@ -298,7 +306,9 @@ def _write_field(field: Field, pair: Pair, source: Side, wanted: Translated, dra
 
 def _is_there(field: Field, pair: Pair, source: Side, wanted: Scalar, now: Scalar) -> bool:
     form = field.end(_OTHER[source]).canonical
-    return wanted == now or form(wanted) == form(now) or _blank_kept(field, pair, source)
+    if wanted == now or form(wanted) == form(now) or _blank_kept(field, pair, source):
+        return True
+    return field.mapping.keep_blank and form(wanted) is None
 
 
 def _wait(field: Field, source: Side, waiting: Waiting, values: tuple[Scalar, Scalar], draft: _Draft) -> None:
@@ -335,7 +345,7 @@ def _finish(table: Table, pair: Pair, draft: _Draft) -> Action:
         base_before=draft.before,
         records=(pair.business_central, pair.dataverse),
     )
-    refusal = refusal_of(draft.waiting, draft.too_long)
+    refusal = refusal_of(draft.waiting, draft.faults)
     return held(action, refusal) if refusal else action
 
 
@@ -347,7 +357,7 @@ def _reason(draft: _Draft, kind: ActionKind) -> str:
     return next((change.why for change in draft.changes), "values agree")
 
 
-def refusal_of(waiting: Sequence[Waiting], too_long: Sequence[TooLong]) -> Refusal | None:
+def refusal_of(waiting: Sequence[Waiting], faults: Sequence[TooLong | Unfit]) -> Refusal | None:
     """The first reason why the whole record must wait, if any."""
     for item in waiting:
         if item.required:
@@ -360,13 +370,28 @@ def refusal_of(waiting: Sequence[Waiting], too_long: Sequence[TooLong]) -> Refus
                 kind="dependency",
                 side=item.side,
             )
-    for text in too_long:
-        return Refusal(
-            message=f"{text.field} has {text.length} characters, {SPOKEN[text.side]} takes {text.room}",
-            remedy=f"shorten it to {text.room} characters on the side where it was typed: {text.value!r}",
-            code="too-long",
-            field=text.field,
-            value=text.value,
-            side="dataverse" if text.side == "business_central" else "business_central",
-        )
+    for fault in faults:
+        return _too_long(fault) if isinstance(fault, TooLong) else _unfit(fault)
     return None
+
+
+def _too_long(text: TooLong) -> Refusal:
+    return Refusal(
+        message=f"{text.field} has {text.length} characters, {SPOKEN[text.side]} takes {text.room}",
+        remedy=f"shorten it to {text.room} characters on the side where it was typed: {text.value!r}",
+        code="too-long",
+        field=text.field,
+        value=text.value,
+        side=_OTHER[text.side],
+    )
+
+
+def _unfit(found: Unfit) -> Refusal:
+    return Refusal(
+        message=f"{found.field} {found.message}",
+        remedy=found.remedy,
+        code=found.code,
+        field=found.field,
+        value=found.value,
+        side=found.source,
+    )

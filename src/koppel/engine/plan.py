@@ -9,7 +9,7 @@ import msgspec
 from koppel.engine.action import Action, ActionKind, Bases, Refusal, base_after, held
 from koppel.engine.fields import Field, Step
 from koppel.engine.pair import Table, refusal_of
-from koppel.engine.translate import AllReferences, TooLong, Translated, Waiting, translate
+from koppel.engine.translate import AllReferences, TooLong, Translated, Unfit, Waiting, translate
 from koppel.engine.values import UNKNOWN, Unknown
 from koppel.mapping.model import Direction, TableMapping
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
@@ -58,7 +58,7 @@ def plan_creation(
         base=draft.base,
         records=(record, None) if source == "business_central" else (None, record),
     )
-    refusal = refusal_of(draft.waiting, draft.too_long)
+    refusal = refusal_of(draft.waiting, draft.faults)
     return held(action, refusal) if refusal else action
 
 
@@ -73,7 +73,7 @@ class _Partner:
         self.partner: list[Scalar | Unknown] = list(table.towards(self.side).left_empty)
         self.written: list[int] = []
         self.waiting: list[Waiting] = []
-        self.too_long: list[TooLong] = []
+        self.faults: list[TooLong | Unfit] = []
 
     def fill(self, steps: Sequence[Step], record: Record, references: AllReferences) -> None:
         for step in steps:
@@ -89,8 +89,8 @@ class _Partner:
         if isinstance(wanted, Waiting):
             self.waiting.append(wanted)
             self.own[step.place] = UNKNOWN
-        elif isinstance(wanted, TooLong):
-            self.too_long.append(wanted)
+        elif isinstance(wanted, TooLong | Unfit):
+            self.faults.append(wanted)
         elif step.constant or step.end.canonical(wanted) is not None:
             self._write(step, wanted)
 

@@ -13,9 +13,11 @@ import msgspec
 from koppel.document import Document, did_you_mean, read, read_file, report
 from koppel.errors import MappingError
 from koppel.mapping import checks
+from koppel.mapping.functions import source_of
 from koppel.mapping.model import Direction, FieldMapping, TableMapping
+from koppel.mapping.transforms import functions_of
 
-LOADED = frozenset({"line", "file", "digest"})
+LOADED = frozenset({"line", "file", "functions", "digest"})
 """Fields of the model that loading sets, not the file."""
 
 ORDER = (
@@ -53,18 +55,22 @@ Read = Document[MappingFile]
 
 
 def load_mappings(
-    folders: Sequence[Path] = (), *, known_rules: Mapping[str, set[str]] | None = None
+    folders: Sequence[Path] = (),
+    *,
+    known_rules: Mapping[str, set[str]] | None = None,
+    functions: Path | None = None,
 ) -> dict[str, TableMapping]:
     """The standard mappings and those of the folders (``*.yaml``, one mapping each), by name in dependency order.
 
     ``known_rules``: names of rule functions by kind (``compute``, ``references``, ``refuse``, ``complete``,
-    ``follow``); without it they are not checked. Raises one ``MappingError`` that lists every mistake of every file
-    by line.
+    ``follow``); without it they are not checked. ``functions``: the folder of Python functions for transformations.
+    Raises one ``MappingError`` that lists every mistake of every file by line.
     """
     standard = [_read_standard(entry.name, entry.read_text("utf-8")) for entry in _standard_files()]
     own = [document for folder in folders for document in _read_folder(folder)]
     documents = _chosen(standard, own)
-    mappings = {m.name: _completed(m, document) for document in documents if (m := document.value)}
+    folder = "" if functions is None else str(functions)
+    mappings = {m.name: _completed(m, document, folder) for document in documents if (m := document.value)}
     _check(documents, mappings, known_rules)
     report((problem for document in documents for problem in document.problems), MappingError)
     return {mapping.name: mapping for mapping in in_dependency_order(mappings.values())}
@@ -90,7 +96,8 @@ def digest(mapping: TableMapping) -> str:
     """A hash of what decides which records take part and what they hold; captions, comments and policies do not."""
     ends = [(end.table, end.key, end.filter, end.column) for end in (mapping.business_central, mapping.dataverse)]
     fields = [msgspec.structs.replace(field, line=0, policy=None) for field in mapping.fields if field.enabled]
-    said = (mapping.kind, ends, mapping.direction, mapping.parameters, mapping.rules, fields)
+    functions = [source_of(name, mapping.functions) for field in fields for name in functions_of(field)]
+    said = (mapping.kind, ends, mapping.direction, mapping.parameters, mapping.rules, fields, functions)
     return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
 
 
@@ -140,10 +147,10 @@ def _name(document: Read) -> str:
     return str(node.value) if node is not None and isinstance(node.value, str) else ""
 
 
-def _completed(mapping: MappingFile, document: Read) -> TableMapping:
+def _completed(mapping: MappingFile, document: Read, functions: str) -> TableMapping:
     """The mapping with everything that the file leaves to defaults and places."""
     values = {name: getattr(mapping, name) for name in TableMapping.__struct_fields__}
-    values["file"] = document.file
+    values["file"], values["functions"] = document.file, functions
     values["fields"] = tuple(_field(mapping, index, document) for index in range(len(mapping.fields)))
     if mapping.kind == "options" and not mapping.dataverse.key:
         values["dataverse"] = msgspec.structs.replace(mapping.dataverse, key=mapping.dataverse.column)
@@ -157,8 +164,7 @@ def _field(mapping: MappingFile, index: int, document: Read) -> FieldMapping:
     direction = field.direction
     if (*where, "direction") not in document.places:
         named = [side for side in _TOWARDS if getattr(field, side)]
-        is_constant = field.constant is not None and len(named) == 1
-        direction = _TOWARDS[named[0]] if is_constant else mapping.direction
+        direction = _TOWARDS[named[0]] if field.fixed and len(named) == 1 else mapping.direction
     return msgspec.structs.replace(field, direction=direction, line=document.line(where))
 
 

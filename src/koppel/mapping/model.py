@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from koppel.mapping.steps import Step
 from koppel.odata.records import Scalar, Side
 
 Direction = Literal["both", "to_dataverse", "from_dataverse"]
@@ -39,12 +40,13 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True):
     ``mapping``: the name of that mapping. ``by``: what the Business Central column holds, the record's ``key`` (a
     code), its ``id``, or a rule function (``module.function``) that knows which value stands for which record.
     ``required``: a reference that is not coupled holds the whole record, always or in one direction only; otherwise
-    the field waits (``pending``).
+    the field waits (``pending``), emptied meanwhile if ``clear`` says so.
     """
 
     mapping: str
     by: str = "key"
     required: bool | Direction = False
+    clear: bool = False
 
     def required_towards(self, side: Side) -> bool:
         """Whether a missing reference holds a record that goes to ``side``."""
@@ -55,11 +57,13 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     """One pair of fields.
 
     ``business_central`` or ``dataverse`` is empty where the value is a constant or computed by a rule. ``constant``:
-    written to the destination instead of a value read. ``compute``: the rule function that supplies the source's value
-    (``module.function``). ``code``: a Business Central Code field (trimmed, upper-cased). ``options``: the option
-    mapping that translates a code into the integer of a choice; ``on_missing``: what an uncoupled code does.
-    ``keep_blank``: a blank never overwrites. ``group``: fields of one group merge as one value. ``policy``: overrides
-    the mapping's ``conflicts``. ``line``: where the file says it.
+    written to the destination instead of a value read; with both columns named, only where the source is blank.
+    ``to_dataverse``, ``from_dataverse``: the steps that a value goes through on its way. ``lossy``: they may lose
+    something on a two-way field. ``required``: a blank that would have to be written holds the record. ``compute``:
+    the rule function that supplies the source's value (``module.function``). ``code``: a Business Central Code field
+    (trimmed, upper-cased). ``options``: the option mapping that translates a code into the integer of a choice;
+    ``on_missing``: what an uncoupled code does. ``keep_blank``: a blank never overwrites. ``group``: fields of one
+    group merge as one value. ``policy``: overrides the mapping's ``conflicts``. ``line``: where the file says it.
     """
 
     business_central: str = ""
@@ -73,6 +77,10 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     options: str = ""
     on_missing: Literal["empty", "fail"] = "empty"
     keep_blank: bool = False
+    required: bool = False
+    to_dataverse: tuple[Step, ...] = ()
+    from_dataverse: tuple[Step, ...] = ()
+    lossy: bool = False
     group: str = ""
     policy: Policy | None = None
     line: int = 0
@@ -81,6 +89,15 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The field as messages call it: the Business Central name where there is one."""
         return self.business_central or self.dataverse
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the value is a constant, whatever the other side holds."""
+        return self.constant is not None and not (self.business_central and self.dataverse)
+
+    def steps(self, source: Side) -> tuple[Step, ...]:
+        """The steps that are written down for values of ``source``."""
+        return self.to_dataverse if source == "business_central" else self.from_dataverse
 
 
 class MatchPair(msgspec.Struct, frozen=True):
@@ -114,7 +131,8 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     ``caption``: the name for people. A field's ``direction`` never exceeds the mapping's.
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
     coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
-    ``file`` and ``digest`` tell where it was loaded from and which version of it (a change leads to a full compare).
+    ``file`` and ``digest`` tell where it was loaded from and which version of it (a change leads to a full compare),
+    ``functions`` the folder of its Python functions.
     """
 
     name: str
@@ -136,6 +154,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     rules: Hooks = Hooks()
     fields: tuple[FieldMapping, ...] = ()
     file: str = ""
+    functions: str = ""
     digest: str = ""
 
     def endpoint(self, side: Side) -> Endpoint:

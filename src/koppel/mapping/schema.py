@@ -11,6 +11,47 @@ from typing import Any
 from koppel.document import json_schema
 from koppel.mapping.load import LOADED, MappingFile
 
+_OTHERWISE = "What becomes of a value that the step can do nothing with: it fails the record, is emptied, or kept."
+_PATTERN = "How the date is written, such as dd-MM-yyyy."
+_CULTURE = "Culture by which it is written, such as nl-NL."
+
+STEPS = {
+    "TitleCase.culture": "Culture whose letters count, such as tr-TR.",
+    "Substring.start": "Position of the first character, from 1.",
+    "Substring.after": "Text after which the substring starts.",
+    "Substring.length": "How many characters.",
+    "Substring.before": "Text before which the substring ends.",
+    "Replace.find": "Text to replace, wherever it occurs.",
+    "Replace.by": "What takes its place.",
+    "ReplacePattern.pattern": "Regular expression, without regard to case.",
+    "ReplacePattern.by": "What takes the place of each match; \\1 is its first group.",
+    "MatchPattern.pattern": "Regular expression, without regard to case; its groups are kept.",
+    "ParseDate.format": _PATTERN,
+    "ParseDate.culture": _CULTURE,
+    "ParseDate.otherwise": _OTHERWISE,
+    "FormatDate.format": _PATTERN,
+    "FormatDate.culture": _CULTURE,
+    "ParseDateTime.format": _PATTERN,
+    "ParseDateTime.culture": _CULTURE,
+    "ParseDateTime.otherwise": _OTHERWISE,
+    "FormatDateTime.format": _PATTERN,
+    "FormatDateTime.culture": _CULTURE,
+    "ParseDecimal.culture": _CULTURE,
+    "ParseDecimal.otherwise": _OTHERWISE,
+    "FormatDecimal.culture": _CULTURE,
+    "Round.precision": "Multiple to round to, such as 0.01.",
+    "Round.direction": "To the nearest multiple, up (away from zero) or down (towards zero).",
+    "Extract.part": "Part of the date.",
+    "LookUp.table": "Table to look in.",
+    "LookUp.where": "Column that holds the value.",
+    "LookUp.take": "Column to take.",
+    "LookUp.side": "System of the table.",
+    "LookUp.otherwise": _OTHERWISE,
+    "Call.function": "Python function, as `module:function`.",
+}
+"""A sentence for each setting of a step; that which names the step is added."""
+STEPS |= {f"{name}.do": "What the step does." for name in {key.partition(".")[0] for key in STEPS}}
+
 DESCRIPTIONS = {
     "MappingFile.mapping": "Name of the mapping, by which commands, lookups and other mappings call it.",
     "MappingFile.caption": "Name for people, in lists and pages.",
@@ -38,20 +79,26 @@ DESCRIPTIONS = {
     "Endpoint.column": "With `kind: options`: the choice column of Dataverse whose options are coupled.",
     "Lookup.mapping": "Name of the mapping whose records are referred to.",
     "Lookup.by": "What Business Central's column holds: the other record's `key`, its `id`, or a rule that knows.",
+    "Lookup.clear": "true: a reference that is not coupled empties the field until it is.",
     "Lookup.required": "true: a reference that is not coupled holds the whole record; a direction: only that way.",
     "FieldMapping.business_central": "Column of Business Central, by its name in the API.",
     "FieldMapping.dataverse": "Column of Dataverse: logical name; of a lookup, the navigation property.",
     "FieldMapping.direction": "Where changes of this field go; without it, where the mapping goes.",
     "FieldMapping.enabled": "false: the field stays out of the synchronisation.",
-    "FieldMapping.constant": "Value to write, instead of one that is read.",
+    "FieldMapping.constant": "Value to write, instead of one that is read; with both columns, where that is blank.",
     "FieldMapping.compute": "Rule that supplies the value, as `module.function`.",
     "FieldMapping.code": "A code of Business Central: outer blanks and case do not count.",
     "FieldMapping.lookup": "The field refers to a record of another mapping.",
     "FieldMapping.options": "Option mapping that translates the code into the choice's integer.",
     "FieldMapping.on_missing": "What an option that is not coupled does: leave the field empty, or fail the record.",
     "FieldMapping.keep_blank": "true: a blank never overwrites a value.",
+    "FieldMapping.required": "true: a record whose blank would have to be written is held instead.",
+    "FieldMapping.to_dataverse": "Steps that a value goes through on its way to Dataverse.",
+    "FieldMapping.from_dataverse": "Steps that a value goes through on its way to Business Central.",
+    "FieldMapping.lossy": "true: the steps may lose something, on a field that goes both ways.",
     "FieldMapping.group": "Fields of one group merge as one value, such as an address.",
     "FieldMapping.policy": "Who wins a conflict in this field, instead of the mapping's `conflicts`.",
+    **STEPS,
     "MatchPair.business_central": "Column of Business Central.",
     "MatchPair.dataverse": "Column of Dataverse.",
     "MatchPair.case": "Whether capitals count.",

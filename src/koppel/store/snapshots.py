@@ -64,11 +64,16 @@ class Codec(msgspec.Struct):
 
 
 def field_names(fields: Sequence[FieldMapping]) -> tuple[str, ...]:
-    """Names by which fields are found again in an older list: both columns, numbered where a pair occurs twice."""
+    """Names by which fields are found again in an older list: both columns, numbered where a pair occurs twice.
+
+    A field with other steps than before is another one: nothing was agreed about what they lead to.
+    """
     seen: Counter[str] = Counter()
     names = []
     for field in fields:
         name = f"{field.business_central}|{field.dataverse}"
+        if field.to_dataverse or field.from_dataverse:
+            name += "|" + msgspec.json.encode([field.to_dataverse, field.from_dataverse]).decode()
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name}|{seen[name]}")
     return tuple(names)

@@ -28,7 +28,7 @@ def known_mappings(config: Config) -> dict[str, TableMapping]:
     kinds: dict[str, set[str]] = {}
     for rule in koppel.rules.registered().values():
         kinds.setdefault(rule.kind, set()).add(rule.name)
-    return load_mappings(config.mappings, known_rules=kinds)
+    return load_mappings(config.mappings, known_rules=kinds, functions=config.functions)
 
 
 def connect_business_central(config: Config) -> BusinessCentral:

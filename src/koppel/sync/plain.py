@@ -7,10 +7,11 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import msgspec
 
-from koppel.engine.fields import Field
-from koppel.engine.translate import References
+from koppel.engine.fields import Field, Stage
+from koppel.engine.translate import References, through
+from koppel.mapping.model import FieldMapping
 from koppel.odata.literals import parse_instant
-from koppel.odata.records import ZERO_GUID, Record, Scalar
+from koppel.odata.records import ZERO_GUID, Record, Scalar, Side
 from koppel.sync.prepare import Ready
 from koppel.systems.schema import Column
 
@@ -20,35 +21,15 @@ NOTHING = frozenset({None, "", "_x0020_", ZERO_GUID})
 Resolved = Mapping[tuple[str, str], References]
 
 
-class Plain(msgspec.Struct, frozen=True, kw_only=True):
-    """One field mapping with the kind, the shorter length and the coarser precision of its two columns."""
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """How a value is spelled alike: by the kind of its column, its length and its precision."""
 
-    field: Field
     kind: str
     code: bool
     length: int | None
     scale: int | None
-    reference: tuple[str, str] | None
 
-    def alike(self, ours: Record, theirs: Record, resolved: Resolved) -> bool:
-        """Whether both sides hold the same."""
-        mine, other = ours.values[self.field.index], theirs.values[self.field.index]
-        constant = self.field.mapping.constant
-        if constant is not None:
-            return self.form(other if self.field.mapping.dataverse else mine) == self.form(constant)
-        if self.reference is None:
-            return self.form(mine) == self.form(other)
-        return self._leads_to(mine, other, resolved.get(self.reference, References()))
-
-    def _leads_to(self, code: Scalar, other: Scalar, known: References) -> bool:
-        if code in NOTHING or other in NOTHING:
-            return code in NOTHING and other in NOTHING
-        if self.field.mapping.direction == "from_dataverse":
-            return _text(known.to_business_central.get(_text(other))) == _text(code)
-        key = str(code).strip().upper() if self.code else str(code)
-        return _text(known.to_dataverse.get(key)) == _text(other)
-
-    def form(self, value: object) -> Hashable:
+    def of(self, value: object) -> Hashable:
         """The value in the one form in which it is compared; none for what means nothing."""
         if self.kind == "boolean":
             return bool(value)
@@ -64,6 +45,61 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True):
             return str(value).lower()
         text = str(value).strip().upper() if self.code else str(value)
         return text[: self.length].rstrip() or None
+
+
+class Plain(msgspec.Struct, frozen=True, kw_only=True):
+    """One field mapping with the form of either column: one form for both, where they hold the same."""
+
+    field: Field
+    ours: Form
+    theirs: Form
+    reference: tuple[str, str] | None
+
+    def form(self, side: Side, value: object) -> Hashable:
+        """A value of ``side`` in the form in which it is compared."""
+        return (self.ours if side == "business_central" else self.theirs).of(value)
+
+    def alike(self, ours: Record, theirs: Record, resolved: Resolved) -> bool:
+        """Whether both sides hold the same."""
+        mine, other = ours.values[self.field.index], theirs.values[self.field.index]
+        said = self.field.mapping
+        if said.fixed:
+            return self.theirs.of(other if said.dataverse else mine) == self.theirs.of(said.constant)
+        if said.constant is not None and mine in NOTHING and said.direction == "to_dataverse":
+            return self.theirs.of(other) == self.theirs.of(said.constant)
+        if said.constant is not None and other in NOTHING and said.direction == "from_dataverse":
+            return self.ours.of(mine) == self.ours.of(said.constant)
+        if said.to_dataverse or said.from_dataverse:
+            return self._becomes(mine, other, resolved)
+        if self.reference is None:
+            return self.ours.of(mine) == self.theirs.of(other)
+        return self._leads_to(mine, other, resolved.get(self.reference, References()))
+
+    def _becomes(self, mine: Scalar, other: Scalar, resolved: Resolved) -> bool:
+        """Whether one of the two is what the other is transformed to."""
+        field, direction = self.field, self.field.mapping.direction
+        there = direction != "from_dataverse" and _is_led(self.theirs, field.to_dataverse, mine, other, resolved)
+        return there or (
+            direction != "to_dataverse" and _is_led(self.ours, field.to_business_central, other, mine, resolved)
+        )
+
+    def _leads_to(self, code: Scalar, other: Scalar, known: References) -> bool:
+        if code in NOTHING or other in NOTHING:
+            return code in NOTHING and other in NOTHING
+        if self.field.mapping.direction == "from_dataverse":
+            return _text(known.to_business_central.get(_text(other))) == _text(code)
+        key = str(code).strip().upper() if self.ours.code else str(code)
+        return _text(known.to_dataverse.get(key)) == _text(other)
+
+
+def _is_led(form: Form, stages: Sequence[Stage], source: Scalar, target: Scalar, resolved: Resolved) -> bool:
+    """Whether ``target``, in its form, is what the steps make of ``source``."""
+    if source in NOTHING or str(source).startswith("0001-01-01"):
+        return form.of(target) == form.of(None)
+    try:
+        return form.of(through(stages, source, resolved)) == form.of(target)
+    except ValueError:
+        return False
 
 
 def _text(value: Scalar) -> Scalar:
@@ -88,13 +124,19 @@ def _plain(ready: Ready, field: Field) -> Plain:
     there = [column for column in columns if column is not None]
     by = mapping.lookup.by if mapping.lookup else "option"
     via = mapping.lookup.mapping if mapping.lookup else mapping.options
+    transformed = mapping.to_dataverse or mapping.from_dataverse
+    ours, theirs = ([column for column in (each,) if column] if transformed else there for each in columns)
     return Plain(
-        field=field,
-        kind=there[0].kind if there else "text",
+        field=field, ours=_form(ours, mapping), theirs=_form(theirs, mapping), reference=(via, by) if via else None
+    )
+
+
+def _form(columns: Sequence[Column], mapping: FieldMapping) -> Form:
+    return Form(
+        kind=columns[0].kind if columns else "text",
         code=mapping.code,
-        length=_least(there, "max_length"),
-        scale=_least(there, "scale"),
-        reference=(via, by) if via else None,
+        length=_least(columns, "max_length"),
+        scale=_least(columns, "scale"),
     )
 
 

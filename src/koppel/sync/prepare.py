@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 import msgspec
 
-from koppel.engine.fields import Field, FieldEnd, in_groups
+from koppel.engine.fields import Field, FieldEnd, Stage, in_groups
 from koppel.engine.pair import Table
 from koppel.engine.rule import RULES, Rule, rule_named
 from koppel.engine.values import ValueKind, canonical
@@ -20,6 +20,7 @@ from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.odata.filter import compile_filter
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.odata.syntax import columns_of, parse_filter
+from koppel.sync.stages import stages_of
 from koppel.systems.schema import Column, TableSchema
 from koppel.systems.system import Columns, System
 
@@ -187,6 +188,13 @@ def _unknown_column(mapping: TableMapping, schema: TableSchema, column: str, lin
 def _field(mapping: TableMapping, index: int, field: FieldMapping, schemas: Mapping[Side, TableSchema]) -> Field:
     business_central = schemas["business_central"].columns.get(field.business_central)
     dataverse = schemas["dataverse"].columns.get(field.dataverse)
+    own: dict[Side, ValueKind | None] = {
+        "business_central": _kind(business_central, field),
+        "dataverse": _kind(dataverse, field),
+    }
+    to_dataverse, to_business_central = (stages_of(mapping, field, side, own) for side in SIDES)
+    if to_dataverse or to_business_central:
+        return _transformed(index, field, business_central, dataverse, to_dataverse, to_business_central)
     if field.lookup is not None or field.options:
         theirs = _kind(dataverse, field)
         kinds: tuple[ValueKind, ValueKind] = _named(_kind(business_central, field)), theirs or "guid"
@@ -199,6 +207,35 @@ def _field(mapping: TableMapping, index: int, field: FieldMapping, schemas: Mapp
         mapping=field,
         business_central=_field_end(field.business_central, business_central, kinds[0], length, scale),
         dataverse=_field_end(field.dataverse, dataverse, kinds[1], length, scale),
+    )
+
+
+def _transformed(
+    index: int,
+    field: FieldMapping,
+    business_central: Column | None,
+    dataverse: Column | None,
+    to_dataverse: tuple[Stage, ...],
+    to_business_central: tuple[Stage, ...],
+) -> Field:
+    """A field whose two columns hold different things: each is compared with what should stand in it."""
+    ends = [
+        _field_end(
+            name,
+            column,
+            _kind(column, field) or "text",
+            column.max_length if column else None,
+            column.scale if column else None,
+        )
+        for name, column in ((field.business_central, business_central), (field.dataverse, dataverse))
+    ]
+    return Field(
+        index=index,
+        mapping=field,
+        business_central=ends[0],
+        dataverse=ends[1],
+        to_dataverse=to_dataverse,
+        to_business_central=to_business_central,
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from koppel.engine.fields import Field
+from koppel.engine.fields import Field, Stage
 from koppel.engine.rule import RULES, Batch
-from koppel.engine.translate import AllReferences, References, reference_of
+from koppel.engine.translate import AllReferences, References, reference_of, rows_of, through
+from koppel.mapping.steps import LookUp
 from koppel.odata.records import Record, Scalar
 from koppel.store import couplings, options
 from koppel.sync.needs import with_needs
@@ -47,7 +48,45 @@ async def references(
             known[of] = answers[asked]
         if answers is not None and len(keys) + len(ids) <= FEW and of[0] != ready.mapping.name:
             answers[asked] = known[of]
+    for field in ready.table.fields:
+        await _look_up(session, field.to_dataverse, _column(field, business_central), known)
+        await _look_up(session, field.to_business_central, _column(field, dataverse), known)
     return known
+
+
+def _column(field: Field, records: Sequence[Record]) -> set[Scalar]:
+    is_needed = any(isinstance(stage, LookUp) for stage in (*field.to_dataverse, *field.to_business_central))
+    return {record.values[field.index] for record in records} if is_needed else set()
+
+
+async def _look_up(
+    session: Session, stages: Sequence[Stage], values: Iterable[Scalar], known: dict[tuple[str, str], References]
+) -> None:
+    """Fetch the rows that the look-ups of a chain will look for, one look-up after the other."""
+    for number, step in enumerate(stages):
+        if isinstance(step, LookUp):
+            rows = known.get(rows_of(step), References()).to_dataverse
+            wanted = {_until(stages[:number], value, known) for value in values} - {None, "", *rows}
+            known[rows_of(step)] = References({**rows, **await _rows(session, step, wanted)})
+
+
+def _until(stages: Sequence[Stage], value: Scalar, known: AllReferences) -> Scalar:
+    """What a value has become before a look-up; nothing where it fails on the way, which the merge will tell."""
+    try:
+        return through(stages, value, known)
+    except ValueError:
+        return None
+
+
+async def _rows(session: Session, step: LookUp, wanted: set[Scalar]) -> dict[Scalar, Scalar]:
+    if not wanted:
+        return {}
+    columns = tuple(dict.fromkeys((step.where, step.take)))
+    found = await session.systems[step.side].by_keys(step.table, columns, step.where, list(wanted))
+    rows: dict[Scalar, Scalar] = {}
+    for record in found:
+        rows.setdefault(record.values[0], record.values[-1])
+    return rows
 
 
 def _values(fields: Iterable[Field], records: Sequence[Record], number: int) -> list[Scalar]:

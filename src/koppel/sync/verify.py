@@ -222,18 +222,22 @@ def _of_field(plain: Plain, ours: Record, theirs: Record, base: Bases, drift: Dr
     if base is None:
         return "coupled, but not synchronised yet"
     if field.mapping.direction == "both":
-        blank = field.mapping.keep_blank and None in (plain.form(ours.values[index]), plain.form(theirs.values[index]))
+        blank = field.mapping.keep_blank and None in (
+            plain.form("business_central", ours.values[index]),
+            plain.form("dataverse", theirs.values[index]),
+        )
         return "a blank does not overwrite" if blank else ""
     to_dataverse = field.mapping.direction == "to_dataverse"
+    here, there = SIDES if to_dataverse else SIDES[::-1]
     source, target = (ours, theirs) if to_dataverse else (theirs, ours)
     agreed, received = (base[0], base[1]) if to_dataverse else (base[1], base[0])
-    if field.mapping.keep_blank and plain.form(source.values[index]) is None:
+    if field.mapping.keep_blank and plain.form(here, source.values[index]) is None:
         return "a blank does not overwrite"
     if not field.end("dataverse" if to_dataverse else "business_central").updatable:
         return "cannot be changed any more once it is created"
     # A run that kept the drift has put it into the base.
-    drifted = drift == "keep" or plain.form(received[index]) != plain.form(target.values[index])
-    if drifted and plain.form(agreed[index]) == plain.form(source.values[index]):
+    moved = plain.form(there, received[index]) != plain.form(there, target.values[index])
+    if (drift == "keep" or moved) and plain.form(here, agreed[index]) == plain.form(here, source.values[index]):
         return "changed on the side that only receives it"
     return ""
 
