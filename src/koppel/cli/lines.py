@@ -118,7 +118,7 @@ def finished_data(finished: Sequence[Finished], failures: Sequence[Failure]) -> 
             data["seconds"] = round(data["seconds"] + result.seconds, 3)
             data["requests"] = dict(Counter(data["requests"]) + Counter(result.requests))
             data["write_requests"] += result.write_requests
-            data["jobs"].append(result.job)
+            data["jobs"] += [result.job] if result.job else []
             data["notices"] += result.notices
     left = Counter(failure.mapping for failure in failures)
     for name, data in mappings.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,9 +86,14 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
     if out:
         save_plan(out, session, names, request, kept)
         output.note(f"wrote {out}; `koppel apply {out}` carries it out")
-    lines = trouble_lines(held, "bold red", "koppel plan --json")
+    lines = [*trouble_lines(held, "bold red", "koppel plan --json"), *_off(session, names)]
     output.show({"mappings": counts, "actions": actions}, *lines, _verdict(counts))
     return MISUSED if any(does_something(found) for found in counts.values()) else DONE
+
+
+def _off(session: Session, names: Sequence[str]) -> list[Text]:
+    """The mappings that are switched off, by name."""
+    return [Text(f"{name} is off", "yellow") for name in names if not session.mappings[name].enabled]
 
 
 def _say(output: Output, action: Action, number: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from koppel.errors import BrakeError
+from koppel.mapping.model import TableMapping
 
 
 class Brakes(msgspec.Struct, frozen=True):
@@ -14,6 +15,11 @@ class Brakes(msgspec.Struct, frozen=True):
     deletions: int = 50
     changes_percent: int = 30
     changes_from: int = 200
+
+    def of(self, mapping: TableMapping) -> Brakes:
+        """These brakes with what a mapping says of its own."""
+        said = msgspec.structs.asdict(mapping.brakes)
+        return msgspec.structs.replace(self, **{key: value for key, value in said.items() if value is not None})
 
     def free_up_to(self, deletes: bool) -> int:
         """With how many couplings a job can run into nothing, whatever it does."""

@@ -94,10 +94,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Steps(msgspec.Struct, frozen=True):
-    """How records of one side are created. ``left_empty``: what a field without a value reads as at first."""
+    """How records of one side are created. ``left_empty``: what a field without a value reads as at first.
+    ``places``: of the fields by the column that they write."""
 
     steps: tuple[Step, ...]
     left_empty: tuple[Scalar | Unknown, ...]
+    places: dict[str, int]
 
 
 def steps_of(fields: tuple[Field, ...], side: Side, drift: Drift) -> Steps:
@@ -108,7 +110,8 @@ def steps_of(fields: tuple[Field, ...], side: Side, drift: Drift) -> Steps:
     # What the other side only receives overwrites what it brought along, as soon as the new record is read.
     unread = leading if drift == "overwrite" else set()
     left_empty = tuple(UNKNOWN if f.index in unread else _left_empty(f, side) for f in fields)
-    return Steps(tuple(_step(f, side) for f in going), left_empty)
+    places = {f.end(side).column: f.index for f in going}
+    return Steps(tuple(_step(f, side) for f in going), left_empty, places)
 
 
 def _step(field: Field, side: Side) -> Step:

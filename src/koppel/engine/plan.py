@@ -11,7 +11,7 @@ from koppel.engine.fields import Field, Step
 from koppel.engine.pair import Table, refusal_of
 from koppel.engine.translate import AllReferences, TooLong, Translated, Unfit, Waiting, translate
 from koppel.engine.values import UNKNOWN, Unknown
-from koppel.mapping.model import Direction, TableMapping
+from koppel.mapping.model import Direction, TableMapping, Template
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 
 
@@ -29,17 +29,26 @@ def plan_creation(
     id: str,
     name: str,
     missing: Mapping[str, Scalar],
+    template: Template | None = None,
     reason: str = "",
 ) -> Action:
     """Create the partner of ``record`` on the other side.
 
-    ``id``: the partner's id to ask for, empty where the system chooses. ``missing``: parts that rules supply beside
-    the mapped fields; they give way to mapped values, as the constants of the mapping's ``create`` do.
+    ``id``: the partner's id to ask for, empty where the system chooses. Mapped values go before the ``missing`` parts
+    that rules supply, these before the ``template``, and that before the constants of the mapping's ``create``; only a
+    template that overwrites goes before all.
     """
     side = other(source)
     draft = _Partner(table, source, record)
-    draft.values |= {**table.mapping.endpoint(side).create, **missing}
-    draft.fill(table.towards(side).steps, record, references)
+    defaults = table.mapping.endpoint(side).create
+    if template:
+        defaults = {**defaults, **template.values}
+    draft.values |= {**defaults, **missing}
+    steps = table.towards(side)
+    draft.fill(steps.steps, record, references)
+    if template and template.overwrite:
+        draft.values |= template.values
+    draft.agree(steps.places, defaults)
     action = Action(
         kind="create",
         mapping=table.mapping.name,
@@ -103,6 +112,12 @@ class _Partner:
         self.partner[step.place] = wanted
         self.written.append(step.place)
 
+    def agree(self, places: Mapping[str, int], defaults: Mapping[str, Scalar]) -> None:
+        """A default that stands in a mapped column is no edit: both sides agree as they are."""
+        for column, value in defaults.items():
+            if column in places and self.values[column] == value:
+                self.partner[places[column]] = value
+
     @property
     def base(self) -> Bases:
         ours, theirs = tuple(self.own), tuple(self.partner)
@@ -140,11 +155,19 @@ def nothing(mapping: TableMapping, source: Side, record: Record, reason: str, *,
 
 
 def plan_partner_gone(
-    table: Table, survivor: Side, record: Record | None, ids: tuple[str, str], base: Bases | None, *, name: str
+    table: Table,
+    survivor: Side,
+    record: Record | None,
+    ids: tuple[str, str],
+    base: Bases | None,
+    *,
+    name: str,
+    outside: bool = False,
 ) -> Action:
     """The coupled partner of ``record`` was deleted (or both were): follow the mapping's deletion policy.
 
-    ``restore`` is planned by the caller as a creation, where the direction allows it.
+    ``restore`` is planned by the caller as a creation, where the direction allows it. ``outside``: the survivor is
+    outside the filter, and so nothing is written.
     """
     gone = other(survivor)
     common = Action(
@@ -159,7 +182,7 @@ def plan_partner_gone(
         return msgspec.structs.replace(common, reason="deleted on both sides")
     if table.mapping.deletions == "uncouple":
         return msgspec.structs.replace(common, reason=deleted_in(gone))
-    refusal = _not_followed(table, survivor, record, base)
+    refusal = _not_followed(table, survivor, record, base, outside)
     if refusal:
         return held(common, refusal)
     return msgspec.structs.replace(common, kind="delete", side=survivor, reason=deleted_in(gone))
@@ -175,12 +198,15 @@ def may_restore(mapping: TableMapping, gone: Side) -> bool:
     return mapping.deletions == "restore" and mapping.writes_to(gone)
 
 
-def _not_followed(table: Table, survivor: Side, record: Record, base: Bases | None) -> Refusal | None:
+def _not_followed(table: Table, survivor: Side, record: Record, base: Bases | None, outside: bool) -> Refusal | None:
     """Why the survivor is not deleted too, and the pair waits for a person; ``None`` when it may be."""
     gone, mapping = other(survivor), table.mapping
     uncouple = f"koppel uncouple {mapping.name!r} {record.id}"
     if mapping.deletions == "none":
         return _deleted(gone, "", f"{uncouple}, or set `deletions` in the mapping")
+    if outside:
+        why = f"; it is outside the filter of {SPOKEN[survivor]}, and so left alone"
+        return msgspec.structs.replace(_deleted(gone, why, uncouple), skip=True)
     if mapping.deletions == "restore" or not mapping.writes_to(survivor):
         written = gone if mapping.deletions == "restore" else survivor
         why = f"; the mapping's direction does not allow to {mapping.deletions} anything in {SPOKEN[written]}"

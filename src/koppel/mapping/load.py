@@ -13,9 +13,12 @@ import msgspec
 from koppel.document import Document, did_you_mean, read, read_file, report
 from koppel.errors import MappingError
 from koppel.mapping import checks
+from koppel.mapping.contradictions import contradictions
+from koppel.mapping.finding import SIDES
 from koppel.mapping.functions import source_of
-from koppel.mapping.model import Direction, FieldMapping, TableMapping
+from koppel.mapping.model import Direction, Endpoint, FieldMapping, TableMapping
 from koppel.mapping.transforms import functions_of
+from koppel.odata.records import Side
 
 LOADED = frozenset({"line", "file", "functions", "digest"})
 """Fields of the model that loading sets, not the file."""
@@ -97,7 +100,8 @@ def digest(mapping: TableMapping) -> str:
     ends = [(end.table, end.key, end.filter, end.column) for end in (mapping.business_central, mapping.dataverse)]
     fields = [msgspec.structs.replace(field, line=0, policy=None) for field in mapping.fields if field.enabled]
     functions = [source_of(name, mapping.functions) for field in fields for name in functions_of(field)]
-    said = (mapping.kind, ends, mapping.direction, mapping.parameters, mapping.rules, fields, functions)
+    left = mapping.left_filter, [end.deactivate for end in (mapping.business_central, mapping.dataverse)]
+    said = (mapping.kind, ends, mapping.direction, mapping.parameters, mapping.rules, fields, functions, left)
     return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
 
 
@@ -152,10 +156,20 @@ def _completed(mapping: MappingFile, document: Read, functions: str) -> TableMap
     values = {name: getattr(mapping, name) for name in TableMapping.__struct_fields__}
     values["file"], values["functions"] = document.file, functions
     values["fields"] = tuple(_field(mapping, index, document) for index in range(len(mapping.fields)))
-    if mapping.kind == "options" and not mapping.dataverse.key:
-        values["dataverse"] = msgspec.structs.replace(mapping.dataverse, key=mapping.dataverse.column)
+    for side in SIDES:
+        values[side] = _endpoint(mapping, side, document)
     loaded = TableMapping(**values)
     return msgspec.structs.replace(loaded, digest=digest(loaded))
+
+
+def _endpoint(mapping: MappingFile, side: Side, document: Read) -> Endpoint:
+    """One side, its templates with their lines; what names an option is the choice itself."""
+    end = mapping.endpoint(side)
+    templates = tuple(
+        msgspec.structs.replace(template, line=document.line((side, "templates", index)))
+        for index, template in enumerate(end.templates)
+    )
+    return msgspec.structs.replace(end, templates=templates, key=end.key or end.column)
 
 
 def _field(mapping: MappingFile, index: int, document: Read) -> FieldMapping:
@@ -176,7 +190,7 @@ def _check(
     by_name = {document.value.name: document for document in documents if document.value}
     for name, document in by_name.items():
         mapping = mappings[name]
-        findings = [*checks.within(mapping), *checks.among(mapping, kinds)]
+        findings = [*checks.within(mapping), *contradictions(mapping), *checks.among(mapping, kinds)]
         findings += checks.rule_names(mapping, known_rules) if known_rules is not None else ()
         for finding in findings:
             document.add(finding.where, finding.message, finding.remedy, offset=finding.offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -14,8 +15,35 @@ Policy = Literal["ask", "business_central", "dataverse", "newest"]
 DeletionPolicy = Literal["none", "restore", "uncouple", "delete"]
 Drift = Literal["keep", "overwrite"]
 Normaliser = Literal["accents", "punctuation", "company", "digits"]
+LeftFilter = Literal["keep", "uncouple", "deactivate"]
 
 BLANK_KEY = ""
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """``values`` for records that Koppel creates, by column, where ``filter`` (OData) lets the *source* record through.
+
+    Of several the one with the smallest ``priority`` counts. Mapped values go before, unless ``overwrite``. ``line``:
+    where the file says it.
+    """
+
+    values: dict[str, Scalar]
+    filter: str = ""
+    priority: int = 0
+    overwrite: bool = False
+    line: int = 0
+
+
+def templates_in_order(templates: Sequence[Template]) -> list[Template]:
+    """Templates as they are tried."""
+    return sorted(templates, key=lambda template: template.priority)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Brakes of one mapping; what is not said here, the configuration says."""
+
+    deletions: int | None = None
+    changes_percent: int | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,14 +51,17 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     ``table``: entity set (Business Central) or logical name (Dataverse). ``key``: the column that names a record to
     people and by which references find it (a code, a number); ``filter``: OData, which records take part; ``create``:
-    constants for records that Koppel creates here. ``column`` is set on option mappings only: the choice column whose
-    options are coupled; it is the ``key`` there.
+    constants for records that Koppel creates here; ``templates``: values that depend on the source record;
+    ``deactivate``: values for a record whose partner left its filter (``left_filter``). ``column`` is set on option
+    mappings only: the choice column whose options are coupled; it is the ``key`` there.
     """
 
     table: str
     key: str = ""
     filter: str = ""
     create: dict[str, Scalar] = {}
+    templates: tuple[Template, ...] = ()
+    deactivate: dict[str, Scalar] = {}
     column: str = ""
 
 
@@ -128,7 +159,8 @@ class Hooks(msgspec.Struct, frozen=True):
 class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     """A named pairing of one table of each side. ``kind`` ``options`` pairs codes with the options of a choice column.
 
-    ``caption``: the name for people. A field's ``direction`` never exceeds the mapping's.
+    ``caption``: the name for people. ``enabled``: off, it is left out of every run. A field's
+    ``direction`` never exceeds the mapping's.
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
     coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
     ``file`` and ``digest`` tell where it was loaded from and which version of it (a change leads to a full compare),
@@ -137,6 +169,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     caption: str = ""
+    enabled: bool = True
     kind: Literal["records", "options"] = "records"
     business_central: Endpoint
     dataverse: Endpoint
@@ -145,6 +178,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
     conflicts: Policy = "ask"
     deletions: DeletionPolicy = "none"
+    left_filter: LeftFilter = "keep"
     drift: Drift = "keep"
     initial: Side = "business_central"
     match: tuple[tuple[MatchPair, ...], ...] = ()
@@ -152,6 +186,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     ignore_integration_user: bool = True
     parameters: dict[str, Scalar] = {}
     rules: Hooks = Hooks()
+    brakes: Limits = Limits()
     fields: tuple[FieldMapping, ...] = ()
     file: str = ""
     functions: str = ""

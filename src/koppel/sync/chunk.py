@@ -18,8 +18,8 @@ from koppel.store.couplings import Coupling, Seen
 from koppel.store.snapshots import encode
 from koppel.sync.creations import alone, new_records, plan_creations
 from koppel.sync.needs import compute
-from koppel.sync.pairs import Lost, pair_up
-from koppel.sync.scope import Incoming, Planned, Scope, base_of, coupled_id, partners_of, recorded_version
+from koppel.sync.pairs import Lost, is_outside, pair_up
+from koppel.sync.scope import Incoming, Planned, Scope, base_of, coupled_id, partners_of, recorded_version, was_outside
 from koppel.sync.session import Session
 from koppel.sync.skip import passed_over
 
@@ -63,6 +63,7 @@ def _sort(
     changed: list[Record] = []
     equal: list[Record] = []
     touched: list[Seen] = []
+    end = scope.ready.end(incoming.side)
     look = glance(scope.ready.table, incoming.side)
     asked_for = incoming.why in ("again", "chosen")
     for record in records:
@@ -72,7 +73,7 @@ def _sort(
             continue
         before = None if coupling.base is None or asked_for else base_of(scope.codec, coupling.base)
         after = before and look(before, record.values)
-        if after is None:
+        if after is None or was_outside(coupling, incoming.side) or is_outside(end, incoming, record):
             changed.append(record)
             continue
         equal.append(record)
@@ -99,16 +100,19 @@ async def _partners_gone(
     passed = await passed_over(session, scope, incoming, [alone(survivor, record) for _, record in lost])
     found = [one for place, one in enumerate(lost) if place not in passed]
     gone = other(survivor)
+    end = scope.ready.end(survivor)
+    outside = {record.id for _, record in found if record is not None and is_outside(end, incoming, record)}
     restores = may_restore(scope.ready.mapping, gone)
-    restored = [record for _, record in found if record is not None and restores]
+    restored = [record for _, record in found if record is not None and restores and record.id not in outside]
     actions = [
         msgspec.structs.replace(action, replaces=True, reason=f"{deleted_in(gone)}, restored")
         for action in await plan_creations(session, scope, survivor, restored)
     ]
     for coupling, record in found:
-        if record is None or not restores:
+        if record is None or not restores or record.id in outside:
             ids = coupling.business_central_id, coupling.dataverse_id
-            name = scope.ready.end(survivor).name_of(record) if record else coupling.business_central_key
+            name = end.name_of(record) if record else coupling.business_central_key
             base = None if coupling.base is None else base_of(scope.codec, coupling.base)
-            actions.append(plan_partner_gone(scope.ready.table, survivor, record, ids, base, name=name))
+            left = record is not None and record.id in outside
+            actions.append(plan_partner_gone(scope.ready.table, survivor, record, ids, base, name=name, outside=left))
     return actions

@@ -16,6 +16,7 @@ from koppel.sync.references import references
 from koppel.sync.scope import Incoming, Scope, in_order, partners_of
 from koppel.sync.session import Session
 from koppel.sync.skip import passed_over, told_why
+from koppel.sync.templates import chosen_template
 
 
 async def new_records(
@@ -118,6 +119,7 @@ async def plan_creations(session: Session, scope: Scope, side: Side, records: Se
             id=record.id if takes_ids else "",
             name=ready.end(side).name_of(record),
             missing=missing[record.id],
+            template=chosen_template(ready.templates[other(side)], record),
         )
         for record in records
     ]

@@ -7,16 +7,27 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from koppel.engine.action import Action, Refusal
+from koppel.engine.leaving import Outside, plan_outside
 from koppel.engine.pair import Pair, merge_pair
-from koppel.engine.plan import hold, nothing, other
+from koppel.engine.plan import hold, other
 from koppel.engine.translate import AllReferences
-from koppel.odata.records import Record, Side
+from koppel.odata.records import Record, Scalar, Side
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import UNKNOWN, decode
 from koppel.sync.needs import refused
 from koppel.sync.prepare import SIDES, End
 from koppel.sync.references import references
-from koppel.sync.scope import Incoming, Scope, base_of, coupled_id, in_order, partners_of, recorded_version
+from koppel.sync.scope import (
+    OUTSIDE,
+    Incoming,
+    Scope,
+    base_of,
+    coupled_id,
+    in_order,
+    partners_of,
+    recorded_version,
+    was_outside,
+)
 from koppel.sync.session import Session, own_user
 from koppel.sync.skip import passed_over, told_why
 
@@ -48,22 +59,38 @@ async def pair_up(
     passed = await passed_over(session, scope, incoming, [(ours, theirs) for _, ours, theirs in pairs])
     skipped = told_why(session, scope, incoming, [_of_side(incoming.side, pair) for pair in pairs], passed)
     pairs = [pair for place, pair in enumerate(pairs) if place not in passed]
-    inside = [pair for pair in pairs if _is_inside(scope, pair)]
-    merged = await merge_all(session, scope, inside, incoming, failed)
-    left = [_outside(scope, pair) for pair in pairs if not _is_inside(scope, pair)]
-    return [*skipped, *merged, *left], lost
+    return [*skipped, *await plan_pairs(session, scope, pairs, incoming, failed)], lost
 
 
 def _of_side(side: Side, pair: tuple[Coupling, Record, Record]) -> Record:
     return pair[1] if side == "business_central" else pair[2]
 
 
-def _is_inside(scope: Scope, pair: tuple[Coupling, Record, Record]) -> bool:
-    coupling = pair[0]
-    return all(
-        end.passes is None or end.passes(record) or _is_awaited(scope, end, coupling)
-        for end, record in ((scope.ready.business_central, pair[1]), (scope.ready.dataverse, pair[2]))
-    )
+async def plan_pairs(
+    session: Session,
+    scope: Scope,
+    pairs: Sequence[tuple[Coupling, Record, Record]],
+    incoming: Incoming,
+    failed: Mapping[str, Refusal] = {},
+) -> list[Action]:
+    """Actions for pairs that are read on both sides: merged, if both records are inside the filter."""
+    outside = {place: sides for place, pair in enumerate(pairs) if (sides := _outside(scope, incoming, *pair))}
+    inside = [pair for place, pair in enumerate(pairs) if place not in outside]
+    left = [_left(scope, incoming, pairs[place], sides) for place, sides in outside.items()]
+    return [*(await merge_all(session, scope, inside, incoming, failed) if inside else ()), *left]
+
+
+def _outside(scope: Scope, incoming: Incoming, coupling: Coupling, ours: Record, theirs: Record) -> list[Side]:
+    """The sides whose filter does not let the record through."""
+    ends = (scope.ready.business_central, ours), (scope.ready.dataverse, theirs)
+    return [e.side for e, record in ends if is_outside(e, incoming, record) and not _is_awaited(scope, e, coupling)]
+
+
+def is_outside(end: End, incoming: Incoming, record: Record) -> bool:
+    """Whether a record is outside its side's filter, as far as that can be told."""
+    if end.passes is None:
+        return incoming.outside and incoming.side == end.side
+    return not end.passes(record)
 
 
 def _is_awaited(scope: Scope, end: End, coupling: Coupling) -> bool:
@@ -74,11 +101,36 @@ def _is_awaited(scope: Scope, end: End, coupling: Coupling) -> bool:
     return any(source[place] is UNKNOWN for place in end.deciding)
 
 
-def _outside(scope: Scope, pair: tuple[Coupling, Record, Record]) -> Action:
-    """A coupled record that left the filter stays coupled, and stays as it is on both sides."""
-    mapping, name = scope.ready.mapping, scope.ready.business_central.name_of(pair[1])
-    action = nothing(mapping, "business_central", pair[1], "outside the mapping's filter", name=name)
-    return msgspec.structs.replace(action, dataverse_id=pair[2].id)
+def _left(scope: Scope, incoming: Incoming, pair: tuple[Coupling, Record, Record], outside: Sequence[Side]) -> Action:
+    coupling, *records = pair
+    ready = scope.ready
+    read = dict(zip(SIDES, records, strict=True))
+    now: dict[Side, dict[str, Scalar]] = {
+        side: {column: read[side].values[ready.end(side).places[column]] for column in end.deactivate}
+        for side, end in ((side, ready.mapping.endpoint(side)) for side in SIDES)
+    }
+    left = Outside(
+        records=(pair[1], pair[2]),
+        outside=outside,
+        changed=[side for side in SIDES if read[side].version != recorded_version(coupling, side)],
+        now=now,
+        base=None if coupling.base is None else base_of(scope.codec, coupling.base),
+        new=coupling.created_at is None,
+    )
+    name = ready.business_central.name_of(pair[1])
+    action = plan_outside(ready.mapping, left, name=name, tell=incoming.why != "changed")
+    return _noted(coupling, left, action) if action.kind in ("nothing", "update") else action
+
+
+def _noted(coupling: Coupling, left: Outside, action: Action) -> Action:
+    """The same action; that the record is outside is written down with it, if it is news."""
+    if action.kind == "nothing" and all(was_outside(coupling, s) and s not in left.changed for s in left.outside):
+        return action
+    versions = {side: recorded_version(coupling, side) for side in SIDES if not action.writes(side)}
+    versions |= {s: OUTSIDE + left.records[SIDES.index(s)].version for s in left.outside}
+    return msgspec.structs.replace(
+        action, base=left.base, base_before=left.base, records=left.records, left_alone=versions
+    )
 
 
 async def merge_all(

@@ -13,6 +13,7 @@ import msgspec
 
 from koppel.engine.fields import Field, FieldEnd, Stage, in_groups
 from koppel.engine.pair import Table
+from koppel.engine.plan import other
 from koppel.engine.rule import RULES, Rule, rule_named
 from koppel.engine.values import ValueKind, canonical
 from koppel.errors import MappingError, NotFoundError
@@ -21,6 +22,7 @@ from koppel.odata.filter import compile_filter
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.odata.syntax import columns_of, parse_filter
 from koppel.sync.stages import stages_of
+from koppel.sync.templates import Choice, choices, filter_columns, require_columns
 from koppel.systems.schema import Column, TableSchema
 from koppel.systems.system import Columns, System
 
@@ -65,7 +67,10 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping ready to run. ``computes``: rules by field index. ``lacking``: what had to be left out, and why."""
+    """A mapping ready to run. ``computes``: rules by field index. ``lacking``: what had to be left out, and why.
+
+    ``templates``: by the side where records are created.
+    """
 
     mapping: TableMapping
     table: Table
@@ -73,6 +78,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     dataverse: End
     computes: tuple[tuple[int, Rule], ...]
     lacking: tuple[str, ...]
+    templates: Mapping[Side, tuple[Choice, ...]] = {}
 
     def end(self, side: Side) -> End:
         """The mapping's end on ``side``."""
@@ -94,6 +100,7 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System]) -> Read
     lacking: list[str] = []
     mapping = _without_unshown_matches(mapping, schemas["business_central"], lacking)
     await _require_refusals(mapping, systems)
+    require_columns(mapping, schemas)
     wanted = [field for field in mapping.fields if field.enabled and mapping.kind == "records"]
     kept = [field for field in wanted if await _is_shown(mapping, field, schemas, systems, lacking)]
     fields = tuple(_field(mapping, index, field, schemas) for index, field in enumerate(kept))
@@ -107,6 +114,7 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System]) -> Read
         dataverse=ends["dataverse"],
         computes=computes,
         lacking=tuple(lacking),
+        templates={side: choices(mapping, side, _passing(ends[other(side)])) for side in SIDES},
     )
 
 
@@ -284,7 +292,8 @@ def _field_end(name: str, column: Column | None, kind: ValueKind, compared: int 
 
 def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[Field, ...]) -> End:
     endpoint = mapping.endpoint(side)
-    wanted = [endpoint.key, *_of_matches(mapping, side), *_of_rules(mapping, side, schema)]
+    wanted = [endpoint.key, *_of_matches(mapping, side), *_of_rules(mapping, side, schema), *endpoint.deactivate]
+    wanted += [column_behind(schema, path) for path in sorted(filter_columns(mapping, side))]
     in_filter = columns_of(parse_filter(endpoint.filter)) if endpoint.filter else set()
     own = [column_behind(schema, path) for path in sorted(in_filter)]
     for column in dict.fromkeys([*wanted, *own]):
@@ -332,6 +341,15 @@ def column_behind(schema: TableSchema, path: str) -> str:
     if tail and (column is None or column.kind != "lookup" or not tail.endswith("id") or "/" in tail):
         return ""
     return column.name if column else path
+
+
+def _passing(end: End) -> Callable[[str], Callable[[Record], bool] | None]:
+    """How filters other than the mapping's own are tested on records of an end."""
+
+    def passing(text: str) -> Callable[[Record], bool] | None:
+        return _passes(text, columns_of(parse_filter(text)) if text else set(), end.schema, end.places)
+
+    return passing
 
 
 def _passes(

@@ -15,7 +15,7 @@ from koppel.odata.literals import comparable_instant, format_instant, is_guid, p
 from koppel.odata.records import Record, Side
 from koppel.store import conflicts, couplings, cursors, failures, pending
 from koppel.store.cursors import Cursor
-from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.prepare import SIDES, End, Ready
 from koppel.sync.scope import Incoming, Scope
 from koppel.sync.session import Session
 
@@ -76,7 +76,7 @@ async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterat
     cursor = changes.position if tracked and not changes.complete else None
     since = None if tracked else LONG_AGO if changes.complete and end.passes is None else _since(changes)
     pages = session.systems[changes.side].changes(
-        end.schema.name, end.columns, cursor=cursor or None, since=since, filter=end.filter or None
+        end.schema.name, end.columns, cursor=cursor or None, since=since, filter=_pushed(end, changes)
     )
     newest = changes.position if not tracked else ""
     if changes.complete:
@@ -100,15 +100,21 @@ async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterat
     changes.position = newest
 
 
+def _pushed(end: End, changes: Changes) -> str | None:
+    """The filter that the system applies: none to changes, as long as it can be told here what left the filter."""
+    return end.filter or None if changes.complete or end.passes is None else None
+
+
 async def _absent(session: Session, ready: Ready, side: Side) -> AsyncIterator[Incoming]:
-    """Coupled records that a finished full read did not come upon, unless they are only outside the filter."""
+    """Coupled records that a finished full read did not come upon: they are gone, or outside the filter."""
     async for found in couplings.unseen(session.connection, ready.mapping.name, side):
         ids = [
             coupling.business_central_id if side == "business_central" else coupling.dataverse_id for coupling in found
         ]
-        there = await session.systems[side].by_ids(ready.end(side).schema.name, (), ids)
-        if gone := [id for id in ids if id not in there]:
-            yield Incoming(side=side, deleted=gone, why="full")
+        end = ready.end(side)
+        there = await session.systems[side].by_ids(end.schema.name, end.columns, ids)
+        gone = [id for id in ids if id not in there]
+        yield Incoming(side=side, records=list(there.values()), deleted=gone, why="full", outside=True)
 
 
 def _instant(text: str) -> str:

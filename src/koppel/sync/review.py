@@ -45,7 +45,7 @@ async def recommend(session: Session, names: Sequence[str]) -> list[Line]:
 
 
 async def _line(session: Session, mapping: TableMapping, couplings: int) -> Line:
-    counts = {side: await _count(session, mapping, side) for side in SIDES}
+    counts = {side: Count(0) if not mapping.enabled else await _count(session, mapping, side) for side in SIDES}
     recommendation, reason = _recommend(mapping, {side: counts[side].records for side in SIDES}, couplings)
     return Line(
         mapping=mapping.name,
@@ -75,6 +75,8 @@ async def _count(session: Session, mapping: TableMapping, side: Side) -> Count:
 
 
 def _recommend(mapping: TableMapping, records: Mapping[Side, int], couplings: int) -> tuple[Recommendation, str]:
+    if not mapping.enabled:
+        return "nothing", "off (`enabled: false`)"
     if couplings:
         return "full", "coupled already: everything is compared"
     if not any(records[side] for side in SIDES if mapping.writes_to(other(side))):

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 import msgspec
 
 from koppel.engine.action import Action, ActionKind
-from koppel.engine.brakes import check_brakes
+from koppel.engine.brakes import Brakes, check_brakes
 from koppel.engine.plan import towards
 from koppel.errors import KoppelError, OutcomeUnknownError
 from koppel.mapping.model import Direction
@@ -40,6 +40,7 @@ BUFFER = 20_000
 """Planned actions that are kept in memory while the brakes are checked; above it, changes are read a second time."""
 CHUNK = 5_000
 KEPT_NOTICES = 500
+OFF = "the mapping is off, nothing was looked at; take `enabled: false` out of its file to have it run"
 NOTHING_SELECTED = "nothing was selected"
 CHANGES: frozenset[ActionKind] = frozenset({"update", "uncouple"})
 """What counts as changing a coupled pair, for the brakes."""
@@ -89,6 +90,8 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
     """What a run would do, action by action; writes nothing to either system. A pair is told once."""
     session.job = 0
     session.setup_tables.clear()
+    if not session.mappings[name].enabled:
+        return
     ready = await ready_mapping(session, name)
     if ready.mapping.kind == "options":
         async for action in synchronise_options(session, ready, apply=False):
@@ -112,6 +115,8 @@ async def synchronise(session: Session, name: str, request: Request = Request())
     async def work(ready: Ready, result: Result) -> None:
         await (_run_options if ready.mapping.kind == "options" else _run)(session, ready, request, result)
 
+    if not session.mappings[name].enabled:
+        return Result(mapping=name, notices=[OFF])
     return await _as_job(session, name, "full" if request.full else "sync", work)
 
 
@@ -192,11 +197,12 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
         result.notice(f"left out, the route does not show it: {line}")
     scope = await _scope(session, ready, request)
     await _apply(session, scope, await recover(session, scope), result, request)
+    brakes = session.brakes.of(ready.mapping)
     couplings_before = await couplings.count(session.connection, ready.mapping.name)
-    if request.force or couplings_before <= session.brakes.free_up_to(ready.mapping.deletions == "delete"):
+    if request.force or couplings_before <= brakes.free_up_to(ready.mapping.deletions == "delete"):
         wrote = await _stream(session, scope, _planned(session, scope, request, result), result, request)
     else:
-        wrote = await _guarded(session, scope, request, result, couplings_before)
+        wrote = await _guarded(session, scope, request, result, brakes, couplings_before)
     settle = msgspec.structs.replace(request, full=False)
     for _ in range(SETTLING_ROUNDS if request.records is None else 0):
         if not wrote:
@@ -242,7 +248,9 @@ async def _stream(
     return wrote
 
 
-async def _guarded(session: Session, scope: Scope, request: Request, result: Result, coupled: int) -> set[Side]:
+async def _guarded(
+    session: Session, scope: Scope, request: Request, result: Result, brakes: Brakes, coupled: int
+) -> set[Side]:
     """Plan everything, check the brakes, then apply; a pair that both sides report is planned once.
 
     Second tries are what earlier runs promised, and chosen records are what a person asked for: as changes they do not
@@ -259,7 +267,7 @@ async def _guarded(session: Session, scope: Scope, request: Request, result: Res
         actions += len(fresh)
         if actions <= BUFFER:
             kept.append((msgspec.structs.replace(planned, actions=fresh), changes))
-    check_brakes(session.brakes, scope.ready.mapping.name, couplings=coupled, updates=updates, deletions=deletions)
+    check_brakes(brakes, scope.ready.mapping.name, couplings=coupled, updates=updates, deletions=deletions)
     steps = _each(kept) if actions <= BUFFER else _planned(session, scope, request, result)
     return await _stream(session, scope, steps, result, request)
 

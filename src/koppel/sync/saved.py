@@ -165,7 +165,7 @@ def _difference(one: SavedAction, two: SavedAction) -> str:
 async def _check_brakes(session: Session, planned: Mapping[str, Sequence[Action]]) -> None:
     for name, actions in planned.items():
         check_brakes(
-            session.brakes,
+            session.brakes.of(session.mappings[name]),
             name,
             couplings=await couplings.count(session.connection, name),
             updates=sum(action.kind == "update" for action in actions),

@@ -19,6 +19,9 @@ from koppel.sync.prepare import Ready
 from koppel.sync.references import Answers
 from koppel.sync.session import Session
 
+OUTSIDE = "outside "
+"""Stands before the recorded version of a record that was outside the filter."""
+
 Why = Literal["changed", "again", "chosen", "full"]
 
 
@@ -26,7 +29,8 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     """Records of one side to look at, and ids that this side reports as deleted.
 
     ``why``: ``again`` and ``chosen`` records are looked at whoever edited them last. ``decisions``: by Business
-    Central id, the conflicts that a person decided.
+    Central id, the conflicts that a person decided. ``outside``: the system itself says that these records are outside
+    the filter.
     """
 
     side: Side
@@ -34,6 +38,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     deleted: Sequence[str] = ()
     why: Why = "changed"
     decisions: Mapping[str, Sequence[Conflict]] = {}
+    outside: bool = False
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +97,16 @@ def base_of(codec: Codec, stored: bytes) -> Bases:
 
 def recorded_version(coupling: Coupling, side: Side) -> str:
     """The version that was recorded when the coupling was written last."""
+    return _recorded(coupling, side).removeprefix(OUTSIDE)
+
+
+def was_outside(coupling: Coupling, side: Side) -> bool:
+    """Whether the record was outside the filter when it was looked at last: if it is back, what happened to its partner
+    meanwhile is carried over, whether it changed itself or not."""
+    return _recorded(coupling, side).startswith(OUTSIDE)
+
+
+def _recorded(coupling: Coupling, side: Side) -> str:
     return coupling.business_central_version if side == "business_central" else coupling.dataverse_version
 
 

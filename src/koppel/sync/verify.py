@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from koppel.engine.fields import Field
-from koppel.mapping.model import Drift
+from koppel.mapping.model import Drift, TableMapping
 from koppel.odata.literals import parse_instant
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import conflicts, couplings, cursors, failures, jobs, options, pending
@@ -198,7 +198,18 @@ def _explained(ready: Ready, plain: Plain, pair: tuple[Coupling, Record, Record]
         reason = _of_record(ready, side, record, coupling, known)  # type: ignore[arg-type]
         if reason:
             return reason
+    if _is_default(ready.mapping, "business_central", plain, ours) or _is_default(
+        ready.mapping, "dataverse", plain, theirs
+    ):
+        return "a value that the mapping gives to new records"
     return _of_field(plain, ours, theirs, base, ready.mapping.drift)
+
+
+def _is_default(mapping: TableMapping, side: Side, plain: Plain, record: Record) -> bool:
+    """Whether a record holds what the mapping itself writes into this column of new records."""
+    end, column = mapping.endpoint(side), plain.field.end(side).column
+    given = [end.create, *(template.values for template in end.templates)]
+    return any(column in values and values[column] == record.values[plain.field.index] for values in given)
 
 
 def _of_record(ready: Ready, side: Side, record: Record, coupling: Coupling, known: _Known) -> str:

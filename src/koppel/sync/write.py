@@ -19,7 +19,7 @@ from koppel.odata.records import Record, Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import encode
-from koppel.sync.pairs import merge_all
+from koppel.sync.pairs import plan_pairs
 from koppel.sync.prepare import SIDES
 from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session
@@ -137,7 +137,7 @@ async def _plan_again(session: Session, scope: Scope, again: Sequence[Done]) -> 
             hopeless.append(one)
         else:
             pairs.append((_coupling_now(scope, one, stored), ours, theirs))
-    return await merge_all(session, scope, pairs, Incoming(side="dataverse", why="again")), hopeless
+    return await plan_pairs(session, scope, pairs, Incoming(side="dataverse", why="again")), hopeless
 
 
 def _coupling_now(scope: Scope, one: Done, stored: Coupling | None) -> Coupling:
