@@ -44,6 +44,7 @@ T = TypeVar("T")
 Customers = Annotated[
     int | None, typer.Option("--customers", min=100, help="How many customers; the data is repeated.")
 ]
+KEPT = Path("koppel-demo")
 Keep = Annotated[bool, typer.Option("--keep", help="Leave sandbox and database for playing on, until Ctrl-C.")]
 LimitsFile = Annotated[
     Path | None,
@@ -97,11 +98,12 @@ def demo(
         output.say(screen.heading(customers))
         with start_sandbox(customers=customers, faults=trouble) as sandbox:
             report = run_to_end(_show(sandbox, throttling, folder, output, began))
-            output.show(
-                msgspec.to_builtins(report) | {"proved": report.proved}, screen.verdict(report.proved, report.seconds)
-            )
+            told = msgspec.to_builtins(report) | {"proved": report.proved}
+            output.show(told, screen.verdict(report.proved, report.seconds))
             if keep:
                 _wait(sandbox, folder, output)
+            else:
+                output.say(screen.go_on())
     raise SystemExit(DONE if report.proved else FAILED)
 
 
@@ -116,9 +118,12 @@ def _read(file: Path, shape: type[T]) -> T:
 @contextmanager
 def _folder(keep: bool) -> Iterator[Path]:
     if keep:
-        folder = Path("koppel-demo")
-        folder.mkdir(exist_ok=True)
-        yield folder.resolve()
+        try:
+            KEPT.mkdir()
+        except FileExistsError:
+            remedy = f"rm -r {KEPT}, or work in another folder"
+            raise UsageError("an earlier demo left its database here", place=str(KEPT), remedy=remedy) from None
+        yield KEPT.resolve()
         return
     with tempfile.TemporaryDirectory(prefix="koppel-demo-") as name:
         yield Path(name)
@@ -127,17 +132,16 @@ def _folder(keep: bool) -> Iterator[Path]:
 def _wait(sandbox: SandboxProcess, folder: Path, output: Output) -> None:
     """Leave both systems up until Ctrl-C, with a configuration to go on with."""
     path = folder / "koppel.yaml"
-    if not path.exists():
-        write_config(
-            path,
-            business_central_url=_business_central_url(sandbox),
-            company=COMPANY,
-            dataverse_url=sandbox.dataverse_url,
-            tenant=TENANT,
-            client_id="koppel",
-            authority=sandbox.base_url,
-            ca_file=sandbox.ca_file,
-        )
+    write_config(
+        path,
+        business_central_url=_business_central_url(sandbox),
+        company=COMPANY,
+        dataverse_url=sandbox.dataverse_url,
+        tenant=TENANT,
+        client_id="koppel",
+        authority=sandbox.base_url,
+        ca_file=sandbox.ca_file,
+    )
     output.say(screen.keep(path))
     try:
         sandbox.process.wait()

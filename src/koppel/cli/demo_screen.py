@@ -153,9 +153,13 @@ def _checked(good: bool, text: str) -> Text:
 
 
 def verdict(proved: bool, seconds: float) -> RenderableType:
-    """The last line."""
-    text = "Proved" if proved else "NOT proved"
-    return Text(f"{text} in {seconds:.0f} s. Go on: koppel demo --keep, then koppel --help", style="bold")
+    """Whether everything held."""
+    return Text(f"{'Proved' if proved else 'NOT proved'} in {seconds:.0f} s.", style="bold")
+
+
+def go_on() -> RenderableType:
+    """What to try next, where everything is gone by now."""
+    return Text("Go on: koppel demo --keep, then koppel --help")
 
 
 def keep(path: Path) -> RenderableType:
