@@ -273,3 +273,16 @@ async def test_how_a_value_is_spelt_is_no_change(world: World) -> None:
     result = await world.sync()
     assert result.write_requests == 0
     assert (await both(world, customer, account))[0]["postalCode"] == "1000 AA"
+
+
+async def test_a_run_in_one_direction_leaves_the_other_to_the_next_one(world: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum", phoneNumber="1")
+    await world.sync(create=True)
+    await world.alice.update("accounts", customer["id"], telephone1="9")
+    await world.bob.update("customers", customer["id"], website="adatum.example")
+    await world.sync(direction="to_dataverse")
+    assert (await world.account_of(customer))["websiteurl"] == "adatum.example"
+    assert (await world.bob.row("customers", customer["id"]))["phoneNumber"] == "1"
+    await world.sync()
+    assert (await world.bob.row("customers", customer["id"]))["phoneNumber"] == "9"
+    await world.quiet("CUSTOMER")

@@ -29,7 +29,7 @@ Limit = Annotated[int, typer.Option(help="How many, the latest first.", min=1)]
 
 
 def errors(mapping: Only = None, limit: Limit = 100, config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Records that failed, each with cause and remedy; they are tried again in every run."""
+    """Records that failed, each with cause and remedy; they are tried again once that is worth while."""
     _list(mapping, "active", limit, config, as_json)
 
 

@@ -21,7 +21,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Why a record must not synchronise: one message with the remedy. ``skip``: as intended, so not counted as failed.
 
     ``code`` names the reason for machines (a rule id, a short word); with ``field`` it tells whether a failure
-    repeats. ``side``: whose record it is about.
+    repeats. ``side``: whose record it is about. ``via``: the mapping whose coupling of ``value`` it waits for.
     """
 
     message: str
@@ -32,6 +32,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind = "data"
     skip: bool = False
     side: Side | None = None
+    via: str = ""
 
 
 class Change(msgspec.Struct, frozen=True):

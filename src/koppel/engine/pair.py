@@ -369,6 +369,7 @@ def refusal_of(waiting: Sequence[Waiting], faults: Sequence[TooLong | Unfit]) ->
                 value=item.reference,
                 kind="dependency",
                 side=item.side,
+                via=item.via,
             )
     for fault in faults:
         return _too_long(fault) if isinstance(fault, TooLong) else _unfit(fault)

@@ -13,24 +13,31 @@ from koppel.mapping.model import Direction
 from koppel.odata.records import Side
 from koppel.store.couplings import ID
 from koppel.store.database import TEXTS, Connection, as_json
+from koppel.store.pending import COUPLED, RefersBy
 
 State = Literal["active", "skipped"]
 
 GIVEN = """mapping, side, record_id, record_name, direction, kind, code, field, value, message, remedy,
-    version, digest, job"""
+    version, digest, job, via, refers_by, reference, next_try"""
 SELECT = f"SELECT {GIVEN}, attempts, state, first_at, last_at FROM failure"
 SAME = "(failure.kind, failure.code, failure.field) = (EXCLUDED.kind, EXCLUDED.code, EXCLUDED.field)"
+# The second try is the next run's; then they are a minute apart, two, four, at most a quarter of an hour.
+BACKS_OFF = "EXCLUDED.kind NOT IN ('data', 'dependency') AND failure.attempts >= 1"
+LATER = "now() + least(interval '15 minutes', interval '1 minute' * 2 ^ least(failure.attempts - 1, 4))"
 RECORD = f"""
 INSERT INTO failure ({GIVEN})
 SELECT {GIVEN}
 FROM json_to_recordset(%s) AS given (
     mapping text, side text, record_id text, record_name text, direction text, kind text, code text, field text,
-    value text, message text, remedy text, version text, digest text, job bigint
+    value text, message text, remedy text, version text, digest text, job bigint,
+    via text, refers_by text, reference text, next_try timestamptz
 )
 ON CONFLICT (mapping, side, record_id) DO UPDATE
 SET record_name = EXCLUDED.record_name, direction = EXCLUDED.direction, kind = EXCLUDED.kind, code = EXCLUDED.code,
     field = EXCLUDED.field, value = EXCLUDED.value, message = EXCLUDED.message, remedy = EXCLUDED.remedy,
     version = EXCLUDED.version, digest = EXCLUDED.digest, job = EXCLUDED.job, last_at = now(),
+    via = EXCLUDED.via, refers_by = EXCLUDED.refers_by, reference = EXCLUDED.reference,
+    next_try = greatest(EXCLUDED.next_try, CASE WHEN {SAME} AND {BACKS_OFF} THEN {LATER} END),
     attempts = CASE WHEN {SAME} THEN failure.attempts + 1 ELSE 1 END,
     state = CASE WHEN {SAME} AND EXCLUDED.kind = 'data' AND failure.attempts >= 1 THEN 'skipped' ELSE 'active' END,
     first_at = CASE WHEN {SAME} THEN failure.first_at ELSE now() END"""
@@ -67,15 +74,24 @@ WHERE {CHOSEN}
     AND (%(job)s::bigint IS NULL OR job = %(job)s)
 ORDER BY last_at DESC, mapping, side, record_id
 LIMIT %(limit)s"""
-RETRY = f"UPDATE failure SET state = 'active', attempts = 0 WHERE {CHOSEN}"
+# A reference by rule may come of any coupling made after the job that missed it had begun.
+SINCE = "coalesce((SELECT started FROM job WHERE job.id = failure.job), failure.last_at)"
+DUE = f"""
+{SELECT}
+WHERE mapping = %(mapping)s AND state = 'active'
+    AND (%(early)s OR next_try IS NULL OR next_try <= now())
+    AND (via = '' OR {COUPLED.replace("{since}", SINCE)})"""
+RETRY = f"UPDATE failure SET state = 'active', attempts = 0, via = '', next_try = NULL WHERE {CHOSEN}"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """A record that did not synchronise. ``side`` and ``record_id``: where it was read; ``direction``: where to go.
 
     ``kind``, ``code``, ``field``, ``value``, ``message``, ``remedy``: the error's. ``version``: the record's when it
-    failed, and ``digest`` the mapping's: when either is another one, a skipped record deserves another try. The rest is
-    the database's own, ignored on recording; ``attempts`` counts the same error in a row since a person's last retry.
+    failed, and ``digest`` the mapping's: when either is another one, the record deserves another try at once.
+    ``via``, ``refers_by``, ``reference``: the coupling it waits for, as in ``pending``; without it no try is worth
+    while. ``next_try``: not before then (a system said so, or the same error came several times). The rest is the
+    database's own, ignored on recording; ``attempts`` counts the same error in a row since a person's last retry.
     """
 
     mapping: str
@@ -92,6 +108,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     digest: str = ""
     job: int | None = None
+    via: str = ""
+    refers_by: RefersBy | Literal[""] = ""
+    reference: str = ""
+    next_try: datetime | None = None
     attempts: int = 0
     state: State = "active"
     first_at: datetime | None = None
@@ -141,6 +161,12 @@ async def find(
     """The failures that fit, latest first."""
     values = _chosen(mapping, side, record_ids) | {"state": state, "kind": kind, "job": job, "limit": limit}
     return [_failure(row) for row in await (await connection.execute(FIND, values)).fetchall()]
+
+
+async def due(connection: Connection, mapping: str, *, early: bool = False) -> list[Failure]:
+    """The failures that deserve another try: what they wait for is coupled, and it is time (``early``: always)."""
+    rows = await connection.execute(DUE, {"mapping": mapping, "early": early})
+    return [_failure(row) for row in await rows.fetchall()]
 
 
 async def retry(

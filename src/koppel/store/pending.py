@@ -24,15 +24,13 @@ SET dataverse_id = EXCLUDED.dataverse_id, via = EXCLUDED.via, refers_by = EXCLUD
 SELECT = f"SELECT {FIELDS}, since FROM pending"
 ORDER = "ORDER BY business_central_id, field"
 ALL = f"{SELECT} WHERE mapping = %s {ORDER}"
-# CASE, since only a reference by id can be read as one.
-READY = f"""
-{SELECT}
-WHERE mapping = %s AND CASE refers_by
+# CASE, since only a reference by id can be read as one. Also true of ``failure``, but for ``since``.
+COUPLED = """CASE refers_by
     WHEN 'option' THEN EXISTS (
         SELECT FROM option_coupling WHERE option_coupling.mapping = via AND reference IN (code, value::text)
     )
     WHEN 'rule' THEN EXISTS (
-        SELECT FROM coupling WHERE coupling.mapping = via AND coupling.created_at > since
+        SELECT FROM coupling WHERE coupling.mapping = via AND coupling.created_at > {since}
     )
     WHEN 'key' THEN EXISTS (
         SELECT FROM coupling WHERE coupling.mapping = via AND business_central_key = reference
@@ -43,7 +41,10 @@ WHERE mapping = %s AND CASE refers_by
     ELSE EXISTS (
         SELECT FROM coupling WHERE coupling.mapping = via AND coupling.dataverse_id = reference::uuid
     )
-END
+END"""
+READY = f"""
+{SELECT}
+WHERE mapping = %s AND {COUPLED.replace("{since}", "since")}
 {ORDER}"""
 REMOVE = """
 DELETE FROM pending

@@ -16,7 +16,7 @@ from koppel.odata.records import Record, Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling, Seen
 from koppel.store.snapshots import encode
-from koppel.sync.creations import alone, new_records, plan_creations
+from koppel.sync.creations import new_records, plan_creations
 from koppel.sync.needs import compute
 from koppel.sync.pairs import Lost, is_outside, pair_up
 from koppel.sync.scope import Incoming, Planned, Scope, base_of, coupled_id, partners_of, recorded_version, was_outside
@@ -66,10 +66,14 @@ def _sort(
     end = scope.ready.end(incoming.side)
     look = glance(scope.ready.table, incoming.side)
     asked_for = incoming.why in ("again", "chosen")
+    known = incoming.why == "changed" and not (incoming.outside or scope.ready.volatile)
     for record in records:
         coupling = coupled.get(record.id)
         if coupling is None:
             news.append(record)
+            continue
+        if known and record.version == recorded_version(coupling, incoming.side):
+            equal.append(record)  # read once more: of this version everything is told already
             continue
         before = None if coupling.base is None or asked_for else base_of(scope.codec, coupling.base)
         after = before and look(before, record.values)
@@ -97,7 +101,7 @@ async def _gone(session: Session, scope: Scope, incoming: Incoming, gone: Sequen
 async def _partners_gone(
     session: Session, scope: Scope, incoming: Incoming, survivor: Side, lost: Sequence[Lost]
 ) -> list[Action]:
-    passed = await passed_over(session, scope, incoming, [alone(survivor, record) for _, record in lost])
+    passed = await passed_over(session, scope, incoming, survivor, [record for _, record in lost])
     found = [one for place, one in enumerate(lost) if place not in passed]
     gone = other(survivor)
     end = scope.ready.end(survivor)

@@ -27,7 +27,7 @@ async def new_records(
     end, mapping = ready.end(side), ready.mapping
     inside = [record for record in news if end.passes is None or end.passes(record)]
     ignored = len(news) - len(inside)
-    passed = await passed_over(session, scope, incoming, [alone(side, record) for record in inside])
+    passed = await passed_over(session, scope, incoming, side, inside)
     skipped = told_why(session, scope, incoming, inside, passed)
     inside = [record for place, record in enumerate(inside) if place not in passed]
     if not inside:
@@ -123,8 +123,3 @@ async def plan_creations(session: Session, scope: Scope, side: Side, records: Se
         )
         for record in records
     ]
-
-
-def alone(side: Side, record: Record | None) -> tuple[Record | None, Record | None]:
-    """(Business Central, Dataverse) of a record of ``side`` without a partner."""
-    return (record, None) if side == "business_central" else (None, record)

@@ -44,8 +44,11 @@ async def pair_up(
     failed: Mapping[str, Refusal],
 ) -> tuple[list[Action], list[Lost]]:
     """Actions for changed records that have a partner, and the couplings that lost theirs."""
+    passed = await passed_over(session, scope, incoming, incoming.side, changed, coupled)
+    skipped = told_why(session, scope, incoming, changed, passed)
+    changed = [record for place, record in enumerate(changed) if place not in passed]
     if not changed:
-        return [], []
+        return skipped, []
     partners = await partners_of(session, scope, incoming.side, [coupled[record.id] for record in changed])
     pairs: list[tuple[Coupling, Record, Record]] = []
     lost: list[Lost] = []
@@ -56,14 +59,7 @@ async def pair_up(
             lost.append((coupling, record))
         else:
             pairs.append((coupling, *in_order(incoming.side, record, partner)))
-    passed = await passed_over(session, scope, incoming, [(ours, theirs) for _, ours, theirs in pairs])
-    skipped = told_why(session, scope, incoming, [_of_side(incoming.side, pair) for pair in pairs], passed)
-    pairs = [pair for place, pair in enumerate(pairs) if place not in passed]
     return [*skipped, *await plan_pairs(session, scope, pairs, incoming, failed)], lost
-
-
-def _of_side(side: Side, pair: tuple[Coupling, Record, Record]) -> Record:
-    return pair[1] if side == "business_central" else pair[2]
 
 
 async def plan_pairs(

@@ -152,11 +152,14 @@ async def save_cursor(session: Session, ready: Ready, changes: Changes) -> None:
         await session.connection.commit()
 
 
-async def again(session: Session, scope: Scope) -> list[Incoming]:
-    """Records that deserve another try: what failed, what waited for a reference, what a person decided."""
+async def again(session: Session, scope: Scope, *, early: bool = False) -> list[Incoming]:
+    """Records that deserve another try: what failed, what waited for a reference, what a person decided.
+
+    ``early``: also what failed several times lately.
+    """
     mapping, connection = scope.ready.mapping.name, session.connection
     wanted: dict[Side, dict[str, None]] = {"business_central": {}, "dataverse": {}}
-    for failure in await failures.find(connection, mapping=mapping, state="active"):
+    for failure in await failures.due(connection, mapping, early=early):
         wanted[failure.side][failure.record_id] = None
     for waiting in await pending.ready(connection, mapping):
         wanted["business_central"][waiting.business_central_id] = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -183,11 +185,11 @@ async def _record_waiting(session: Session, ready: Ready, pairs: Sequence[Done])
         await pending.save(session.connection, mapping, waiting)
 
 
-def _refers_by(ready: Ready, waiting: Waiting) -> pending.RefersBy:
-    field = next(field.mapping for field in ready.table.fields if field.name == waiting.field)
-    if field.lookup is None:
+def _refers_by(ready: Ready, waiting: Waiting | Refusal) -> pending.RefersBy:
+    field = next((field.mapping for field in ready.table.fields if field.name == waiting.field), None)
+    if field is not None and field.options:
         return "option"
-    if field.lookup.by in RULES:
+    if field is None or field.lookup is None or field.lookup.by in RULES:
         return "rule"
     return "dataverse" if waiting.side == "dataverse" else "key" if field.lookup.by == "key" else "business_central"
 
@@ -274,7 +276,17 @@ def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | No
         version=versions_of(*action.records),
         digest=ready.mapping.digest,
         job=session.job,
+        **_next_try(ready, reason),
     )
+
+
+def _next_try(ready: Ready, reason: Refusal | RemoteError) -> dict[str, Any]:
+    """What a failure waits for: a coupling, or the time that a system asked for."""
+    if isinstance(reason, Refusal) and reason.via:
+        return {"via": reason.via, "refers_by": _refers_by(ready, reason), "reference": reason.value}
+    if isinstance(reason, TransientError) and reason.retry_after:
+        return {"next_try": datetime.now(UTC) + timedelta(seconds=reason.retry_after)}
+    return {}
 
 
 def _source(one: Done) -> Side:

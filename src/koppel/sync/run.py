@@ -222,7 +222,8 @@ async def _stream(
 ) -> set[Side]:
     """Apply chunk by chunk, the next one being planned while one is on its way; the sides that were written.
 
-    A side's last chunk is recorded before the other side is read, which may report what was created there.
+    A side's last chunk is recorded before the other side is read, which may report what was created there. A run in
+    one direction leaves the other's changes to the next one.
     """
     wrote: set[Side] = set()
     sent: asyncio.Task[list[Done]] | None = None
@@ -235,7 +236,7 @@ async def _stream(
             if every or changes is not None:
                 before, sent = sent, None
                 wrote |= await _record(session, scope, await before, result, settling=settling, every=every)
-            if changes is not None:
+            if changes is not None and request.direction == "both":
                 await save_cursor(session, scope.ready, changes)
     except Exception:
         if sent is not None:  # what is on its way is recorded, whatever went wrong meanwhile
@@ -295,7 +296,7 @@ async def _planned(
                 remedy="give the record's GUID on either side, or its number in Business Central",
             )
         return
-    for incoming in await again(session, scope):
+    for incoming in await again(session, scope, early=request.full):
         yield await plan_chunk(session, scope, incoming), None
     async for step in _passes(session, scope, READING_ORDER, request, result):
         yield step

@@ -5,40 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from koppel.engine.action import Action
-from koppel.engine.plan import nothing
-from koppel.odata.records import Record
+from koppel.engine.plan import nothing, other
+from koppel.odata.records import Record, Side
 from koppel.store import failures
+from koppel.store.couplings import Coupling
 from koppel.store.failures import Failure
-from koppel.sync.prepare import SIDES
-from koppel.sync.scope import Incoming, Scope
+from koppel.sync.scope import Incoming, Scope, coupled_id
 from koppel.sync.session import Session
 
 
 async def passed_over(
-    session: Session, scope: Scope, incoming: Incoming, found: Sequence[tuple[Record | None, Record | None]]
+    session: Session,
+    scope: Scope,
+    incoming: Incoming,
+    side: Side,
+    records: Sequence[Record | None],
+    coupled: Mapping[str, Coupling] = {},
 ) -> dict[int, Failure]:
-    """By place, the failures of records and pairs that are left alone.
+    """By place, the failures of records of ``side`` that are left alone; ``coupled``: those that have a partner.
 
-    Skipped ones stay skipped until they or the mapping change, or a person asks for them (promise 4); what failed in
+    What deserved another try had it before (``read.again``): the others rest until they or the mapping change, or a
+    person asks for them (promise 4). Of a pair, each side's own pass tells whether its record changed. What failed in
     this very job is not tried twice in it.
     """
-    if incoming.why in ("again", "chosen") or not found:
+    if incoming.why in ("again", "chosen") or not records:
         return {}
-    mapping = scope.ready.mapping
-    known = {
-        side: await failures.by_ids(
-            session.connection, mapping.name, side, [r.id for pair in found if (r := pair[number]) is not None]
-        )
-        for number, side in enumerate(SIDES)
+    mapping, partner = scope.ready.mapping, other(side)
+    ids = {
+        side: [record.id for record in records if record],
+        partner: [coupled_id(coupled[record.id], partner) for record in records if record and record.id in coupled],
     }
-    return {
-        place: failure
-        for place, pair in enumerate(found)
-        for side, record in zip(SIDES, pair, strict=True)
-        if record is not None and (failure := known[side].get(record.id)) is not None
-        if failure.job == session.job
-        or (failure.state, failure.version, failure.digest) == ("skipped", versions_of(*pair), mapping.digest)
-    }
+    known = {side: await failures.by_ids(session.connection, mapping.name, side, ids[side]) for side in ids}
+    found: dict[int, Failure] = {}
+    for place, record in enumerate(records):
+        pair = coupled.get(record.id) if record else None
+        both = (known[side].get(record.id) if record else None, pair and known[partner].get(coupled_id(pair, partner)))
+        for failure in both:
+            if record and failure and (failure.job == session.job or _is_of(failure, record, pair, mapping.digest)):
+                found[place] = failure
+    return found
+
+
+def _is_of(failure: Failure, record: Record, pair: Coupling | None, digest: str) -> bool:
+    """Whether it failed as it is now."""
+    versions = failure.version.split(" ") if pair else [failure.version]
+    return failure.digest == digest and record.version in versions
 
 
 def told_why(
@@ -47,10 +58,14 @@ def told_why(
     """What to say of records that are passed over; those of this job are told of already."""
     mapping, end = scope.ready.mapping, scope.ready.end(incoming.side)
     return [
-        nothing(mapping, incoming.side, record, f"skipped: {failed[place].message}", name=end.name_of(record))
+        nothing(mapping, incoming.side, record, _told(failed[place]), name=end.name_of(record))
         for place, record in enumerate(records)
         if place in failed and failed[place].job != session.job
     ]
+
+
+def _told(failure: Failure) -> str:
+    return f"{'skipped' if failure.state == 'skipped' else 'waits' if failure.via else 'failed'}: {failure.message}"
 
 
 def versions_of(*records: Record | None) -> str:
