@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from koppel.engine.values import ValueKind, canonical, empty_in_business_central
+from koppel.engine.values import ValueKind, canonical, empty_in_business_central, rounded
 from koppel.odata.records import ZERO_GUID, Scalar
 
 KINDS: tuple[ValueKind, ...] = ("text", "code", "number", "boolean", "date", "datetime", "guid", "enum")
@@ -119,3 +119,7 @@ def test_business_centrals_empty_value_means_no_value(kind: ValueKind) -> None:
         assert form(blank) == 0
     else:
         assert form(blank) == form(None)
+
+
+def test_a_number_without_decimals_to_round_stays() -> None:
+    assert rounded(1e26, 4) == 1e26

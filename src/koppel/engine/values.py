@@ -103,7 +103,10 @@ def _number(scale: int | None) -> Canonical:
 
 def rounded(value: float, scale: int) -> float:
     """A decimal as a column with ``scale`` decimals stores it: half away from zero, as written and not as in binary."""
-    return float(Decimal(str(value)).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP))
+    try:
+        return float(Decimal(str(value)).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP))
+    except InvalidOperation:
+        return value  # so large that no decimals are left in it
 
 
 def _boolean(value: Scalar) -> Hashable:

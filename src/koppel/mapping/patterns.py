@@ -100,7 +100,7 @@ def _node(operation: str, argument: Any, parts: list[_Ways]) -> _Ways | None:
         case "BRANCH":
             return _branches([_sequence(branch, parts) for branch in argument[1]])
         case "POSSESSIVE_REPEAT":
-            return _once(_repeat(argument, parts), parts)
+            return _once(_each(_sequence(argument[2], parts)), parts)
         case "ATOMIC_GROUP":
             return _once(_sequence(argument, parts), parts)
         case "ASSERT" | "ASSERT_NOT":
@@ -116,6 +116,11 @@ def _once(ways: _Ways | None, parts: list[_Ways]) -> _Ways | None:
         return None
     parts.append(ways)
     return _ONE
+
+
+def _each(ways: _Ways | None) -> _Ways | None:
+    """Each round of a possessive repeat is matched once by itself."""
+    return None if ways is None else _Ways(ways.factor, ways.open + 1)
 
 
 def _branches(found: list[_Ways | None]) -> _Ways | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal, InvalidOperation
 
 from koppel.errors import MappingError
 from koppel.mapping.cultures import culture_named, format_decimal, parse_decimal, title_case
@@ -198,7 +198,10 @@ def _round(precision: float, direction: str) -> Apply:
     rounding = {"up": ROUND_UP, "down": ROUND_DOWN, "nearest": ROUND_HALF_UP}[direction]
 
     def rounded(value: Scalar) -> Scalar:
-        exact = (Decimal(repr(_number(value))) / step).quantize(Decimal(1), rounding) * step
+        try:
+            exact = (Decimal(repr(_number(value))) / step).quantize(Decimal(1), rounding) * step
+        except InvalidOperation:
+            raise ValueError("has too many digits to be rounded") from None
         return int(exact) if isinstance(value, int) and exact == exact.to_integral_value() else float(exact)
 
     return rounded
