@@ -18,11 +18,11 @@ import msgspec
 from bench.places import Place
 from koppel.cli.running import run_to_end
 from koppel.mapping.load import in_dependency_order
-from koppel.sync.couple import uncouple
 from koppel.sync.open import open_session
 from koppel.sync.prepare import Ready
 from koppel.sync.run import Request, synchronise
 from koppel.sync.session import Session, ready_mapping
+from koppel.sync.uncouple import uncouple
 
 MAPPING = "CUSTOMER"
 

@@ -17,6 +17,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from koppel.config import Config, find_config, load_config
 from koppel.engine.action import Action
+from koppel.errors import UsageError
 from koppel.mapping.model import Direction, TableMapping
 from koppel.mapping.names import mapping_named, mappings_named
 from koppel.odata.records import Side
@@ -25,16 +26,18 @@ from koppel.store.conflicts import Conflict
 from koppel.store.failures import Failure
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
-from koppel.sync import couple, explain, retry, review, run, status, verify
-from koppel.sync.couple import Preview
+from koppel.sync import couple, explain, partners, preview, retry, review, run, status, uncouple, verify
+from koppel.sync.couple import Initial, Refused
 from koppel.sync.explain import Explanation
-from koppel.sync.full import Finished, Outcome, outcome, run_full, run_in_order
+from koppel.sync.full import Outcome, outcome, run_full, run_in_order
 from koppel.sync.open import known_mappings, open_session
+from koppel.sync.preview import Preview
 from koppel.sync.review import Line
-from koppel.sync.run import Request, Result
+from koppel.sync.run import Request
 from koppel.sync.selection import choose
 from koppel.sync.session import Session
 from koppel.sync.status import Standing
+from koppel.sync.uncouple import Orphan
 from koppel.sync.verify import Verification
 
 P = ParamSpec("P")
@@ -157,25 +160,68 @@ class AsyncKoppel:
     async def match_preview(self, name: str) -> Preview:
         """What matching finds among the uncoupled records: unique, ambiguous, none. Nothing is coupled."""
         async with self._open() as session:
-            return await couple.match_preview(session, mapping_named(self.mappings, name))
+            return await preview.match_preview(session, mapping_named(self.mappings, name))
 
-    async def match(self, name: str) -> Outcome:
-        """Couple every unique match and synchronise the pairs."""
+    async def match(self, name: str, *, sync: bool = True, initial: Initial = "", create: bool = False) -> Outcome:
+        """Couple every unique match.
+
+        ``sync``: synchronise the pairs at once; ``initial``: the side that wins where they differ, instead of the
+        mapping's. ``create``: create partners for what nothing matches.
+        """
+        async with self._open() as session:
+            found = await preview.match_preview(session, mapping_named(self.mappings, name))
+            return await outcome(session, preview.match_now(session, found, sync=sync, initial=initial, create=create))
+
+    async def couple(
+        self, name: str, business_central: str, dataverse: str, *, sync: bool = True, initial: Initial = ""
+    ) -> Outcome:
+        """Couple two records, each by id or by what people call it; ``sync`` and ``initial`` as for ``match``.
+
+        ``UsageError`` or ``StoreError`` says why they cannot be coupled.
+        """
         async with self._open() as session:
             mapping = mapping_named(self.mappings, name)
-            return await outcome(session, _finished(mapping, couple.match_now(session, mapping)))
+            runs = couple.couple(session, mapping, business_central, dataverse, sync=sync, initial=initial)
+            return await outcome(session, runs)
 
-    async def couple(self, name: str, business_central: str, dataverse: str) -> Result:
-        """Couple two records, each by id or by what people call it, and synchronise them."""
+    async def couple_pairs(
+        self, name: str, pairs: Sequence[tuple[str, str]], *, sync: bool = True, initial: Initial = ""
+    ) -> tuple[Outcome, list[Refused]]:
+        """Couple many pairs (Business Central, Dataverse); what cannot be coupled is told and keeps no other back."""
+        wanted = [couple.Wanted(ours, theirs, number) for number, (ours, theirs) in enumerate(pairs, 1)]
         async with self._open() as session:
-            return await couple.couple(session, mapping_named(self.mappings, name), business_central, dataverse)
+            found = await couple.examine(session, mapping_named(self.mappings, name), wanted)
+            runs = couple.couple_pairs(session, found, sync=sync, initial=initial)
+            return await outcome(session, runs), found.refused
+
+    async def create(self, name: str, records: Names) -> Outcome:
+        """Create the partners of these records of either side; what is coupled already is left as it is.
+
+        ``UsageError`` for a record that is not there.
+        """
+        async with self._open() as session:
+            found = await partners.without_partner(session, mapping_named(self.mappings, name), _tuple(records) or ())
+            if found.unknown:
+                raise UsageError(f"no record is called {', '.join(found.unknown)}", place=found.mapping)
+            return await outcome(session, partners.create_partners(session, found))
 
     async def uncouple(self, name: str, records: Names = None) -> int:
         """Take couplings of these records apart, or every one of the mapping for ``None``; how many. Data stays."""
         async with self._open() as session:
             mapping = mapping_named(self.mappings, name)
             chosen = _tuple(records)
-            return await couple.uncouple(session, mapping, chosen or (), everything=chosen is None)
+            return await uncouple.uncouple(session, mapping, chosen or (), everything=chosen is None)
+
+    async def orphans(self, names: Names = None, *, remove: bool = False) -> list[Orphan]:
+        """The couplings whose records are gone, on one side or both; ``remove``: take them apart."""
+        found: list[Orphan] = []
+        async with self._open() as session:
+            for name in self._named(names):
+                some = [one async for chunk in uncouple.orphans(session, name) for one in chunk]
+                if some and remove:
+                    await uncouple.remove_orphans(session, name, some)
+                found += some
+        return found
 
     async def status(self, names: Names = None) -> list[Standing]:
         """Where each mapping stands: couplings, what waits or failed, the last job, how far reading has got."""
@@ -200,7 +246,7 @@ class AsyncKoppel:
         async with self._open() as session:
             mapping = self._one(name)
             among = [mapping] if mapping else list(self.mappings)
-            ids = await couple.pair_of(session, among, record) if record else None
+            ids = await uncouple.pair_of(session, among, record) if record else None
             return await history.find(
                 session.connection, mapping=mapping, record_ids=ids, job=job, field=field, limit=limit
             )
@@ -234,11 +280,6 @@ class AsyncKoppel:
         """Let a side win these conflicts (``Conflict.id``) and synchronise their records."""
         async with self._open() as session:
             return await outcome(session, retry.resolve(session, numbers, winner))
-
-
-async def _finished(mapping: str, results: AsyncIterator[Result]) -> AsyncIterator[Finished]:
-    async for result in results:
-        yield Finished(mapping=mapping, result=result)
 
 
 def _tuple(records: Names) -> tuple[str, ...] | None:
@@ -332,7 +373,10 @@ class Koppel:
     match_preview = _blocking(AsyncKoppel.match_preview)
     match = _blocking(AsyncKoppel.match)
     couple = _blocking(AsyncKoppel.couple)
+    couple_pairs = _blocking(AsyncKoppel.couple_pairs)
+    create = _blocking(AsyncKoppel.create)
     uncouple = _blocking(AsyncKoppel.uncouple)
+    orphans = _blocking(AsyncKoppel.orphans)
     status = _blocking(AsyncKoppel.status)
     jobs = _blocking(AsyncKoppel.jobs)
     history = _blocking(AsyncKoppel.history)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from world import World, new_world
@@ -11,8 +12,11 @@ from world_data import Row
 from koppel.errors import StoreError, UsageError
 from koppel.store import history, pending
 from koppel.store.database import Database
-from koppel.sync.couple import couple, match_now, match_preview, uncouple
+from koppel.sync.couple import couple
 from koppel.sync.explain import Explanation, explain
+from koppel.sync.full import Outcome, outcome
+from koppel.sync.preview import match_now, match_preview
+from koppel.sync.uncouple import uncouple
 
 ADATUM = {"displayName": "Adatum", "postalCode": "1000", "salespersonCode": "JO"}
 
@@ -33,13 +37,17 @@ async def strangers(world: World) -> tuple[Row, Row]:
     return customer, account
 
 
+async def coupled(world: World, ours: str, theirs: str, **how: Any) -> Outcome:
+    return await outcome(world.session, couple(world.session, "CUSTOMER", ours, theirs, **how))
+
+
 async def explained(world: World, name: str) -> Explanation:
     return await explain(world.session, "CUSTOMER", name)
 
 
 async def test_a_pair_coupled_by_hand_is_synchronised_and_the_initial_side_wins(world: World) -> None:
     customer, account = await strangers(world)
-    result = await couple(world.session, "CUSTOMER", customer["number"], "A. Datum Ltd")
+    result = await coupled(world, customer["number"], "A. Datum Ltd")
     assert (result.counts["coupled"], result.counts["created"]) == (1, 0)
     account = await world.alice.row("accounts", account["accountid"])
     assert (account["name"], account["telephone1"]) == ("Adatum", None)
@@ -51,9 +59,9 @@ async def test_a_pair_coupled_by_hand_is_synchronised_and_the_initial_side_wins(
 async def test_a_record_keeps_its_one_partner(world: World) -> None:
     customer, account = await strangers(world)
     other = await world.bob.create("customers", {**ADATUM, "displayName": "Other"})
-    await couple(world.session, "CUSTOMER", customer["id"], account["accountid"])
+    await coupled(world, customer["id"], account["accountid"])
     with pytest.raises(StoreError, match=f"in Dataverse is coupled to {customer['number']}"):
-        await couple(world.session, "CUSTOMER", other["id"], account["accountid"])
+        await coupled(world, other["id"], account["accountid"])
     assert len(await world.couplings()) == 1
 
 
@@ -68,7 +76,7 @@ async def test_what_cannot_be_coupled_is_told(world: World, ours: str, theirs: s
     customer, _ = await strangers(world)
     await world.alice.create("accounts", name="Prospect", customertypecode=8)
     with pytest.raises(UsageError, match=what):
-        await couple(world.session, "CUSTOMER", ours or customer["number"], theirs)
+        await coupled(world, ours or customer["number"], theirs)
     assert await world.couplings() == []
 
 
@@ -76,7 +84,7 @@ async def test_uncoupling_forgets_what_was_open_and_keeps_the_data(world: World)
     customer, account = await strangers(world)
     await world.bob.create("paymentTerms", {"code": "NET 99"})
     await world.bob.update("customers", customer["id"], paymentTermsCode="NET 99")
-    await couple(world.session, "CUSTOMER", customer["number"], account["accountid"])
+    await coupled(world, customer["number"], account["accountid"])
     await world.bob.update("customers", customer["id"], phoneNumber="1")
     await world.alice.update("accounts", account["accountid"], telephone1="2")
     await world.sync()
@@ -107,10 +115,10 @@ async def test_matching_tells_unique_ambiguous_and_none_and_couples_the_unique(w
         (customer["number"], "displayName and postalCode")
     ]
     assert sorted(len(rivals.rivals) for rivals in found.ambiguous) == [1, 1, 2]
-    assert found.unmatched == {"business_central": 1, "dataverse": 1}
-    assert [named.name for named in found.examples["dataverse"]] == ["Unknown"]
-    results = [result async for result in match_now(world.session, "CUSTOMER")]
-    assert [(r.counts["coupled"], r.counts["created"]) for r in results] == [(1, 0)]
+    assert [named.name for named in found.unmatched["dataverse"]] == ["Unknown"]
+    assert len(found.unmatched["business_central"]) == 1
+    result = await outcome(world.session, match_now(world.session, found))
+    assert (result.counts["coupled"], result.counts["created"]) == (1, 0)
     assert [c.business_central_id for c in await world.couplings()] == [customer["id"]]
 
 
@@ -129,7 +137,7 @@ async def test_an_uncoupled_record_is_explained(world: World) -> None:
 
 async def test_a_coupled_record_is_explained_field_by_field(world: World) -> None:
     customer, account = await strangers(world)
-    await couple(world.session, "CUSTOMER", customer["number"], account["accountid"])
+    await coupled(world, customer["number"], account["accountid"])
     assert (await explained(world, customer["number"])).next == []
     await world.alice.update("accounts", account["accountid"], telephone1="7")
     found = await explained(world, account["accountid"])

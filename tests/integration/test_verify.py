@@ -140,7 +140,7 @@ async def test_a_coupling_without_one_of_its_records_is_an_orphan(world: World) 
     await world.alice.delete("accounts", account["accountid"])
     found = await verified(world)
     assert not found.sound
-    assert [(orphan.name, orphan.missing) for orphan in found.orphans] == [(customer["number"], "dataverse")]
+    assert [(orphan.name, orphan.missing) for orphan in found.orphans] == [(customer["number"], ("dataverse",))]
 
 
 async def test_a_second_account_for_a_coupled_customer_is_a_duplicate(world: World) -> None:

@@ -152,7 +152,8 @@ def _verification(found: Verification) -> Iterator[RenderableType]:
             title="differences that are explained",
         )
     for orphan in found.orphans[:SHOWN]:
-        yield Text(f"{orphan.mapping} {orphan.name}: its record in {SPOKEN[orphan.missing]} is gone", "red")
+        places = " and in ".join(SPOKEN[side] for side in orphan.missing)
+        yield Text(f"{orphan.mapping} {orphan.name}: its record in {places} is gone", "red")
     for twin in found.duplicates[:SHOWN]:
         yield Text(f"{twin.mapping}: {twin.id} in {SPOKEN[twin.side]} looks like {twin.twin}: {twin.why}", "red")
     yield Text.assemble(

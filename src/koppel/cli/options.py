@@ -47,11 +47,16 @@ def listed_records(record: Sequence[str] | None, file: Path | None) -> tuple[str
     """The records of ``--record`` and ``--records``; ``None`` without either, and an empty file lists none."""
     if file is None:
         return tuple(record) if record else None
+    return (*(record or ()), *listed(text_of(file)))
+
+
+def text_of(file: Path) -> str:
+    """What a file holds; ``-`` is standard input."""
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the list of records cannot be read: {error}", place=str(file)) from error
-    return (*(record or ()), *listed(text))
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"the file cannot be read: {reason}", place=str(file)) from error
 
 
 def side_named(text: str) -> Side:

@@ -19,9 +19,9 @@ from koppel.store import history as store_history
 from koppel.store import jobs as store_jobs
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
-from koppel.sync.couple import pair_of
 from koppel.sync.session import Session
 from koppel.sync.status import standings
+from koppel.sync.uncouple import pair_of
 
 Limit = Annotated[int, typer.Option(help="How many, the latest first.", min=1)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -73,7 +73,8 @@ def full(
         output.say(_review(lines))
         chosen = [line.mapping for line in lines if line.recommendation != "nothing"]
         if chosen and (yes or _agreed(as_json)):
-            return await follow(session, output, run_full(session, chosen, force=force), lines)
+            more = {"review": msgspec.to_builtins(lines)}
+            return await follow(session, output, run_full(session, chosen, force=force), more)
         output.show({"review": msgspec.to_builtins(lines)}, "nothing was run; `koppel full --yes` runs it")
         return DONE
 
@@ -107,15 +108,15 @@ def _count(count: Count) -> Text:
     return Text(f"over {count.records:,}" if count.more else f"{count.records:,}", justify="right")
 
 
-async def follow(session: Session, output: Output, runs: AsyncIterator[Finished], review: Sequence[Line] = ()) -> int:
-    """See runs through and tell what became of them: counters, failures, notices; the exit status."""
+async def follow(
+    session: Session, output: Output, runs: AsyncIterator[Finished], more: Mapping[str, Any] | None = None
+) -> int:
+    """See runs through and tell what became of them: counters, failures, notices, and ``more`` for programs; the exit
+    status."""
     came_to = await outcome(session, _telling_errors(output, runs))
     data = finished_data(came_to.finished, came_to.failures)
-    told: dict[str, Any] = {"mappings": data, "failures": msgspec.to_builtins(came_to.failures)}
-    if review:
-        told["review"] = msgspec.to_builtins(review)
     output.show(
-        told,
+        {"mappings": data, "failures": msgspec.to_builtins(came_to.failures), **(more or {})},
         results_table(data) if data else "there was nothing to do",
         *trouble_lines(map(failure_trouble, came_to.failures), "bold red", "koppel errors"),
         *trouble_lines(notice_troubles(data, {f.message for f in came_to.failures}), "yellow", "koppel jobs"),

@@ -32,6 +32,10 @@ WHERE mapping = %s AND {ID[side]} = seen.id"""
     for side in ID
 }
 FORGET_VERSIONS = "DELETE FROM seen_version"
+MAPPINGS_OF = """
+SELECT DISTINCT mapping FROM coupling
+WHERE business_central_id = %(id)s::uuid OR dataverse_id = %(id)s::uuid
+ORDER BY mapping"""
 COUNT = "SELECT count(*) FROM coupling WHERE mapping = %s"
 REMOVE = {side: f"DELETE FROM coupling WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
 # Codes are re-used: of several couplings that bore a key, the one synchronised last bears it now.
@@ -221,6 +225,11 @@ async def touch(connection: Connection, mapping: str, side: Side, seen: Sequence
 async def remove(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> int:
     """Uncouple the records with these ids on ``side``; how many were coupled."""
     return (await connection.execute(REMOVE[side], [mapping, array(ids)])).rowcount
+
+
+async def mappings_of(connection: Connection, id: str) -> list[str]:
+    """The mappings in which a record of either side has a partner."""
+    return [row[0] for row in await (await connection.execute(MAPPINGS_OF, {"id": id})).fetchall()]
 
 
 async def count(connection: Connection, mapping: str) -> int:

@@ -1,150 +1,132 @@
-"""Coupling by hand and by matching fields, and uncoupling. Data stays as it is until the pair is synchronised."""
+"""Coupling by hand: two records, many pairs, or new partners. Data stays as it is until a pair is synchronised."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Literal
 
 import msgspec
 
-from koppel.engine.match import match
 from koppel.engine.plan import other
-from koppel.errors import StoreError, UsageError
+from koppel.errors import KoppelError, StoreError, UsageError
 from koppel.mapping.model import TableMapping
 from koppel.odata.literals import is_guid
 from koppel.odata.records import SPOKEN, Record, Side
-from koppel.store import conflicts, couplings, failures, history, jobs, options, pending
+from koppel.store import couplings, history, jobs
 from koppel.store.couplings import Coupling
 from koppel.store.locks import mapping_lock
-from koppel.sync.match import uncoupled_keys
+from koppel.sync.full import Finished, run_in_order
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.run import Request, Result, synchronise
+from koppel.sync.run import Request, Result
 from koppel.sync.session import Session, ready_mapping
 
 CHUNK = 5000
-EXAMPLES = 20
+Initial = Side | Literal[""]
+"""The side that wins where a new pair differs; empty: as the mapping says."""
 
 
-class Named(msgspec.Struct, frozen=True):
-    """A record as people know it."""
+class Wanted(msgspec.Struct, frozen=True):
+    """A pair as somebody wrote it, each record by id or by what people call it. ``line``: of a file, from 1."""
 
-    id: str
-    name: str
-
-
-class Match(msgspec.Struct, frozen=True):
-    """Two records that are the same, and the columns that say so."""
-
-    business_central: Named
-    dataverse: Named
-    by: str
+    business_central: str
+    dataverse: str
+    line: int = 0
 
 
-class Rivals(msgspec.Struct, frozen=True):
-    """A record that matches several of the other side, or shares its match with another one."""
+class Refused(msgspec.Struct, frozen=True):
+    """A pair that cannot be coupled, and why."""
 
-    side: Side
-    record: Named
-    rivals: tuple[Named, ...]
+    wanted: Wanted
+    error: KoppelError
 
 
-class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """What matching finds among the uncoupled records. ``unmatched`` counts by side, with some of them as examples."""
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """Pairs that were looked at: those that can be coupled, with the name of the Business Central record by its id;
+    how many are coupled already; those that cannot be."""
 
     mapping: str
-    unique: list[Match]
-    ambiguous: list[Rivals]
-    unmatched: dict[Side, int]
-    examples: dict[Side, list[Named]]
+    pairs: list[Coupling] = []
+    names: dict[str, str] = {}
+    already: int = 0
+    refused: list[Refused] = []
 
 
-async def match_preview(session: Session, mapping: str) -> Preview:
-    """Match what is uncoupled on both sides; nothing is coupled."""
-    ready = await ready_mapping(session, mapping)
-    _require_match(ready.mapping)
-    keys = {side: await uncoupled_keys(session, ready, side) for side in SIDES}
-    found = match(keys["business_central"], keys["dataverse"])
-    ambiguous = {"business_central": found.ambiguous_business_central, "dataverse": found.ambiguous_dataverse}
-    taken = {"business_central": set(found.unique), "dataverse": set(found.unique.values())}
-    unmatched = {
-        side: [id for id in keys[side] if id not in taken[side] and id not in ambiguous[side]] for side in SIDES
-    }
-    named = {
-        side: await _names(session, ready, side, [*taken[side], *ambiguous[side], *unmatched[side][:EXAMPLES]])
-        for side in SIDES
-    }
-    return Preview(
-        mapping=mapping,
-        unique=[
-            Match(named["business_central"][ours], named["dataverse"][theirs], _by(ready.mapping, found.group[ours]))
-            for ours, theirs in found.unique.items()
-        ],
-        ambiguous=[
-            Rivals(side, named[side][id], tuple(named[other(side)][rival] for rival in rivals))
-            for side in SIDES
-            for id, rivals in ambiguous[side].items()
-        ],
-        unmatched={side: len(unmatched[side]) for side in SIDES},
-        examples={side: [named[side][id] for id in unmatched[side][:EXAMPLES]] for side in SIDES},
-    )
+async def examine(session: Session, mapping: str, wanted: Sequence[Wanted]) -> Examined:
+    """Look at pairs that are to be coupled; nothing is coupled yet.
 
-
-def _require_match(mapping: TableMapping) -> None:
-    if not mapping.match:
-        remedy = "Option mappings match by themselves, codes by label." if mapping.kind == "options" else ""
-        raise UsageError(
-            f"{mapping.name} says no fields to match by",
-            place=mapping.file,
-            remedy=remedy or "Give it `match`, or couple its records by hand.",
-        )
-
-
-def _by(mapping: TableMapping, group: int) -> str:
-    return " and ".join(pair.business_central or pair.dataverse for pair in mapping.match[group])
-
-
-async def _names(session: Session, ready: Ready, side: Side, ids: Sequence[str]) -> dict[str, Named]:
-    """The records of these ids by name; one that is gone meanwhile is called by its id."""
-    end = ready.end(side)
-    found = await session.systems[side].by_ids(end.schema.name, (end.columns[end.key],), ids)
-    return {id: Named(id, str(found[id].values[0] or id) if id in found else id) for id in ids}
-
-
-async def match_now(session: Session, mapping: str) -> AsyncIterator[Result]:
-    """Couple every unique match and synchronise the pairs, in chunks. Nothing is created."""
-    unique = (await match_preview(session, mapping)).unique
-    for start in range(0, len(unique), CHUNK):
-        chunk = unique[start : start + CHUNK]
-        made = [Coupling(m.business_central.id, m.dataverse.id) for m in chunk]
-        why = {m.business_central.id: f"match by {m.by}" for m in chunk}
-        names = {m.business_central.id: m.business_central.name for m in chunk}
-        await _store(session, mapping, made, names, why)
-        yield await synchronise(session, mapping, Request(records=tuple(why)))
-
-
-async def couple(session: Session, mapping: str, business_central: str, dataverse: str) -> Result:
-    """Couple two records, each given by id or by what people call it, and synchronise them.
-
-    ``UsageError`` for a record that is not there, is outside the filter, or is one of several of that name;
-    ``StoreError``, saying who is coupled to whom, when one of them has a partner already.
+    Refused is a record that is not there, one of several of its name, or outside the filter, and one that has another
+    partner already, or gets one by an earlier pair.
     """
     ready = await ready_mapping(session, mapping)
-    ours = await _one(session, ready, "business_central", business_central)
-    theirs = await _one(session, ready, "dataverse", dataverse)
-    if not await _is_coupled(session, ready, ours, theirs):
-        name = ready.business_central.name_of(ours)
-        await _store(session, mapping, [Coupling(ours.id, theirs.id)], {ours.id: name}, {ours.id: "coupled by hand"})
-    return await synchronise(session, mapping, Request(records=(ours.id,)))
+    if ready.mapping.kind == "options":
+        raise UsageError("options couple by themselves", place=mapping, remedy="Give the option the code as its label.")
+    found = Examined(mapping=mapping, pairs=[], names={}, refused=[])
+    already = 0
+    taken: dict[tuple[Side, str], Wanted] = {}
+    for start in range(0, len(wanted), CHUNK):
+        chunk = wanted[start : start + CHUNK]
+        records = {
+            side: await records_called(session, ready, side, [_text(each, side) for each in chunk]) for side in SIDES
+        }
+        partners = {side: await _partners(session, ready, side, records[side]) for side in SIDES}
+        for each in chunk:
+            try:
+                ours, theirs = [await _one(session, ready, side, _text(each, side), records[side]) for side in SIDES]
+                if partners["business_central"].get(ours.id) == theirs.id:
+                    already += 1
+                    continue
+                for side, record in (("business_central", ours), ("dataverse", theirs)):
+                    await _require_free(session, ready, side, record, partners, taken)  # type: ignore[arg-type]
+            except (UsageError, StoreError) as error:
+                found.refused.append(Refused(each, error))
+                continue
+            taken |= {("business_central", ours.id): each, ("dataverse", theirs.id): each}
+            found.pairs.append(Coupling(ours.id, theirs.id))
+            found.names[ours.id] = ready.business_central.name_of(ours)
+    return msgspec.structs.replace(found, already=already)
 
 
-async def _one(session: Session, ready: Ready, side: Side, text: str) -> Record:
-    found = await _records_named(session, ready, side, text)
+def _text(wanted: Wanted, side: Side) -> str:
+    return wanted.business_central if side == "business_central" else wanted.dataverse
+
+
+Records = Mapping[str, Sequence[Record]]
+"""Records by what was written, in small letters."""
+
+
+async def records_called(session: Session, ready: Ready, side: Side, texts: Sequence[str]) -> Records:
+    """The records of ids and names; a name may be that of several."""
+    end, system = ready.end(side), session.systems[side]
+    ids = [text.lower() for text in texts if is_guid(text)]
+    keys = list(dict.fromkeys(text for text in texts if text and not is_guid(text)))
+    found: dict[str, list[Record]] = {}
+    if ids:
+        found |= {id: [one] for id, one in (await system.by_ids(end.schema.name, end.columns, ids)).items()}
+    if keys:
+        for record in await system.by_keys(end.schema.name, end.columns, end.columns[end.key], keys):
+            found.setdefault(end.name_of(record).strip().lower(), []).append(record)
+    return found
+
+
+async def _partners(session: Session, ready: Ready, side: Side, records: Records) -> dict[str, str]:
+    """By id, the partner on the other side of those records that have one."""
+    ids = [record.id for found in records.values() for record in found]
+    known = await couplings.by_ids(session.connection, ready.mapping.name, side, ids)
+    return {id: _id(coupling, other(side)) for id, coupling in known.items()}
+
+
+async def _one(session: Session, ready: Ready, side: Side, text: str, records: Records) -> Record:
+    """The one record that is meant. ``UsageError`` when there is none, or several, or it is outside the filter."""
+    found = records.get(text.strip().lower(), ())
     if len(found) != 1:
         what = f"{len(found)} records are" if found else "no record is"
         raise UsageError(
             f"{what} called {text!r} in {SPOKEN[side]}",
             place=ready.mapping.name,
-            remedy=f"Give its id, or its {ready.mapping.endpoint(side).key}.",
+            remedy=await _elsewhere(session, ready, side, text)
+            or f"Give its id, or its {ready.mapping.endpoint(side).key}.",
         )
     passes = ready.end(side).passes
     if passes is not None and not passes(found[0]):
@@ -156,61 +138,116 @@ async def _one(session: Session, ready: Ready, side: Side, text: str) -> Record:
     return found[0]
 
 
-async def _records_named(session: Session, ready: Ready, side: Side, text: str) -> list[Record]:
-    end, system = ready.end(side), session.systems[side]
-    if ready.mapping.kind == "options":
-        raise UsageError(
-            "options couple by themselves", place=ready.mapping.name, remedy="Give the option the code as its label."
-        )
-    if is_guid(text):
-        return list((await system.by_ids(end.schema.name, end.columns, [text.lower()])).values())
-    return await system.by_keys(end.schema.name, end.columns, end.columns[end.key], [text])
+async def _elsewhere(session: Session, ready: Ready, side: Side, text: str) -> str:
+    """What to say of an id that is a record's, but not one of this table and side."""
+    if not is_guid(text):
+        return ""
+    there = ready.end(other(side)).schema.name
+    if await session.systems[other(side)].by_ids(there, (), [text.lower()]):
+        return f"It is a record of {SPOKEN[other(side)]}: the record of Business Central is written first."
+    owners = [name for name in await couplings.mappings_of(session.connection, text) if name != ready.mapping.name]
+    return f"It is a record of {', '.join(owners)}." if owners else ""
 
 
-async def _is_coupled(session: Session, ready: Ready, ours: Record, theirs: Record) -> bool:
-    """Whether they are a pair already; ``StoreError`` when one of them has another partner."""
-    for side, record, wanted in (("business_central", ours, theirs), ("dataverse", theirs, ours)):
-        known = await couplings.by_ids(session.connection, ready.mapping.name, side, [record.id])  # type: ignore[arg-type]
-        if not known:
-            continue
-        there: Side = other(side)  # type: ignore[arg-type]
-        partner = _id(known[record.id], there)
-        if partner == wanted.id:
-            return True
-        names = await _names(session, ready, there, [partner])
+async def _require_free(
+    session: Session,
+    ready: Ready,
+    side: Side,
+    record: Record,
+    partners: Mapping[Side, Mapping[str, str]],
+    taken: Mapping[tuple[Side, str], Wanted],
+) -> None:
+    """``StoreError``, saying who is coupled to whom, when the record has a partner already."""
+    name, there = ready.end(side).name_of(record), other(side)
+    if partner := partners[side].get(record.id):
+        end = ready.end(there)
+        found = await session.systems[there].by_ids(end.schema.name, (end.columns[end.key],), [partner])
+        called = str(found[partner].values[0] or partner) if partner in found else "a record that is gone"
         raise StoreError(
-            f"{ready.end(other(there)).name_of(record)} in {SPOKEN[other(there)]} is coupled to "
-            f"{names[partner].name} ({partner}) in {SPOKEN[there]}",
+            f"{name} in {SPOKEN[side]} is coupled to {called} ({partner}) in {SPOKEN[there]}",
             place=ready.mapping.name,
             remedy=f"If that is wrong, first: koppel uncouple {ready.mapping.name!r} {record.id}",
         )
-    return False
+    if earlier := taken.get((side, record.id)):
+        raise UsageError(
+            f"{name} in {SPOKEN[side]} is to be coupled to {_text(earlier, there)} already",
+            place=f"line {earlier.line}" if earlier.line else ready.mapping.name,
+            remedy="Keep one of the two pairs.",
+        )
 
 
 def _id(coupling: Coupling, side: Side) -> str:
     return coupling.business_central_id if side == "business_central" else coupling.dataverse_id
 
 
-async def _store(
-    session: Session, mapping: str, made: Sequence[Coupling], names: dict[str, str], why: dict[str, str]
-) -> None:
-    async with _job(session, mapping, "couple") as job:
+async def couple(
+    session: Session, mapping: str, business_central: str, dataverse: str, *, sync: bool = True, initial: Initial = ""
+) -> AsyncIterator[Finished]:
+    """Couple two records, each given by id or by what people call it. ``UsageError`` or ``StoreError`` says why not."""
+    found = await examine(session, mapping, [Wanted(business_central, dataverse)])
+    for refused in found.refused:
+        raise refused.error
+    if found.already:
+        runs = run_in_order(session, [mapping], Request(records=(business_central,)))
+    else:
+        runs = couple_pairs(session, found, sync=sync, initial=initial)
+    async for finished in runs:
+        yield finished
+
+
+async def couple_pairs(
+    session: Session, found: Examined, *, sync: bool = True, initial: Initial = ""
+) -> AsyncIterator[Finished]:
+    """Couple pairs that were examined.
+
+    ``sync``: synchronise them at once; ``initial``: the side that wins where they differ, whenever that will be.
+    """
+    require_initial(session.mappings[found.mapping], initial)
+    for start in range(0, len(found.pairs), CHUNK):
+        made = [msgspec.structs.replace(pair, initial=initial) for pair in found.pairs[start : start + CHUNK]]
+        why = {pair.business_central_id: "coupled by hand" for pair in made}
+        result = await store_couplings(session, found.mapping, made, found.names, why)
+        if not sync:
+            yield Finished(mapping=found.mapping, result=result)
+            continue
+        async for finished in run_in_order(session, [found.mapping], Request(records=tuple(why))):
+            yield finished
+
+
+def require_initial(mapping: TableMapping, initial: Initial) -> None:
+    """``UsageError`` when a side is to win that the mapping never reads from."""
+    if initial and not mapping.writes_to(other(initial)):
+        raise UsageError(
+            f"{SPOKEN[initial]} cannot win: the mapping runs {mapping.direction}",
+            place=mapping.name,
+            remedy="Leave the choice of a side out.",
+        )
+
+
+async def store_couplings(
+    session: Session, mapping: str, made: Sequence[Coupling], names: Mapping[str, str], why: Mapping[str, str]
+) -> Result:
+    """Write new couplings down, as a job. They have no base: nothing of what either record agreed on before with
+    another partner counts any more."""
+    async with coupling_job(session, mapping, "couple") as job:
         await couplings.save(session.connection, mapping, made)
-        entries = [_entry(job, mapping, "couple", pair, names[pair.business_central_id], why) for pair in made]
+        entries = [coupling_entry(job, mapping, "couple", pair, names[pair.business_central_id], why) for pair in made]
         await history.add(session.connection, entries)
         await jobs.count(session.connection, job, {"coupled": len(made)})
+    return Result(mapping=mapping, job=job, counts=Counter(coupled=len(made)))
 
 
-def _entry(
-    job: int, mapping: str, action: history.Action, pair: Coupling, name: str, why: dict[str, str]
+def coupling_entry(
+    job: int, mapping: str, action: history.Action, pair: Coupling, name: str, why: Mapping[str, str]
 ) -> history.Entry:
+    """How history tells that a pair was coupled or uncoupled."""
     ours, theirs = pair.business_central_id, pair.dataverse_id
     old, new = (None, ours) if action == "couple" else (ours, None)
     return history.Entry(job, mapping, "dataverse", theirs, action, "", old, new, why.get(ours, ""), name)
 
 
 @asynccontextmanager
-async def _job(session: Session, mapping: str, kind: str) -> AsyncIterator[int]:
+async def coupling_job(session: Session, mapping: str, kind: str) -> AsyncIterator[int]:
     """A job that only changes what is written down; all of it or nothing."""
     async with mapping_lock(session.connection, mapping):
         job = await jobs.start(session.connection, kind, [mapping])
@@ -222,78 +259,3 @@ async def _job(session: Session, mapping: str, kind: str) -> AsyncIterator[int]:
             await jobs.finish(session.connection, job, "failed", str(error))
             raise
         await jobs.finish(session.connection, job, "done")
-
-
-async def uncouple(session: Session, mapping: str, names: Sequence[str] = (), *, everything: bool = False) -> int:
-    """Uncouple records, given by id on either side or Business Central key; how many pairs. Data stays as it is."""
-    count = 0
-    async with _job(session, mapping, "uncouple") as job:
-        if session.mappings[mapping].kind == "options":
-            return await _uncouple_options(session, job, mapping, names, everything)
-        if everything:
-            async for chunk in couplings.stream(session.connection, mapping):
-                count += await _uncouple(session, job, mapping, chunk)
-        else:
-            count = await _uncouple(session, job, mapping, await _coupled(session, mapping, names))
-    return count
-
-
-async def _coupled(session: Session, mapping: str, names: Sequence[str]) -> list[Coupling]:
-    found: dict[str, Coupling] = {}
-    for name in names:
-        pair = await coupling_named(session, mapping, name)
-        if pair is None:
-            raise UsageError(
-                f"{name} is not coupled",
-                place=mapping,
-                remedy="Give its id on either side, or its key in Business Central.",
-            )
-        found[pair.business_central_id] = pair
-    return list(found.values())
-
-
-async def coupling_named(session: Session, mapping: str, name: str) -> Coupling | None:
-    """The coupling of a record, given by id on either side or Business Central key."""
-    connection = session.connection
-    if not is_guid(name):
-        partner = (await couplings.resolve_keys(connection, mapping, [name])).get(name)
-        return (await couplings.by_ids(connection, mapping, "dataverse", [partner]))[partner] if partner else None
-    for side in SIDES:
-        if found := await couplings.by_ids(connection, mapping, side, [name.lower()]):
-            return found[name.lower()]
-    return None
-
-
-async def _uncouple(session: Session, job: int, mapping: str, pairs: Sequence[Coupling]) -> int:
-    connection = session.connection
-    ours, theirs = [pair.business_central_id for pair in pairs], [pair.dataverse_id for pair in pairs]
-    await couplings.remove(connection, mapping, "business_central", ours)
-    await pending.remove_records(connection, mapping, ours)
-    await failures.clear(connection, mapping, "business_central", ours)
-    await failures.clear(connection, mapping, "dataverse", theirs)
-    open_ = await conflicts.of_pairs(connection, mapping, ours)
-    await conflicts.close(connection, [conflict.id for found in open_.values() for conflict in found])
-    why = dict.fromkeys(ours, "uncoupled by hand")
-    await history.add(
-        connection, [_entry(job, mapping, "uncouple", pair, pair.business_central_key, why) for pair in pairs]
-    )
-    await jobs.count(connection, job, {"uncoupled": len(pairs)})
-    return len(pairs)
-
-
-async def _uncouple_options(session: Session, job: int, mapping: str, codes: Sequence[str], everything: bool) -> int:
-    wanted = {code.upper() for code in codes}
-    found = [o for o in await options.every(session.connection, mapping) if everything or o.code.upper() in wanted]
-    await options.remove(session.connection, mapping, [option.value for option in found])
-    await jobs.count(session.connection, job, {"uncoupled": len(found)})
-    return len(found)
-
-
-async def pair_of(session: Session, mappings: Sequence[str], name: str) -> list[str]:
-    """The ids by which history knows a record: those of its pair, else the id that was given."""
-    for mapping in mappings:
-        if pair := await coupling_named(session, mapping, name):
-            return [pair.business_central_id, pair.dataverse_id]
-    if not is_guid(name):
-        raise UsageError(f"no coupled record is called {name!r}", remedy="Give the record's id on either side.")
-    return [name.lower()]

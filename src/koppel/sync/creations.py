@@ -55,7 +55,7 @@ async def new_records(
             actions.append(hold(mapping, side, record, refusal, name=end.name_of(record)))
         elif not create:
             actions.append(nothing(mapping, side, record, "only coupled records synchronise", name=end.name_of(record)))
-        elif mapping.create_unmatched or not mapping.match:
+        elif scope.create_unmatched or mapping.create_unmatched or not mapping.match:
             creatable.append(record)
         else:
             actions.append(nothing(mapping, side, record, "not matched, and none is created", name=end.name_of(record)))

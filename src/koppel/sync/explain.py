@@ -22,10 +22,10 @@ from koppel.store.failures import Failure
 from koppel.store.pending import Pending
 from koppel.store.snapshots import field_names, open_codec
 from koppel.sync.chunk import plan_chunk
-from koppel.sync.couple import coupling_named
 from koppel.sync.prepare import SIDES, End, Ready, column_behind
 from koppel.sync.scope import Incoming, Scope, base_of, read_side
 from koppel.sync.session import Session, own_user, ready_mapping
+from koppel.sync.uncouple import coupling_named
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

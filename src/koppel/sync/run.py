@@ -58,13 +58,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     ``full``: look at everything, match first, and create what is uncoupled. ``records``: only these (ids of either
     side, or Business Central keys), whoever edited them last; an empty selection selects nothing. ``create``:
-    uncoupled records are created, whatever the mapping says.
+    uncoupled records are created, also where only coupled ones synchronise; ``create_unmatched``: also those that
+    match nothing, where the mapping leaves them alone.
     ``direction``: write towards one side only. ``force``: without brakes.
     """
 
     full: bool = False
     records: tuple[str, ...] | None = None
     create: bool = False
+    create_unmatched: bool = False
     direction: Direction = "both"
     force: bool = False
 
@@ -186,7 +188,7 @@ async def _scope(session: Session, ready: Ready, request: Request) -> Scope:
     )
     matches = await find_matches(session, ready) if request.full and ready.mapping.match else None
     create = request.full or request.create or not ready.mapping.only_coupled
-    return Scope(ready=ready, codec=codec, create=create, matches=matches)
+    return Scope(ready=ready, codec=codec, create=create, create_unmatched=request.create_unmatched, matches=matches)
 
 
 async def _run(session: Session, ready: Ready, request: Request, result: Result) -> None:

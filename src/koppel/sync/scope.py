@@ -59,7 +59,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 class Scope(msgspec.Struct, kw_only=True):
     """What a run is about. ``codec`` learns once, from the mapping's first bases.
 
-    ``create``: uncoupled records may be created on the other side. ``matches``: what matching found beforehand, for a
+    ``create``: uncoupled records may be created on the other side; ``create_unmatched``: also where the mapping leaves
+    alone what nothing matches. ``matches``: what matching found beforehand, for a
     full run. ``contested``: conflicts met so far (Business Central id, group). ``undecided``: records that were sent
     in an earlier run without its being known what came of it; ``recovered``: those whose partner was found (side where
     it was created, id of the source). ``unsure``: there are creations of this run of which it is not known either.
@@ -69,6 +70,7 @@ class Scope(msgspec.Struct, kw_only=True):
     ready: Ready
     codec: Codec
     create: bool
+    create_unmatched: bool = False
     matches: Matches | None = None
     contested: set[tuple[str, str]] = msgspec.field(default_factory=set)
     undecided: dict[str, Refusal] = msgspec.field(default_factory=dict)

@@ -24,6 +24,7 @@ from koppel.sync.plain import Plain, plain_forms
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.references import references
 from koppel.sync.session import Session, own_user, ready_mapping
+from koppel.sync.uncouple import Orphan, orphan_of
 from koppel.systems.dataverse import Dataverse
 
 Bases = tuple[Aligned, Aligned] | None
@@ -40,16 +41,6 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     business_central: Scalar
     dataverse: Scalar
     explained: str = ""
-
-
-class Orphan(msgspec.Struct, frozen=True, kw_only=True):
-    """A coupling one record of which does not exist."""
-
-    mapping: str
-    name: str
-    missing: Side
-    business_central_id: str
-    dataverse_id: str
 
 
 class Duplicate(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,21 +123,12 @@ async def _read(
         if ours and theirs:
             yield coupling, ours, theirs
         else:
-            found.orphans.append(_orphan(ready, coupling, "dataverse" if ours else "business_central"))
+            gone = tuple(side for side, record in zip(SIDES, (ours, theirs), strict=True) if record is None)
+            found.orphans.append(orphan_of(ready.mapping.name, coupling, gone))
 
 
 def _id(coupling: Coupling, side: Side) -> str:
     return coupling.business_central_id if side == "business_central" else coupling.dataverse_id
-
-
-def _orphan(ready: Ready, coupling: Coupling, missing: Side) -> Orphan:
-    return Orphan(
-        mapping=ready.mapping.name,
-        name=coupling.business_central_key,
-        missing=missing,
-        business_central_id=coupling.business_central_id,
-        dataverse_id=coupling.dataverse_id,
-    )
 
 
 async def _compare(
@@ -327,7 +309,7 @@ async def _verify_options(session: Session, ready: Ready, found: Verification) -
         found.compared += 1
         found.values += 1
         if code is None or label is None:
-            missing: Side = "business_central" if code is None else "dataverse"
+            missing = tuple(side for side, text in zip(SIDES, (code, label), strict=True) if text is None)
             found.orphans.append(Orphan(mapping=ready.mapping.name, name=option.code, missing=missing, **ids))
         elif code.casefold() != label.casefold():
             found.differences.append(

@@ -1,0 +1,185 @@
+"""Uncoupling: records, mappings, and couplings whose records are gone. The data stays as it is on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from koppel.errors import UsageError
+from koppel.odata.literals import is_guid
+from koppel.odata.records import Side
+from koppel.store import conflicts, couplings, failures, history, jobs, options, pending
+from koppel.store.couplings import Coupling
+from koppel.store.options import Option
+from koppel.sync.couple import coupling_entry, coupling_job
+from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.session import Session, ready_mapping
+from koppel.systems.dataverse import Dataverse
+
+
+class Orphan(msgspec.Struct, frozen=True, kw_only=True):
+    """A coupling of which one record, or both, do not exist any more. Of options, ``dataverse_id`` is the value."""
+
+    mapping: str
+    name: str
+    missing: tuple[Side, ...]
+    business_central_id: str
+    dataverse_id: str
+
+
+async def uncouple(session: Session, mapping: str, names: Sequence[str] = (), *, everything: bool = False) -> int:
+    """Uncouple records of one mapping, given by id on either side or Business Central key, or all of it; how many.
+
+    Couplings of other mappings stay, also of the same tables. ``UsageError`` for what is not coupled.
+    """
+    count = 0
+    async with coupling_job(session, mapping, "uncouple") as job:
+        if session.mappings[mapping].kind == "options":
+            return await _uncouple_options(session, job, mapping, names, everything)
+        if everything:
+            async for chunk in couplings.stream(session.connection, mapping):
+                count += await _uncouple(session, job, mapping, chunk)
+        else:
+            count = await _uncouple(session, job, mapping, await _coupled(session, mapping, names))
+    return count
+
+
+async def uncouple_pairs(session: Session, mapping: str, pairs: Sequence[Coupling], why: str) -> int:
+    """Uncouple these pairs; how many."""
+    async with coupling_job(session, mapping, "uncouple") as job:
+        return await _uncouple(session, job, mapping, pairs, why)
+
+
+async def _coupled(session: Session, mapping: str, names: Sequence[str]) -> list[Coupling]:
+    found: dict[str, Coupling] = {}
+    for name in names:
+        pair = await coupling_named(session, mapping, name)
+        if pair is None:
+            raise UsageError(
+                f"{name} is not coupled",
+                place=mapping,
+                remedy="Give its id on either side, or its key in Business Central.",
+            )
+        found[pair.business_central_id] = pair
+    return list(found.values())
+
+
+async def coupling_named(session: Session, mapping: str, name: str) -> Coupling | None:
+    """The coupling of a record, given by id on either side or Business Central key."""
+    connection = session.connection
+    if not is_guid(name):
+        partner = (await couplings.resolve_keys(connection, mapping, [name])).get(name)
+        return (await couplings.by_ids(connection, mapping, "dataverse", [partner]))[partner] if partner else None
+    for side in SIDES:
+        if found := await couplings.by_ids(connection, mapping, side, [name.lower()]):
+            return found[name.lower()]
+    return None
+
+
+async def pair_of(session: Session, mappings: Sequence[str], name: str) -> list[str]:
+    """The ids by which history knows a record: those of its pair, else the id that was given."""
+    for mapping in mappings:
+        if pair := await coupling_named(session, mapping, name):
+            return [pair.business_central_id, pair.dataverse_id]
+    if not is_guid(name):
+        raise UsageError(f"no coupled record is called {name!r}", remedy="Give the record's id on either side.")
+    return [name.lower()]
+
+
+async def _uncouple(
+    session: Session, job: int, mapping: str, pairs: Sequence[Coupling], why: str = "uncoupled by hand"
+) -> int:
+    connection = session.connection
+    ours, theirs = [pair.business_central_id for pair in pairs], [pair.dataverse_id for pair in pairs]
+    await couplings.remove(connection, mapping, "business_central", ours)
+    await pending.remove_records(connection, mapping, ours)
+    await failures.clear(connection, mapping, "business_central", ours)
+    await failures.clear(connection, mapping, "dataverse", theirs)
+    open_ = await conflicts.of_pairs(connection, mapping, ours)
+    await conflicts.close(connection, [conflict.id for found in open_.values() for conflict in found])
+    told = dict.fromkeys(ours, why)
+    await history.add(
+        connection, [coupling_entry(job, mapping, "uncouple", pair, pair.business_central_key, told) for pair in pairs]
+    )
+    await jobs.count(connection, job, {"uncoupled": len(pairs)})
+    return len(pairs)
+
+
+async def _uncouple_options(session: Session, job: int, mapping: str, codes: Sequence[str], everything: bool) -> int:
+    wanted = {code.casefold() for code in codes}
+    every = await options.every(session.connection, mapping)
+    found = [option for option in every if everything or {option.code.casefold(), str(option.value)} & wanted]
+    known = {text for option in found for text in (option.code.casefold(), str(option.value))}
+    if unknown := sorted(wanted - known):
+        raise UsageError(f"{', '.join(unknown)} is not coupled", place=mapping, remedy="Give its code, or its value.")
+    await options.remove(session.connection, mapping, [option.value for option in found])
+    await jobs.count(session.connection, job, {"uncoupled": len(found)})
+    return len(found)
+
+
+async def orphans(session: Session, mapping: str) -> AsyncIterator[list[Orphan]]:
+    """The couplings whose records are gone, chunk by chunk; asks both systems for every coupled record."""
+    ready = await ready_mapping(session, mapping)
+    if ready.mapping.kind == "options":
+        yield await _orphan_options(session, ready)
+        return
+    done, total = 0, await couplings.count(session.connection, mapping)
+    async for chunk in couplings.stream(session.connection, mapping):
+        await session.connection.commit()
+        alive = {
+            side: await session.systems[side].by_ids(ready.end(side).schema.name, (), [_id(c, side) for c in chunk])
+            for side in SIDES
+        }
+        missing = [(pair, tuple(side for side in SIDES if _id(pair, side) not in alive[side])) for pair in chunk]
+        yield [orphan_of(mapping, pair, sides) for pair, sides in missing if sides]
+        done += len(chunk)
+        session.progress(mapping, "looking for orphans", done, total)
+
+
+def _id(coupling: Coupling, side: Side) -> str:
+    return coupling.business_central_id if side == "business_central" else coupling.dataverse_id
+
+
+def orphan_of(mapping: str, pair: Coupling, missing: tuple[Side, ...]) -> Orphan:
+    """A coupling as an orphan."""
+    return Orphan(
+        mapping=mapping,
+        name=pair.business_central_key,
+        missing=missing,
+        business_central_id=pair.business_central_id,
+        dataverse_id=pair.dataverse_id,
+    )
+
+
+async def _orphan_options(session: Session, ready: Ready) -> list[Orphan]:
+    dataverse, end = session.systems["dataverse"], ready.business_central
+    assert isinstance(dataverse, Dataverse)
+    values = await dataverse.options(ready.dataverse.schema.name, ready.mapping.dataverse.column)
+    pages = session.systems["business_central"].query(end.schema.name, ())
+    codes = {record.id async for page in pages for record in page.records}
+
+    def missing(option: Option) -> tuple[Side, ...]:
+        gone = {"business_central": option.business_central_id not in codes, "dataverse": option.value not in values}
+        return tuple(side for side in SIDES if gone[side])
+
+    return [
+        Orphan(
+            mapping=ready.mapping.name,
+            name=option.code,
+            missing=sides,
+            business_central_id=option.business_central_id,
+            dataverse_id=str(option.value),
+        )
+        for option in await options.every(session.connection, ready.mapping.name)
+        if (sides := missing(option))
+    ]
+
+
+async def remove_orphans(session: Session, mapping: str, found: Sequence[Orphan]) -> int:
+    """Uncouple what ``orphans`` found; how many."""
+    if session.mappings[mapping].kind == "options":
+        return await uncouple(session, mapping, [orphan.dataverse_id for orphan in found])
+    ids = [orphan.business_central_id for orphan in found]
+    pairs = await couplings.by_ids(session.connection, mapping, "business_central", ids)
+    return await uncouple_pairs(session, mapping, list(pairs.values()), "its records are gone")
