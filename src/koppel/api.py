@@ -33,7 +33,7 @@ from koppel.sync.full import Outcome, outcome, run_full, run_in_order
 from koppel.sync.open import known_mappings, open_session
 from koppel.sync.preview import Preview
 from koppel.sync.review import Line
-from koppel.sync.run import Request
+from koppel.sync.run import Request, Result
 from koppel.sync.selection import choose
 from koppel.sync.session import Session
 from koppel.sync.status import Standing
@@ -174,15 +174,14 @@ class AsyncKoppel:
 
     async def couple(
         self, name: str, business_central: str, dataverse: str, *, sync: bool = True, initial: Initial = ""
-    ) -> Outcome:
+    ) -> Result:
         """Couple two records, each by id or by what people call it; ``sync`` and ``initial`` as for ``match``.
 
         ``UsageError`` or ``StoreError`` says why they cannot be coupled.
         """
         async with self._open() as session:
             mapping = mapping_named(self.mappings, name)
-            runs = couple.couple(session, mapping, business_central, dataverse, sync=sync, initial=initial)
-            return await outcome(session, runs)
+            return await couple.couple(session, mapping, business_central, dataverse, sync=sync, initial=initial)
 
     async def couple_pairs(
         self, name: str, pairs: Sequence[tuple[str, str]], *, sync: bool = True, initial: Initial = ""

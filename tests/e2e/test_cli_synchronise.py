@@ -168,7 +168,7 @@ def test_a_record_is_explained(shell: Shell) -> None:
 def test_uncoupling_keeps_data_and_matching_couples_again(shell: Shell) -> None:
     account = shell.json("explain", "customer", "AW00000009")["dataverse"]
     assert shell.run("uncouple", "customer").status == 2
-    assert shell.json("uncouple", "customer", "AW00000009") == {"mapping": "CUSTOMER", "uncoupled": 1}
+    assert shell.json("uncouple", "customer", "AW00000009")["uncoupled"] == {"CUSTOMER": 1}
     assert shell.json("explain", "customer", "AW00000009")["coupling"] is None
     (unique,) = shell.json("match", "customer", "--preview")["unique"]
     assert (unique["business_central"]["name"], unique["dataverse"]["id"]) == ("AW00000009", account["id"])

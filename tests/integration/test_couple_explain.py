@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from world import World, new_world
@@ -14,7 +13,7 @@ from koppel.store import history, pending
 from koppel.store.database import Database
 from koppel.sync.couple import couple
 from koppel.sync.explain import Explanation, explain
-from koppel.sync.full import Outcome, outcome
+from koppel.sync.full import outcome
 from koppel.sync.preview import match_now, match_preview
 from koppel.sync.uncouple import uncouple
 
@@ -37,17 +36,13 @@ async def strangers(world: World) -> tuple[Row, Row]:
     return customer, account
 
 
-async def coupled(world: World, ours: str, theirs: str, **how: Any) -> Outcome:
-    return await outcome(world.session, couple(world.session, "CUSTOMER", ours, theirs, **how))
-
-
 async def explained(world: World, name: str) -> Explanation:
     return await explain(world.session, "CUSTOMER", name)
 
 
 async def test_a_pair_coupled_by_hand_is_synchronised_and_the_initial_side_wins(world: World) -> None:
     customer, account = await strangers(world)
-    result = await coupled(world, customer["number"], "A. Datum Ltd")
+    result = await couple(world.session, "CUSTOMER", customer["number"], "A. Datum Ltd")
     assert (result.counts["coupled"], result.counts["created"]) == (1, 0)
     account = await world.alice.row("accounts", account["accountid"])
     assert (account["name"], account["telephone1"]) == ("Adatum", None)
@@ -59,9 +54,9 @@ async def test_a_pair_coupled_by_hand_is_synchronised_and_the_initial_side_wins(
 async def test_a_record_keeps_its_one_partner(world: World) -> None:
     customer, account = await strangers(world)
     other = await world.bob.create("customers", {**ADATUM, "displayName": "Other"})
-    await coupled(world, customer["id"], account["accountid"])
+    await couple(world.session, "CUSTOMER", customer["id"], account["accountid"])
     with pytest.raises(StoreError, match=f"in Dataverse is coupled to {customer['number']}"):
-        await coupled(world, other["id"], account["accountid"])
+        await couple(world.session, "CUSTOMER", other["id"], account["accountid"])
     assert len(await world.couplings()) == 1
 
 
@@ -76,7 +71,7 @@ async def test_what_cannot_be_coupled_is_told(world: World, ours: str, theirs: s
     customer, _ = await strangers(world)
     await world.alice.create("accounts", name="Prospect", customertypecode=8)
     with pytest.raises(UsageError, match=what):
-        await coupled(world, ours or customer["number"], theirs)
+        await couple(world.session, "CUSTOMER", ours or customer["number"], theirs)
     assert await world.couplings() == []
 
 
@@ -84,7 +79,7 @@ async def test_uncoupling_forgets_what_was_open_and_keeps_the_data(world: World)
     customer, account = await strangers(world)
     await world.bob.create("paymentTerms", {"code": "NET 99"})
     await world.bob.update("customers", customer["id"], paymentTermsCode="NET 99")
-    await coupled(world, customer["number"], account["accountid"])
+    await couple(world.session, "CUSTOMER", customer["number"], account["accountid"])
     await world.bob.update("customers", customer["id"], phoneNumber="1")
     await world.alice.update("accounts", account["accountid"], telephone1="2")
     await world.sync()
@@ -137,7 +132,7 @@ async def test_an_uncoupled_record_is_explained(world: World) -> None:
 
 async def test_a_coupled_record_is_explained_field_by_field(world: World) -> None:
     customer, account = await strangers(world)
-    await coupled(world, customer["number"], account["accountid"])
+    await couple(world.session, "CUSTOMER", customer["number"], account["accountid"])
     assert (await explained(world, customer["number"])).next == []
     await world.alice.update("accounts", account["accountid"], telephone1="7")
     found = await explained(world, account["accountid"])

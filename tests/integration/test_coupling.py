@@ -20,6 +20,7 @@ from koppel.sync.couple import Examined, Wanted, couple, couple_pairs, examine
 from koppel.sync.full import Outcome, outcome
 from koppel.sync.partners import create_partners, without_partner
 from koppel.sync.preview import match_now, match_preview
+from koppel.sync.run import Result
 from koppel.sync.uncouple import orphans, remove_orphans, uncouple
 
 
@@ -39,8 +40,8 @@ async def account(world: World, name: str = "A. Datum Ltd", **values: Any) -> Ro
     return await world.alice.create("accounts", {"name": name, "customertypecode": 3, **values})
 
 
-async def coupled(world: World, ours: Row, theirs: Row, **how: Any) -> Outcome:
-    return await outcome(world.session, couple(world.session, "CUSTOMER", ours["id"], theirs["accountid"], **how))
+async def coupled(world: World, ours: Row, theirs: Row, **how: Any) -> Result:
+    return await couple(world.session, "CUSTOMER", ours["id"], theirs["accountid"], **how)
 
 
 async def pairs(world: World, *wanted: tuple[str, str]) -> Examined:

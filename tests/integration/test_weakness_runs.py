@@ -26,8 +26,9 @@ from koppel.sandbox.tokens import KOPPEL
 from koppel.store import jobs
 from koppel.store.database import Database
 from koppel.sync import run, write
-from koppel.sync.couple import couple, uncouple
+from koppel.sync.couple import couple
 from koppel.sync.run import synchronise
+from koppel.sync.uncouple import uncouple
 from koppel.sync.verify import verify
 from koppel.systems.transport import Request
 

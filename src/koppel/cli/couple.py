@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +25,7 @@ from koppel.odata.records import SPOKEN
 from koppel.store import overview
 from koppel.sync.couple import Examined, Initial, Refused, Wanted, couple_pairs, examine
 from koppel.sync.couple import couple as couple_records
+from koppel.sync.full import Finished
 from koppel.sync.partners import create_partners, without_partner
 from koppel.sync.preview import Preview, match_now, match_preview
 from koppel.sync.selection import choose
@@ -123,7 +124,12 @@ def couple(
         if records is None or len(records) != 2:
             raise UsageError("a pair is two records", remedy="Write MAPPING ID ID, or --pairs FILE, or --new.")
         ours, theirs = records
-        return await follow(session, output, couple_records(session, mapping, ours, theirs, sync=sync, initial=wins))
+
+        async def coupled() -> AsyncIterator[Finished]:
+            result = await couple_records(session, mapping, ours, theirs, sync=sync, initial=wins)
+            yield Finished(mapping=mapping, result=result)
+
+        return await follow(session, output, coupled())
 
     run(work, config, as_json)
 

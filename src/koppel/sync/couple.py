@@ -19,7 +19,7 @@ from koppel.store.couplings import Coupling
 from koppel.store.locks import mapping_lock
 from koppel.sync.full import Finished, run_in_order
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.run import Request, Result
+from koppel.sync.run import Request, Result, synchronise
 from koppel.sync.session import Session, ready_mapping
 
 CHUNK = 5000
@@ -182,17 +182,20 @@ def _id(coupling: Coupling, side: Side) -> str:
 
 async def couple(
     session: Session, mapping: str, business_central: str, dataverse: str, *, sync: bool = True, initial: Initial = ""
-) -> AsyncIterator[Finished]:
-    """Couple two records, each given by id or by what people call it. ``UsageError`` or ``StoreError`` says why not."""
+) -> Result:
+    """Couple two records, each given by id or by what people call it; see ``couple_pairs``.
+
+    ``UsageError`` or ``StoreError`` says why they cannot be. A pair that is coupled already is only synchronised.
+    """
     found = await examine(session, mapping, [Wanted(business_central, dataverse)])
     for refused in found.refused:
         raise refused.error
+    require_initial(session.mappings[mapping], initial)
     if found.already:
-        runs = run_in_order(session, [mapping], Request(records=(business_central,)))
-    else:
-        runs = couple_pairs(session, found, sync=sync, initial=initial)
-    async for finished in runs:
-        yield finished
+        return await synchronise(session, mapping, Request(records=(business_central,)))
+    result = await _store_pairs(session, found, found.pairs, initial)
+    ids = tuple(pair.business_central_id for pair in found.pairs)
+    return await synchronise(session, mapping, Request(records=ids)) if sync else result
 
 
 async def couple_pairs(
@@ -204,14 +207,20 @@ async def couple_pairs(
     """
     require_initial(session.mappings[found.mapping], initial)
     for start in range(0, len(found.pairs), CHUNK):
-        made = [msgspec.structs.replace(pair, initial=initial) for pair in found.pairs[start : start + CHUNK]]
-        why = {pair.business_central_id: "coupled by hand" for pair in made}
-        result = await store_couplings(session, found.mapping, made, found.names, why)
+        chunk = found.pairs[start : start + CHUNK]
+        result = await _store_pairs(session, found, chunk, initial)
         if not sync:
             yield Finished(mapping=found.mapping, result=result)
             continue
-        async for finished in run_in_order(session, [found.mapping], Request(records=tuple(why))):
+        request = Request(records=tuple(pair.business_central_id for pair in chunk))
+        async for finished in run_in_order(session, [found.mapping], request):
             yield finished
+
+
+async def _store_pairs(session: Session, found: Examined, pairs: Sequence[Coupling], initial: Initial) -> Result:
+    made = [msgspec.structs.replace(pair, initial=initial) for pair in pairs]
+    why = {pair.business_central_id: "coupled by hand" for pair in made}
+    return await store_couplings(session, found.mapping, made, found.names, why)
 
 
 def require_initial(mapping: TableMapping, initial: Initial) -> None:
