@@ -21,7 +21,7 @@ from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.odata.filter import compile_filter
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.odata.syntax import columns_of, parse_filter
-from koppel.sync.stages import stages_of
+from koppel.sync.stages import require_rows, stages_of
 from koppel.sync.templates import Choice, choices, filter_columns, require_columns
 from koppel.systems.schema import Column, TableSchema
 from koppel.systems.system import Columns, System
@@ -103,6 +103,8 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System]) -> Read
     require_columns(mapping, schemas)
     wanted = [field for field in mapping.fields if field.enabled and mapping.kind == "records"]
     kept = [field for field in wanted if await _is_shown(mapping, field, schemas, systems, lacking)]
+    for field in kept:
+        await require_rows(mapping, field, systems)
     fields = tuple(_field(mapping, index, field, schemas) for index, field in enumerate(kept))
     table = Table(mapping=mapping, fields=fields, groups=in_groups(fields, mapping.conflicts))
     ends = {side: _end(mapping, side, schemas[side], fields) for side in SIDES}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import partial
 
 from koppel.engine.fields import Stage
 from koppel.engine.values import ValueKind
-from koppel.errors import MappingError
+from koppel.errors import MappingError, NotFoundError
 from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.mapping.steps import ANY, Kind, LookUp, Step, gives, name_of, takes
 from koppel.mapping.transforms import chain, compiled, fits
-from koppel.odata.records import Side
+from koppel.odata.records import SPOKEN, Side
+from koppel.systems.system import System
 
 _KIND: Mapping[ValueKind, Kind] = {
     "text": "text",
@@ -32,7 +34,8 @@ def stages_of(
     column at the end, what it cannot take."""
     there: Side = "dataverse" if source == "business_central" else "business_central"
     wanted = kinds[there]
-    if not field.to_dataverse and not field.from_dataverse:
+    blocked = "from_dataverse" if source == "business_central" else "to_dataverse"
+    if field.direction == blocked or not (field.to_dataverse or field.from_dataverse):
         return ()
     assert wanted is not None, "a transformation leads to a column"
     came = kinds[source]
@@ -43,6 +46,31 @@ def stages_of(
         given = gives(step)
     _check(mapping, field, given, frozenset({_KIND[wanted]}), f"{getattr(field, there)} holds")
     return (*(_stage(mapping, step) for step in steps), partial(fits, kind=_KIND[wanted]))
+
+
+async def require_rows(mapping: TableMapping, field: FieldMapping, systems: Mapping[Side, System]) -> None:
+    """``MappingError`` when a look-up names a table or a column that is not there."""
+    for step in (*field.to_dataverse, *field.from_dataverse):
+        if isinstance(step, LookUp):
+            await _require(mapping, field, step, systems[step.side])
+
+
+async def _require(mapping: TableMapping, field: FieldMapping, step: LookUp, system: System) -> None:
+    place = f"{mapping.file}:{field.line}"
+    try:
+        schema = await system.describe(step.table)
+    except NotFoundError as error:
+        remedy = _near(step.table, await system.tables())
+        raise MappingError(f"{SPOKEN[step.side]} has no table {step.table!r}", place=place, remedy=remedy) from error
+    for column in (step.where, step.take):
+        if column not in schema.columns:
+            remedy = _near(column, schema.columns)
+            raise MappingError(f"table {step.table} has no column {column!r}", place=place, remedy=remedy)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else "correct the name in the step"
 
 
 def _stage(mapping: TableMapping, step: Step) -> Stage:
