@@ -58,3 +58,12 @@ def test_a_rule_is_introduced_once(path: Path) -> None:
     rules = re.findall(r"\*\*([A-Z]+-\d\d)\*\*", path.read_text("utf-8"))
     assert rules
     assert len(rules) == len(set(rules))
+
+
+def test_every_weakness_has_a_test_of_its_name_or_a_reason_why_not() -> None:
+    rows = re.findall(r"^\| ((?:ENG|DEF)-\d+) \| [^|]+ \| ([^|]+) \|$", page("weaknesses.md"), re.MULTILINE)
+    assert [id for id, _ in rows] == [f"ENG-{n}" for n in range(313, 350)] + [f"DEF-{n:02}" for n in range(1, 16)]
+    tests = "".join(path.read_text("utf-8") for path in DOCS.parent.glob("tests/**/test_*.py"))
+    for id, here in rows:
+        tested = f"def test_{id.lower().replace('-', '_')}_" in tests
+        assert tested != here.startswith(("does not arise: ", "not yet: ")), id
