@@ -55,7 +55,9 @@ async def test_eng_321_leaving_the_filter_is_told(world: World) -> None:
     await world.bob.update("customers", customer["id"], blocked="All")
     result = await world.sync()
     assert any(customer["number"] in line and "filter" in line for line in result.notices)
-    assert "filter" in str(await explain(world.session, "CUSTOMER", customer["number"]))
+    told = await explain(world.session, "CUSTOMER", customer["number"])
+    assert told.business_central is not None
+    assert told.business_central.outside == ("blocked is 'All'",)
     policy(world, "uncouple")
     await world.sync()
     assert await world.couplings() == []

@@ -257,11 +257,18 @@ async def test_eng_349_a_beginning_of_a_name_is_no_name(world: World) -> None:
 # defects that others found
 
 
-async def test_def_01_uncoupling_a_mapping_leaves_the_couplings_of_others(world: World) -> None:
-    second_mapping(world)
-    await world.bob.create("customers", displayName="Adatum")
-    await world.sync(full=True)
+async def side_by_side(world: World) -> tuple[Row, Row]:
+    """A customer in step by CUSTOMER, and one by another mapping of the same tables."""
+    second_mapping(world, "country eq 'NL'")
+    customer = await world.bob.create("customers", displayName="Adatum")
+    dealer = await world.bob.create("customers", displayName="Fabrikam", country="NL")
+    await world.sync("CUSTOMER", create=True, records=(customer["number"],))
     await world.sync(SECOND, full=True)
+    return customer, dealer
+
+
+async def test_def_01_uncoupling_a_mapping_leaves_the_couplings_of_others(world: World) -> None:
+    await side_by_side(world)
     assert await uncouple(world.session, "CUSTOMER", everything=True) == 1
     assert (len(await world.couplings()), len(await world.couplings(SECOND))) == (0, 1)
 
@@ -276,11 +283,7 @@ async def test_def_02_a_coupling_whose_records_are_both_gone_is_found_and_remove
 
 
 async def test_def_04_two_mappings_on_the_same_tables_work_side_by_side(world: World) -> None:
-    second_mapping(world, "country eq 'NL'")
-    customer = await world.bob.create("customers", displayName="Adatum")
-    dealer = await world.bob.create("customers", displayName="Fabrikam", country="NL")
-    await world.sync("CUSTOMER", full=True, records=(customer["number"],))
-    await world.sync(SECOND, full=True)
+    _, dealer = await side_by_side(world)
     accounts = {row["name"]: row for row in await world.alice.rows("accounts")}
     assert {name: row["customertypecode"] for name, row in accounts.items()} == {"Adatum": 3, "Fabrikam": 10}
     await world.alice.update("accounts", accounts["Fabrikam"]["accountid"], telephone1="5")
