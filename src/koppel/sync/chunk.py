@@ -19,6 +19,7 @@ from koppel.store.snapshots import encode
 from koppel.sync.creations import new_records, plan_creations
 from koppel.sync.needs import compute
 from koppel.sync.pairs import Lost, is_outside, pair_up
+from koppel.sync.prepare import SIDES
 from koppel.sync.scope import Incoming, Planned, Scope, base_of, coupled_id, partners_of, recorded_version, was_outside
 from koppel.sync.session import Session
 from koppel.sync.skip import passed_over
@@ -77,7 +78,7 @@ def _sort(
             continue
         before = None if coupling.base is None or asked_for else base_of(scope.codec, coupling.base)
         after = before and look(before, record.values)
-        if after is None or was_outside(coupling, incoming.side) or is_outside(end, incoming, record):
+        if after is None or any(was_outside(coupling, s) for s in SIDES) or is_outside(end, incoming, record):
             changed.append(record)
             continue
         equal.append(record)
