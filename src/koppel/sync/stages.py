@@ -80,10 +80,11 @@ def _stage(mapping: TableMapping, step: Step) -> Stage:
 def _check(
     mapping: TableMapping, field: FieldMapping, given: frozenset[Kind], wanted: frozenset[Kind], who: str
 ) -> None:
-    if given in (ANY, wanted) or given <= wanted:
+    taken = wanted | {"date", "datetime"} if "text" in wanted else wanted  # dates travel as text
+    if given == ANY or given <= taken:
         return
     raise MappingError(
-        f"{who} {_listed(wanted)}, and gets {_listed(given - wanted)}",
+        f"{who} {_listed(wanted)}, and gets {_listed(given - taken)}",
         place=f"{mapping.file}:{field.line}",
         remedy="put a step before it that makes one of the other, such as parse_decimal or format_date",
     )
