@@ -18,7 +18,8 @@ REMOVE = "DELETE FROM cursor WHERE mapping = %s"
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """``position``: a delta link or an ISO time. ``digest``: of the mapping and filter for which it is true."""
+    """``position``: what reading makes of it, see ``sync.position``. ``digest``: of the mapping and filter for
+    which it is true."""
 
     position: str
     digest: str

@@ -18,7 +18,7 @@ from koppel.store.couplings import Coupling, Seen
 from koppel.store.snapshots import encode
 from koppel.sync.creations import new_records, plan_creations
 from koppel.sync.needs import compute
-from koppel.sync.pairs import Lost, is_outside, pair_up
+from koppel.sync.pairs import Lost, is_outside, note_if_back, pair_up
 from koppel.sync.prepare import SIDES
 from koppel.sync.scope import Incoming, Planned, Scope, base_of, coupled_id, partners_of, recorded_version, was_outside
 from koppel.sync.session import Session
@@ -81,6 +81,7 @@ def _sort(
         if after is None or any(was_outside(coupling, s) for s in SIDES) or is_outside(end, incoming, record):
             changed.append(record)
             continue
+        note_if_back(scope, incoming, coupling, incoming.side, record)
         equal.append(record)
         if after is not before:
             touched.append(Seen(record.id, record.version, encode(scope.codec, *after)))

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from koppel.engine.action import Action, Refusal
+from koppel.engine.action import Action, Bases, Refusal
 from koppel.engine.leaving import Outside, plan_outside
 from koppel.engine.pair import Pair, merge_pair
 from koppel.engine.plan import hold, other
 from koppel.engine.translate import AllReferences
-from koppel.odata.records import Record, Scalar, Side
+from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import UNKNOWN, decode
 from koppel.sync.needs import refused
+from koppel.sync.position import went_back
 from koppel.sync.prepare import SIDES, End
 from koppel.sync.references import references
 from koppel.sync.scope import (
@@ -70,10 +71,19 @@ async def plan_pairs(
     failed: Mapping[str, Refusal] = {},
 ) -> list[Action]:
     """Actions for pairs that are read on both sides: merged, if both records are inside the filter."""
+    for coupling, ours, theirs in pairs:
+        note_if_back(scope, incoming, coupling, "business_central", ours)
+        note_if_back(scope, incoming, coupling, "dataverse", theirs)
     outside = {place: sides for place, pair in enumerate(pairs) if (sides := _outside(scope, incoming, *pair))}
     inside = [pair for place, pair in enumerate(pairs) if place not in outside]
     left = [_left(scope, incoming, pairs[place], sides) for place, sides in outside.items()]
     return [*(await merge_all(session, scope, inside, incoming, failed) if inside else ()), *left]
+
+
+def note_if_back(scope: Scope, incoming: Incoming, coupling: Coupling, side: Side, record: Record) -> None:
+    """Remember the side if a record that is reported as changed, or its partner, is older than it was before."""
+    if incoming.why == "changed" and went_back(recorded_version(coupling, side), record):
+        scope.went_back.add(side)
 
 
 def _outside(scope: Scope, incoming: Incoming, coupling: Coupling, ours: Record, theirs: Record) -> list[Side]:
@@ -173,19 +183,43 @@ def _merge_one(
             scope.ready.mapping, "business_central", business_central, refusal, name=name, partner_id=dataverse.id
         )
         return msgspec.structs.replace(held, records=(business_central, dataverse))
+    stale = _stale(coupling, incoming, business_central, dataverse)
+    before = None if coupling.base is None else base_of(scope.codec, coupling.base)
     pair = Pair(
         business_central=business_central,
         dataverse=dataverse,
-        base=None if coupling.base is None else base_of(scope.codec, coupling.base),
+        base=None if stale else before,
         own=frozenset(side for side in own if _is_own(side, own[side], coupling, business_central, dataverse)),
         decisions=_still_true(scope, incoming, business_central, dataverse),
         name=name,
     )
     table = scope.ready.table
-    if coupling.initial:
-        table = msgspec.structs.replace(table, mapping=msgspec.structs.replace(table.mapping, initial=coupling.initial))
+    initial = other(stale) if stale else coupling.initial
+    if initial:
+        table = msgspec.structs.replace(table, mapping=msgspec.structs.replace(table.mapping, initial=initial))
     action = merge_pair(table, pair, known)
+    if stale:
+        action = _caught_up(action, stale, before)
     return msgspec.structs.replace(action, left_alone={side: recorded_version(coupling, side) for side in pair.own})
+
+
+def _stale(coupling: Coupling, incoming: Incoming, business_central: Record, dataverse: Record) -> Side | None:
+    """The side whose record comes from a restored backup: what it holds is no edit, and the other side knows better."""
+    if went_back(recorded_version(coupling, "dataverse"), dataverse):
+        return "dataverse"
+    behind = incoming.behind if incoming.side == "business_central" else ""
+    if went_back(recorded_version(coupling, "business_central"), business_central, behind):
+        return "business_central"
+    return None
+
+
+def _caught_up(action: Action, stale: Side, before: Bases | None) -> Action:
+    """The action for a stale record, told as what it is: no first synchronisation."""
+    why = f"{SPOKEN[stale]} was restored, {SPOKEN[other(stale)]} leads"
+    changes = tuple(msgspec.structs.replace(change, why=why) for change in action.changes)
+    kind = "nothing" if action.kind == "couple" else action.kind
+    reason = why if changes else action.reason
+    return msgspec.structs.replace(action, kind=kind, reason=reason, changes=changes, base_before=before)
 
 
 def _still_true(scope: Scope, incoming: Incoming, business_central: Record, dataverse: Record) -> dict[str, Side]:

@@ -11,10 +11,11 @@ from typing import TypeVar
 import msgspec
 
 from koppel.errors import CursorError
-from koppel.odata.literals import comparable_instant, format_instant, is_guid, parse_instant
-from koppel.odata.records import Record, Side
+from koppel.odata.literals import format_instant, is_guid, parse_instant
+from koppel.odata.records import SPOKEN, Record, Side
 from koppel.store import conflicts, couplings, cursors, failures, pending
 from koppel.store.cursors import Cursor
+from koppel.sync.position import Position, instant, newest_of, position_of, stored
 from koppel.sync.prepare import SIDES, End, Ready
 from koppel.sync.scope import Incoming, Scope
 from koppel.sync.session import Session
@@ -22,6 +23,10 @@ from koppel.sync.session import Session
 OVERLAP = timedelta(minutes=5)
 """How far back a read by time goes again: what was long under way comes with an earlier time (promise 5)."""
 
+WENT_BACK = "went-back"
+"""The code of a ``CursorError`` that says itself what happened."""
+
+BEHIND = "went back behind what it had reported, as a restored backup does"
 LONG_AGO = "1753-01-01T00:00:00Z"
 _T = TypeVar("_T")
 
@@ -30,20 +35,23 @@ class Changes(msgspec.Struct, kw_only=True):
     """The reading of one side's changes. ``position`` is where the next one goes on, known once this one is through.
 
     ``complete``: everything is read, not only what changed; ``notice`` says why when nobody asked for that.
+    ``behind``: the system went back behind this time.
     """
 
     side: Side
-    position: str = ""
+    position: Position = Position()
     complete: bool = False
     notice: str = ""
+    behind: str = ""
 
 
 async def start_reading(session: Session, ready: Ready, side: Side, *, full: bool) -> Changes:
     """Where to begin: at the cursor, unless everything is asked for or the mapping changed since it was made."""
-    stored = await cursors.get(session.connection, ready.mapping.name, side)
+    cursor = await cursors.get(session.connection, ready.mapping.name, side)
     await session.connection.commit()
-    changes = Changes(side=side, position=stored.position if stored else "", complete=full or stored is None)
-    if stored is not None and stored.digest != digest_of(ready):
+    position = position_of(cursor.position) if cursor else Position()
+    changes = Changes(side=side, position=position, complete=full or cursor is None)
+    if cursor is not None and cursor.digest != digest_of(ready):
         changes.complete = True
         changes.notice = "the mapping changed since the last run, so everything is compared"
     if ready.volatile and side == "business_central":
@@ -62,42 +70,81 @@ async def read_changes(session: Session, ready: Ready, changes: Changes) -> Asyn
     try:
         async for incoming in _read(session, ready, changes):
             yield incoming
-    except CursorError:
-        changes.complete = True
-        changes.position = ""
-        changes.notice = "the change-tracking cursor expired, so everything is compared"
-        async for incoming in _read(session, ready, changes):
+    except CursorError as error:
+        why = error.message if error.code == WENT_BACK else "the change-tracking cursor expired"
+        changes.behind = changes.position.at if error.code == WENT_BACK else ""
+        async for incoming in read_everything(session, ready, changes, why):
             yield incoming
+
+
+async def read_everything(session: Session, ready: Ready, changes: Changes, why: str) -> AsyncIterator[Incoming]:
+    """All records, since it cannot be relied on what the system reports as changed."""
+    changes.complete = True
+    changes.notice = f"{why}, so everything is compared"
+    async for incoming in _read(session, ready, changes):
+        yield incoming
 
 
 async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterator[Incoming]:
     end = ready.end(changes.side)
     tracked = end.schema.tracks_changes and end.passes is not None
-    cursor = changes.position if tracked and not changes.complete else None
+    before = changes.position
+    cursor = before.at if tracked and not changes.complete else None
     since = None if tracked else LONG_AGO if changes.complete and end.passes is None else _since(changes)
     pages = session.systems[changes.side].changes(
         end.schema.name, end.columns, cursor=cursor or None, since=since, filter=_pushed(end, changes)
     )
-    newest = changes.position if not tracked else ""
+    at = ""
+    newest: list[tuple[str, str]] = []
+    missing = set() if changes.complete else set(before.newest)
+    environment = before.environment
     if changes.complete:
         await couplings.begin_full_read(session.connection)
     async for page in ahead(pages):
         if changes.complete:
             await couplings.note_seen(session.connection, (record.id for record in page.records))
+        if page.records or page.deleted:
+            environment = await _environment(session, changes)
         if not tracked:
-            newest = max([newest, *(record.modified_at for record in page.records)], key=_instant)
+            newest = newest_of(newest, page.records)
+            missing.difference_update(record.id for record in page.records)
         yield Incoming(
             side=changes.side,
             records=page.records,
             deleted=page.deleted,
             why="full" if changes.complete else "changed",
+            behind="" if tracked else changes.behind,
         )
         if page.cursor:
-            newest = page.cursor
+            at = page.cursor
+    if missing:
+        await _require_older(session, ready, changes.side, before.newest, missing)
     if changes.complete:
         async for incoming in _absent(session, ready, changes.side):
             yield incoming
-    changes.position = newest
+    if not tracked:
+        at = max(newest)[0] if newest else "" if changes.complete else before.at
+    recent = tuple(id for time, id in newest if time >= instant(_overlapping(at)))
+    changes.position = Position(at, recent, environment)
+
+
+async def _environment(session: Session, changes: Changes) -> str:
+    """Which environment answers; ``CursorError`` when changes were asked of another one than the position is of."""
+    now = await session.systems[changes.side].environment()
+    before = changes.position.environment
+    if not changes.complete and before and before != now:
+        raise CursorError(f"another environment of {SPOKEN[changes.side]} answers than before", code=WENT_BACK)
+    return now
+
+
+async def _require_older(
+    session: Session, ready: Ready, side: Side, newest: Sequence[str], missing: Collection[str]
+) -> None:
+    """Records that were the newest ones and are not reported any more have been deleted, as people do; if they are
+    still there, or none is left, the system went back behind them: ``CursorError``."""
+    there = await session.systems[side].by_ids(ready.end(side).schema.name, (), list(missing))
+    if there or len(missing) == len(newest) > 1:
+        raise CursorError(f"{SPOKEN[side]} {BEHIND}", code=WENT_BACK)
 
 
 def _pushed(end: End, changes: Changes) -> str | None:
@@ -117,14 +164,14 @@ async def _absent(session: Session, ready: Ready, side: Side) -> AsyncIterator[I
         yield Incoming(side=side, records=list(there.values()), deleted=gone, why="full", outside=True)
 
 
-def _instant(text: str) -> str:
-    return comparable_instant(text) if text else ""
-
-
 def _since(changes: Changes) -> str | None:
-    if changes.complete or not changes.position:
+    if changes.complete or not changes.position.at:
         return None
-    return format_instant(parse_instant(changes.position) - OVERLAP, milliseconds=True)
+    return _overlapping(changes.position.at)
+
+
+def _overlapping(time: str) -> str:
+    return format_instant(parse_instant(time) - OVERLAP, milliseconds=True)
 
 
 async def ahead(pages: AsyncIterator[_T]) -> AsyncIterator[_T]:
@@ -146,10 +193,9 @@ async def ahead(pages: AsyncIterator[_T]) -> AsyncIterator[_T]:
 
 async def save_cursor(session: Session, ready: Ready, changes: Changes) -> None:
     """The pass is complete: the next run goes on from here."""
-    if changes.position:
-        cursor = Cursor(changes.position, digest_of(ready))
-        await cursors.save(session.connection, ready.mapping.name, changes.side, cursor)
-        await session.connection.commit()
+    cursor = Cursor(stored(changes.position), digest_of(ready))
+    await cursors.save(session.connection, ready.mapping.name, changes.side, cursor)
+    await session.connection.commit()
 
 
 async def again(session: Session, scope: Scope, *, early: bool = False) -> list[Incoming]:

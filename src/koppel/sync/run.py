@@ -28,7 +28,7 @@ from koppel.sync.follow import follow_up
 from koppel.sync.match import find_matches
 from koppel.sync.options import synchronise_options
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.read import Changes, again, chosen, read_changes, save_cursor, start_reading
+from koppel.sync.read import BEHIND, Changes, again, chosen, read_changes, read_everything, save_cursor, start_reading
 from koppel.sync.record import count_done, record_chunk, told
 from koppel.sync.recover import intend, recover
 from koppel.sync.scope import Incoming, Planned, Scope
@@ -313,15 +313,20 @@ async def _passes(
             yield Planned(side=side, actions=await recover(session, scope), why="again"), None
         async for step in _pass(session, scope, side, request, result):
             yield step
+    while scope.went_back:
+        async for step in _pass(session, scope, scope.went_back.pop(), request, result, why=BEHIND):
+            yield step
 
 
 async def _pass(
-    session: Session, scope: Scope, side: Side, request: Request, result: Result | None
+    session: Session, scope: Scope, side: Side, request: Request, result: Result | None, *, why: str = ""
 ) -> AsyncIterator[Step]:
+    """What changed on a side; everything there, if there is a reason (``why``) not to rely on what it reports."""
     changes = await start_reading(session, scope.ready, side, full=request.full)
     done = 0
     total = await session.systems[side].count(scope.ready.end(side).schema.name) if request.full else None
-    async for incoming in read_changes(session, scope.ready, changes):
+    every = read_everything(session, scope.ready, changes, f"{SPOKEN[side]} {why}") if why else None
+    async for incoming in every or read_changes(session, scope.ready, changes):
         for part in _in_chunks(incoming):
             yield await plan_chunk(session, scope, part), None
         done += len(incoming.records)

@@ -30,7 +30,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
 
     ``why``: ``again`` and ``chosen`` records are looked at whoever edited them last. ``decisions``: by Business
     Central id, the conflicts that a person decided. ``outside``: the system itself says that these records are outside
-    the filter.
+    the filter. ``behind``: the system went back behind this time, up to which its changes had been read.
     """
 
     side: Side
@@ -39,6 +39,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     why: Why = "changed"
     decisions: Mapping[str, Sequence[Conflict]] = {}
     outside: bool = False
+    behind: str = ""
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +65,8 @@ class Scope(msgspec.Struct, kw_only=True):
     full run. ``contested``: conflicts met so far (Business Central id, group). ``undecided``: records that were sent
     in an earlier run without its being known what came of it; ``recovered``: those whose partner was found (side where
     it was created, id of the source). ``unsure``: there are creations of this run of which it is not known either.
-    ``answers``: what references of few values stand for.
+    ``went_back``: sides on which a record came with a lower version than the one recorded. ``answers``: what
+    references of few values stand for.
     """
 
     ready: Ready
@@ -76,6 +78,7 @@ class Scope(msgspec.Struct, kw_only=True):
     undecided: dict[str, Refusal] = msgspec.field(default_factory=dict)
     recovered: set[tuple[Side, str]] = msgspec.field(default_factory=set)
     unsure: bool = False
+    went_back: set[Side] = msgspec.field(default_factory=set)
     answers: Answers = msgspec.field(default_factory=dict)
 
 

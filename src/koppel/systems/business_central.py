@@ -80,6 +80,10 @@ class BusinessCentral:
         """Empty: Business Central does not tell."""
         return ""
 
+    async def environment(self) -> str:
+        """The company's id."""
+        return (await self._company_path()).lower()
+
     async def tables(self) -> list[str]:
         """Entity sets of the route."""
         return sorted((await self._metadata()).entity_sets)

@@ -78,13 +78,22 @@ class Dataverse:
         self._schemas: dict[str, TableSchema] = dict(known or {})
         self._sets: dict[str, str] = {}
         self._describing = asyncio.Lock()
+        self._me: _WhoAmI | None = None
 
     # who and what
 
     async def who_am_i(self) -> str:
         """The application user's GUID."""
         answer = await self._get("WhoAmI")
-        return msgspec.json.decode(answer.body, type=_WhoAmI).UserId.lower()
+        self._me = msgspec.json.decode(answer.body, type=_WhoAmI)
+        return self._me.UserId.lower()
+
+    async def environment(self) -> str:
+        """The organisation's id: a restored copy has another one."""
+        if self._me is None:
+            await self.who_am_i()
+        assert self._me is not None
+        return self._me.OrganizationId.lower()
 
     async def tables(self) -> list[str]:
         """Logical names of all tables."""
@@ -321,6 +330,7 @@ class Dataverse:
 
 class _WhoAmI(msgspec.Struct):
     UserId: str
+    OrganizationId: str
 
 
 class _Counts(msgspec.Struct):

@@ -66,6 +66,9 @@ class System(Protocol):
     async def who_am_i(self) -> str:
         """The GUID of the connection's own user; empty where the system does not tell."""
 
+    async def environment(self) -> str:
+        """What tells this environment from any other that may answer under its address one day; asked once."""
+
     async def tables(self) -> list[str]:
         """Names of all tables that can be described."""
 
