@@ -21,8 +21,9 @@ AWAY = 100_000
 LATENCY = 0.1
 MEGABYTE = 1024 * 1024
 
-# The first run after the full one tries once more what failed; from the second on there is nothing to do.
-STEPS: list[Step] = ["setup", "full", "sync", "sync", "rows", "full", "match"]
+# The runs after the full one try once more what failed, and what that let through; then there is nothing to do.
+FIRST: list[Step] = ["setup", "full", "sync", "sync", "sync", "rows"]
+EDITS: list[Step] = ["setup", "sync", "full", "match"]
 
 
 def measure(customers: int, folder: Path) -> list[Row]:
@@ -35,9 +36,9 @@ def measure(customers: int, folder: Path) -> list[Row]:
 
 def _near(customers: int, folder: Path) -> list[Row]:
     with sandbox(customers) as place:
-        full, _, nothing, compared, matched = run_koppel(place, folder, STEPS)
+        full, _, _, nothing = run_koppel(place, folder, FIRST)
         asyncio.run(_edit(place, folder, min(EDITED, customers // 10)))
-        [updated] = run_koppel(place, folder, ["sync"])
+        updated, compared, matched = run_koppel(place, folder, EDITS)
     sdk = _microsofts_client(folder)
     created, coupled = full.counts.get("created", 0), matched.counts.get("coupled", 0)
     return [

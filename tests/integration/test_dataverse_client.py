@@ -226,8 +226,8 @@ async def test_one_bad_row_does_not_stop_the_others(client: Dataverse) -> None:
 
 async def test_create_without_bulk_action(world: World, client: Dataverse) -> None:
     world.sandbox.dataverse.bulk["account"] = frozenset()
-    results = await client.create("account", [*accounts(150), Create("", {"name": "Its own id"})], NAME)
-    assert errors(results) == [None] * 151
+    results = await client.create("account", [*accounts(250), Create("", {"name": "Its own id"})], NAME)
+    assert errors(results) == [None] * 251
     assert all(result.version for result in results)
     assert (await one(client, results[-1].id)).version == results[-1].version
     assert client.counters.write_requests == 2
@@ -251,10 +251,10 @@ async def test_an_update_needs_the_current_version(client: Dataverse) -> None:
     assert (now.values, now.version) == (("First",), done.version)
 
 
-async def test_updates_take_one_request_a_hundred(client: Dataverse) -> None:
-    await client.create("account", accounts(250), NAME)
+async def test_updates_take_one_request_for_two_hundred(client: Dataverse) -> None:
+    await client.create("account", accounts(450), NAME)
     before = client.counters.requests
-    rows = [Update(guid(number), "", {"name": f"B{number}"}) for number in range(1, 251)]
+    rows = [Update(guid(number), "", {"name": f"B{number}"}) for number in range(1, 451)]
     results = await client.update("account", rows, NAME)
     assert [result.id for result in results] == [row.id for row in rows]
     assert client.counters.requests - before == 3

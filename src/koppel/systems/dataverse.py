@@ -46,7 +46,8 @@ _PAGE = "odata.maxpagesize=5000"
 _EXPIRED = frozenset({400, 404, 410})
 """What a delta link that is no longer good answers; the exact code is not documented."""
 _BULK_ROWS = 500
-_BATCH_ROWS = 100
+_BATCH_ROWS = 200
+"""A batch may hold 1,000 requests; this many updates are still far from the two minutes that an answer may take."""
 _ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _LANGUAGE = 1033
 """English (United States): the language of labels that Koppel writes."""
