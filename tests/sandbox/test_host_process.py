@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +182,21 @@ def test_a_moved_clock_ends_tokens() -> None:
         assert client.session.get(sandbox.base_url + ACCOUNTS).status_code == 401
         assert Client(sandbox).count_accounts() == 0
         assert requests.post(f"{sandbox.base_url}/sandbox/clock", json={"advance": -1}).status_code == 400
+
+
+def test_each_system_tells_the_time_by_a_clock_of_its_own() -> None:
+    def clock(client: Client, path: str) -> datetime:
+        return parsedate_to_datetime(client.session.get(client.base_url + path).headers["Date"])
+
+    with start_sandbox(data="empty") as sandbox:
+        client = Client(sandbox)
+        assert client.control("PUT", "clock", {"dataverse": -300})["ahead"] == {
+            "dataverse": -300,
+            "business_central": 0,
+        }
+        behind = clock(client, "/bc/v2.0/Production/api/v2.0/companies") - clock(client, ACCOUNTS)
+        assert timedelta(seconds=298) <= behind <= timedelta(seconds=302)
+        assert requests.put(f"{sandbox.base_url}/sandbox/clock", json={"mars": 1}).status_code == 400
 
 
 @pytest.mark.parametrize(("after", "https"), [(False, False), (True, True)])

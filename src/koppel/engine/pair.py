@@ -47,7 +47,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     ``own``: sides last edited by the connection's own user in another way than by Koppel; their changes are left
     alone.
-    ``decisions``: groups whose conflict a person has decided, with the side that wins.
+    ``decisions``: groups whose conflict a person has decided, with the side that wins. ``ahead``: how many seconds the
+    clock of Business Central is ahead of Dataverse's, 0 if they agree.
     """
 
     business_central: Record
@@ -56,6 +57,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     own: frozenset[Side] = frozenset()
     decisions: Mapping[str, Side] = {}
     name: str = ""
+    ahead: float = 0.0
 
 
 class _Draft:
@@ -219,6 +221,8 @@ def _is_same(field: Field, business_central: Scalar, dataverse: Scalar) -> bool:
 
 
 _moment = canonical("datetime")
+_CLOCK_ERROR = 2.0
+"""Seconds by which the difference of two clocks may be wrong."""
 
 
 def _newer(pair: Pair) -> Side | None:
@@ -230,6 +234,9 @@ def _newer(pair: Pair) -> Side | None:
     business_central, dataverse = map(_moment, times)
     if not isinstance(business_central, datetime) or not isinstance(dataverse, datetime):
         return None
+    if pair.ahead:
+        gap = (business_central - dataverse).total_seconds() - pair.ahead
+        return None if abs(gap) < _CLOCK_ERROR else "business_central" if gap > 0 else "dataverse"
     if not all("." in time for time in times):
         business_central, dataverse = business_central.replace(microsecond=0), dataverse.replace(microsecond=0)
     if business_central == dataverse:

@@ -6,7 +6,7 @@
 | ``/sandbox/faults`` | the faults of the moment | PUT: other faults |
 | ``/sandbox/limits`` | the throttling of the moment | PUT: other limits |
 | ``/sandbox/privileges`` | what users of Dataverse may not do (``{user id: ["prvReadAccount"]}``) | PUT: other ones |
-| ``/sandbox/clock`` | the time of both systems | POST ``{"advance": seconds}`` |
+| ``/sandbox/clock`` | the time | POST ``{"advance": seconds}``; PUT ``{"dataverse": seconds}``: one goes wrong |
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from koppel.sandbox.clock import Clock
+from koppel.sandbox.clock import Clock, SystemClock
 from koppel.sandbox.faults import FaultMiddleware, Faults, SystemName
 from koppel.sandbox.limits import SystemLimits, Throttling
 
@@ -34,6 +34,7 @@ class Advance(msgspec.Struct, forbid_unknown_fields=True):
 def control_routes(
     faults: FaultMiddleware,
     clock: Clock,
+    clocks: Mapping[SystemName, SystemClock],
     throttling: Throttling,
     rows: Callable[[], Mapping[SystemName, Mapping[str, int]]],
     missing_privileges: dict[str, set[str]],
@@ -57,6 +58,13 @@ def control_routes(
     def advance(body: bytes) -> None:
         clock.advance(msgspec.json.decode(body, type=Advance).advance)
 
+    def set_wrong(body: bytes) -> None:
+        for name, seconds in msgspec.json.decode(body, type=dict[SystemName, float]).items():
+            clocks[name].ahead = seconds
+
+    def tell_time() -> dict[str, Any]:
+        return {"now": clock().isoformat(), "ahead": {name: own.ahead for name, own in clocks.items()}}
+
     def take_away(body: bytes) -> None:
         taken = msgspec.json.decode(body, type=dict[str, set[str]])
         missing_privileges.clear()
@@ -67,7 +75,7 @@ def control_routes(
         _route("/sandbox/privileges", lambda: missing_privileges, PUT=take_away),
         _route("/sandbox/faults", lambda: faults.faults, PUT=set_faults),
         _route("/sandbox/limits", throttling.get, PUT=set_limits),
-        _route("/sandbox/clock", lambda: {"now": clock().isoformat()}, POST=advance),
+        _route("/sandbox/clock", tell_time, POST=advance, PUT=set_wrong),
     ]
 
 

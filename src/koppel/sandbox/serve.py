@@ -80,6 +80,7 @@ def _server(
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,  # each system has its own clock
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE,
     )

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
 from koppel.sandbox.business_central import BusinessCentral, business_central_app, create_business_central
-from koppel.sandbox.clock import Clock
+from koppel.sandbox.clock import Clock, SystemClock, dated
 from koppel.sandbox.control import control_routes
 from koppel.sandbox.dataverse.app import dataverse_app
 from koppel.sandbox.dataverse.service import Dataverse, create_dataverse
@@ -37,6 +37,7 @@ class Sandbox(NamedTuple):
     tokens: Tokens
     faults: FaultMiddleware
     clock: Clock
+    clocks: Mapping[SystemName, SystemClock]
 
 
 def build_sandbox(
@@ -45,22 +46,23 @@ def build_sandbox(
     """Both systems with their data: ``customers`` of Adventure Works (None: all 18,849), or empty."""
     clock = clock or Clock()
     tokens = Tokens(clock)
-    dataverse = create_dataverse(clock, own_user=ALICE.id)
+    clocks: dict[SystemName, SystemClock] = {"dataverse": SystemClock(clock), "business_central": SystemClock(clock)}
+    dataverse = create_dataverse(clocks["dataverse"], own_user=ALICE.id)
     seed_dataverse(dataverse, data, customers, USERS)
-    business_central = create_business_central(clock, caller=tokens.user_id)
+    business_central = create_business_central(clocks["business_central"], caller=tokens.user_id)
     seed_business_central(business_central, data, customers)
     router = Router()
     faults = FaultMiddleware(router)
     throttling = Throttling(dataverse, business_central)
     router.routes += [
-        Mount("/dataverse", dataverse_app(dataverse, tokens.user_id)),
-        Mount("/bc", business_central_app(business_central)),
+        Mount("/dataverse", dated(dataverse_app(dataverse, tokens.user_id), clocks["dataverse"])),
+        Mount("/bc", dated(business_central_app(business_central), clocks["business_central"])),
         *control_routes(
-            faults, clock, throttling, lambda: _rows(dataverse, business_central), dataverse.missing_privileges
+            faults, clock, clocks, throttling, lambda: _rows(dataverse, business_central), dataverse.missing_privileges
         ),
         *token_routes(tokens),
     ]
-    return Sandbox(faults, dataverse, business_central, tokens, faults, clock)
+    return Sandbox(faults, dataverse, business_central, tokens, faults, clock, clocks)
 
 
 def _rows(dataverse: Dataverse, business_central: BusinessCentral) -> Mapping[SystemName, Mapping[str, int]]:

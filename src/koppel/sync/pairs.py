@@ -32,6 +32,9 @@ from koppel.sync.scope import (
 from koppel.sync.session import Session, own_user
 from koppel.sync.skip import passed_over, told_why
 
+CLOCKS_AGREE = 3.0
+"""Seconds by which two clocks may seem to differ without doing so."""
+
 Lost = tuple[Coupling, Record | None]
 """A coupling of which one side is gone, and the record of the other, where there is one."""
 
@@ -153,11 +156,18 @@ async def merge_all(
     for side in SIDES:
         refusals.update(await refused(session, ready, side, records[side]))
     known = await references(session, ready, records["business_central"], records["dataverse"], scope.answers)
+    scope.ahead = _ahead(session)
     own = {side: await own_user(session, side) for side in SIDES} if _leaves_own_alone(scope, incoming) else {}
     return [
         _merge_one(scope, coupling, business_central, dataverse, known, own, incoming, refusals)
         for coupling, business_central, dataverse in pairs
     ]
+
+
+def _ahead(session: Session) -> float:
+    """Seconds by which Business Central's clock is ahead of Dataverse's, if it can be told that they differ."""
+    ahead = session.systems["business_central"].counters.ahead - session.systems["dataverse"].counters.ahead
+    return ahead if abs(ahead) >= CLOCKS_AGREE else 0.0
 
 
 def _leaves_own_alone(scope: Scope, incoming: Incoming) -> bool:
@@ -192,6 +202,7 @@ def _merge_one(
         own=frozenset(side for side in own if _is_own(side, own[side], coupling, business_central, dataverse)),
         decisions=_still_true(scope, incoming, business_central, dataverse),
         name=name,
+        ahead=scope.ahead,
     )
     table = scope.ready.table
     initial = other(stale) if stale else coupling.initial

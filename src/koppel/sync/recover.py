@@ -19,7 +19,7 @@ from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session, own_user
 
 UNDECIDED = "outcome-unknown"
-CLOCKS_DIFFER = timedelta(minutes=5)
+CLOCKS_DIFFER = timedelta(minutes=10)
 """How far the clocks of Koppel's database and of a system may be apart."""
 
 

@@ -66,7 +66,7 @@ class Scope(msgspec.Struct, kw_only=True):
     in an earlier run without its being known what came of it; ``recovered``: those whose partner was found (side where
     it was created, id of the source). ``unsure``: there are creations of this run of which it is not known either.
     ``went_back``: sides on which a record came with a lower version than the one recorded. ``answers``: what
-    references of few values stand for.
+    references of few values stand for. ``ahead``: see ``Pair``.
     """
 
     ready: Ready
@@ -79,6 +79,7 @@ class Scope(msgspec.Struct, kw_only=True):
     recovered: set[tuple[Side, str]] = msgspec.field(default_factory=set)
     unsure: bool = False
     went_back: set[Side] = msgspec.field(default_factory=set)
+    ahead: float = 0.0
     answers: Answers = msgspec.field(default_factory=dict)
 
 

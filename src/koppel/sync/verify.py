@@ -7,7 +7,7 @@ written down, or it is not explained: then an edit was lost or made up.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -260,11 +260,12 @@ async def _known(
 
 
 async def _read_until(session: Session, mapping: str, side: Side) -> datetime | None:
-    """When the job began that read the changes of a side last: later edits are not its business."""
+    """When the job began that read a side's changes last, by the side's clock: later edits are not its business."""
     cursor = await cursors.get(session.connection, mapping, side)
     moved = cursor.moved_at if cursor else None
     latest = await jobs.recent(session.connection, mapping=mapping)
-    return moved and next((job.started for job in latest if job.started <= moved), moved)
+    began = next((job.started for job in latest if moved and job.started <= moved), moved)
+    return began and began + timedelta(seconds=session.systems[side].counters.ahead)
 
 
 _STATES = {"active": "failed", "skipped": "skipped"}

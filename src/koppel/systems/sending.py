@@ -24,6 +24,8 @@ TRIES = 8
 _FIRST_TRIES = 3
 """As long as nothing ever answered: more likely a wrong address than a short outage."""
 _LONGEST = 60.0
+_CLOCK_ERROR = 1.5
+"""By how many seconds a clock may seem to be behind what it told before, without being so."""
 _NOT_CARRIED_OUT = frozenset({429, 503})
 _NOT_KNOWN = frozenset({408, 502, 504})
 
@@ -152,7 +154,17 @@ class Sender:
             answer = await self._transport.send(Request(request.method, request.url, headers, request.body))
             self._answered = True
             self._governor.heard(answer.headers)
+            self._compare_clocks(answer.headers.get("date", ""))
             return answer
+
+    def _compare_clocks(self, date: str) -> None:
+        """An answer tells the time in whole seconds, cut off, and came a little while ago: the most is the truest."""
+        try:
+            ahead = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            return
+        if ahead > self.counters.ahead or ahead < self.counters.ahead - _CLOCK_ERROR:
+            self.counters.ahead = ahead
 
     def _worth_another_try(self, method: str, answer: Response, repeatable: bool) -> TransientError | None:
         text = f"{self._name} answers HTTP status {answer.status}"

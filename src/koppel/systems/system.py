@@ -47,7 +47,8 @@ class Written(msgspec.Struct, frozen=True):
 class Counters(msgspec.Struct):
     """What was sent since the system was opened: HTTP requests, those that write, and what was throttled or retried.
 
-    ``written`` counts rows in write requests.
+    ``written`` counts rows in write requests. ``ahead``: how many seconds the system's clock is ahead of this
+    machine's, by what its answers say, which is right to a second; 0 as long as nothing is known.
     """
 
     requests: int = 0
@@ -55,6 +56,7 @@ class Counters(msgspec.Struct):
     written: int = 0
     throttled: int = 0
     retried: int = 0
+    ahead: float = 0.0
 
 
 class System(Protocol):
