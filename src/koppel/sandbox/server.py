@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from koppel.sandbox.business_central import BusinessCentral, business_central_app, create_business_central
 from koppel.sandbox.clock import Clock, SystemClock, dated
 from koppel.sandbox.control import control_routes
+from koppel.sandbox.custom import CustomTables
 from koppel.sandbox.dataverse.app import dataverse_app
 from koppel.sandbox.dataverse.service import Dataverse, create_dataverse
 from koppel.sandbox.faults import FaultMiddleware, SystemName
@@ -41,15 +42,24 @@ class Sandbox(NamedTuple):
 
 
 def build_sandbox(
-    *, data: Data = "adventureworks", customers: int | None = None, clock: Clock | None = None
+    *,
+    data: Data = "adventureworks",
+    customers: int | None = None,
+    clock: Clock | None = None,
+    tables: CustomTables = CustomTables(),
 ) -> Sandbox:
-    """Both systems with their data: ``customers`` of Adventure Works (None: all 18,849), or empty."""
+    """Both systems with their data: ``customers`` of Adventure Works (None: all 18,849), or empty.
+
+    ``tables``: custom ones of either side. ``ValueError`` for one that is there already.
+    """
     clock = clock or Clock()
     tokens = Tokens(clock)
     clocks: dict[SystemName, SystemClock] = {"dataverse": SystemClock(clock), "business_central": SystemClock(clock)}
-    dataverse = create_dataverse(clocks["dataverse"], own_user=ALICE.id)
+    dataverse = create_dataverse(clocks["dataverse"], own_user=ALICE.id, tables=tables.dataverse)
     seed_dataverse(dataverse, data, customers, USERS)
-    business_central = create_business_central(clocks["business_central"], caller=tokens.user_id)
+    business_central = create_business_central(
+        clocks["business_central"], caller=tokens.user_id, pages=tables.business_central
+    )
     seed_business_central(business_central, data, customers)
     router = Router()
     faults = FaultMiddleware(router)

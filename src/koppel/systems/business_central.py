@@ -26,6 +26,7 @@ from koppel.systems.transport import Response, Transport
 _HEADERS = {"Accept": "application/json", "Accept-Language": "en-US", "User-Agent": "koppel"}
 _JSON = {"Content-Type": "application/json"}
 _PAGE = {"Prefer": "odata.maxpagesize=20000"}
+_COMPANION = "koppel/sync/"
 _BATCH_ROWS = 100
 """The most parts that a batch may have."""
 _KEYS_A_PART = 100
@@ -36,11 +37,11 @@ _FILTER_FEATURES = frozenset(
 
 
 class BusinessCentral:
-    """One company under one route.
+    """One company under one route, and tables of other routes that bear theirs (``contoso/app/v1.0/machines``).
 
     ``address`` is the environment's root (``https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}``);
-    ``company`` a name or an id; ``route`` ``v2.0`` or ``publisher/group/version``. Only a custom route takes ids that
-    the client chose. ``known`` are schemas that were read before; they are not read again.
+    ``company`` a name or an id; ``route`` ``v2.0`` or ``publisher/group/version``. Only the companion pages take ids
+    that the client chose. ``known`` are schemas that were read before; they are not read again.
     """
 
     side: Side = "business_central"
@@ -57,9 +58,9 @@ class BusinessCentral:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         known: Mapping[str, TableSchema] | None = None,
     ) -> None:
-        self._root = f"{address.rstrip('/')}/api/{route.strip('/')}/"
+        self._address = f"{address.rstrip('/')}/api/"
+        self._route = route.strip("/")
         self._company = company
-        self._takes_ids = route.strip("/") != "v2.0"
         self._sender = Sender(
             SPOKEN["business_central"],
             transport,
@@ -70,7 +71,7 @@ class BusinessCentral:
         )
         self.counters = self._sender.counters
         self._schemas: dict[str, TableSchema] = dict(known or {})
-        self._model: Model | None = None
+        self._models: dict[str, Model] = {}
         self._company_id = ""
         self._asking = asyncio.Lock()
 
@@ -85,13 +86,15 @@ class BusinessCentral:
         return (await self._company_path()).lower()
 
     async def tables(self) -> list[str]:
-        """Entity sets of the route."""
-        return sorted((await self._metadata()).entity_sets)
+        """Entity sets of the connection's route."""
+        return sorted((await self._metadata(self._route)).entity_sets)
 
     async def describe(self, table: str) -> TableSchema:
         """Schema of an entity set, read once. ``NotFoundError`` when there is none."""
         if table not in self._schemas:
-            self._schemas[table] = read_table(await self._metadata(), table, takes_ids=self._takes_ids)
+            route = self._route_of(table)
+            model = await self._metadata(route)
+            self._schemas[table] = read_table(model, table, takes_ids=route.startswith(_COMPANION))
         return self._schemas[table]
 
     # reading
@@ -99,7 +102,7 @@ class BusinessCentral:
     async def count(self, table: str) -> int:
         """How many rows a table has."""
         schema = await self.describe(table)
-        answer = await self._sender.get(f"{self._root}{await self._company_path()}/{schema.set_name}/$count")
+        answer = await self._sender.get(f"{self._root(schema)}{await self._company_path()}/{schema.set_name}/$count")
         return int(_succeeded(answer).body.decode("utf-8-sig"))
 
     async def changes(
@@ -131,7 +134,7 @@ class BusinessCentral:
             return [record async for page in self._pages(schema, columns, filters[0], None) for record in page.records]
         urls = [await self._path(schema, columns, text, None) for text in filters]
         decoder = _decoder(schema, columns)
-        bodies = await in_order(self._read_batch(part) for part in chunks_of(urls, _PARTS_OF_READS))
+        bodies = await in_order(self._read_batch(self._root(schema), part) for part in chunks_of(urls, _PARTS_OF_READS))
         pages = [decoder.page(body) for part in bodies for body in part]
         return await self._sender.complete(pages, _PAGE, _page_of(decoder))
 
@@ -197,23 +200,23 @@ class BusinessCentral:
     ) -> list[Written]:
         headers = {"Prefer": "odata.continue-on-error", **_JSON}
         answer = await self._sender.write(
-            "POST", f"{self._root}$batch", headers, _batch(parts), rows=len(parts), repeatable=repeatable
+            "POST", f"{self._root(schema)}$batch", headers, _batch(parts), rows=len(parts), repeatable=repeatable
         )
         decoder = _decoder(schema, columns)
         found = _answers(answer, len(parts))
         return [_written(part, reply, decoder) for part, reply in zip(parts, found, strict=True)]
 
-    async def _read_batch(self, urls: Sequence[str]) -> list[bytes]:
+    async def _read_batch(self, root: str, urls: Sequence[str]) -> list[bytes]:
         headers = {"Prefer": "odata.continue-on-error", **_JSON}
         answer = await self._sender.post_read(
-            f"{self._root}$batch", headers, _batch([_Part("GET", url, _PAGE) for url in urls])
+            f"{root}$batch", headers, _batch([_Part("GET", url, _PAGE) for url in urls])
         )
         return [_succeeded(part).body for part in _answers(answer, len(urls))]
 
     async def _pages(
         self, schema: TableSchema, columns: Columns, filter: str | None, order: str | None
     ) -> AsyncIterator[Page]:
-        url = self._root + await self._path(schema, columns, filter, order)
+        url = self._root(schema) + await self._path(schema, columns, filter, order)
         decoder = _decoder(schema, columns)
         async for page in self._sender.pages(url, _PAGE, _page_of(decoder)):
             yield Page(page.records)
@@ -223,12 +226,18 @@ class BusinessCentral:
         options = {"$select": _select(schema, columns), "$filter": filter, "$orderby": order}
         return f"{await self._company_path()}/{schema.set_name}?{query_of(options)}"
 
-    async def _metadata(self) -> Model:
+    def _route_of(self, table: str) -> str:
+        return table.rpartition("/")[0] or self._route
+
+    def _root(self, schema: TableSchema) -> str:
+        return f"{self._address}{self._route_of(schema.name)}/"
+
+    async def _metadata(self, route: str) -> Model:
         async with self._asking:
-            if self._model is None:
-                answer = await self._sender.get(f"{self._root}$metadata", {"Accept": "application/xml"})
-                self._model = read_model(_succeeded(answer).body)
-            return self._model
+            if route not in self._models:
+                answer = await self._sender.get(f"{self._address}{route}/$metadata", {"Accept": "application/xml"})
+                self._models[route] = read_model(_succeeded(answer).body)
+            return self._models[route]
 
     async def _company_path(self) -> str:
         """``companies({id})``, the id found by name if need be."""
@@ -236,7 +245,9 @@ class BusinessCentral:
             return f"companies({self._company})"
         async with self._asking:
             if not self._company_id:
-                answer = _succeeded(await self._sender.get(f"{self._root}companies?$select=id,name,displayName"))
+                answer = _succeeded(
+                    await self._sender.get(f"{self._address}{self._route}/companies?$select=id,name,displayName")
+                )
                 self._company_id = _company_named(self._company, msgspec.json.decode(answer.body, type=_Companies))
         return f"companies({self._company_id})"
 

@@ -26,17 +26,19 @@ _NUMBERED_BY_SERVER = frozenset(
 """Documents live in buffer tables whose ids the server chooses under every route."""
 
 
-def read_table(model: Model, set_name: str, *, takes_ids: bool) -> TableSchema:
-    """The schema of an entity set; ``NotFoundError`` when there is none.
+def read_table(model: Model, table: str, *, takes_ids: bool) -> TableSchema:
+    """The schema of an entity set, which may bear its route (``contoso/app/v1.0/machines``); ``NotFoundError`` when
+    there is none.
 
     ``takes_ids``: the pages of the route leave ``id`` editable.
     """
+    set_name = table.rpartition("/")[2]
     if set_name not in model.entity_sets:
         raise NotFoundError(f"the route has no table {set_name}", remedy="koppel check lists the tables of the route")
     entity = model.type_of(set_name)
     columns = {item.name: _column(item, model) for item in entity.properties.values() if _kind(item, model)}
     return TableSchema(
-        name=set_name,
+        name=table,
         set_name=set_name,
         id_column=_key(entity),
         columns=columns,

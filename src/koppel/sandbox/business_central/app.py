@@ -17,8 +17,8 @@ from koppel.sandbox.business_central.limits import Gate, too_large
 from koppel.sandbox.business_central.pages import RouteName
 from koppel.sandbox.business_central.routes import answer
 
-_ADDRESS = re.compile(r"/v2\.0/(?:[^/]+/)?[^/]+/(?P<api>api/v2\.0|api/koppel/sync/v1\.0|api|ODataV4|WS)(?=/|$)")
-_ROUTES: dict[str, RouteName] = {"api/v2.0": "v2.0", "api/koppel/sync/v1.0": "companion"}
+_ADDRESS = re.compile(r"/v2\.0/(?:[^/]+/)?[^/]+/(?P<api>api/v2\.0|api/[^/]+/[^/]+/v[0-9.]+|api|ODataV4|WS)(?=/|$)")
+_COMPANION: RouteName = "companion"
 _METADATA = re.compile(r"odata\.metadata=(none|full)")
 
 
@@ -33,7 +33,7 @@ def business_central_app(business_central: BusinessCentral) -> ASGIApp:
         body = await _body(receive)
         try:
             user = _user(business_central, headers)
-            call = _call(scope, headers, body, user)
+            call = _call(business_central, scope, headers, body, user)
             async with AsyncExitStack() as stack:
                 if business_central.settings.limits is not None:
                     gate = _gate(business_central, gates, user, body)
@@ -68,14 +68,15 @@ def _gate(system: BusinessCentral, gates: dict[str, Gate], user: str, body: byte
     return gate
 
 
-def _call(scope: Scope, headers: dict[str, str], body: bytes, user: str) -> Call:
+def _call(business_central: BusinessCentral, scope: Scope, headers: dict[str, str], body: bytes, user: str) -> Call:
     mount = scope.get("root_path", "")
     path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace").partition("?")[0]
     found = _ADDRESS.match(path.removeprefix(mount))
     if found is None:
         raise errors.no_segment(unquote(path).rstrip("/").rpartition("/")[2])
-    route = _ROUTES.get(found["api"])
-    if route is None:
+    name = found["api"].removeprefix("api/")
+    route: RouteName = _COMPANION if name == "koppel/sync/v1.0" else name
+    if route not in business_central.catalogue.pages:
         raise errors.not_implemented(f"the address {found['api']}{path.removeprefix(mount)[found.end() :]}")
     _check_headers(scope["method"], headers)
     return Call(

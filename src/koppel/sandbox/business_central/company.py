@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from koppel.sandbox.business_central.custom import catalogue_with
 from koppel.sandbox.business_central.limits import Limits
 from koppel.sandbox.business_central.logic import LOGIC
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.pages import COMPANIES, ZERO_GUID, Catalogue, Page, catalogue
 from koppel.sandbox.business_central.store import Stamp, Store, shown_time
 from koppel.sandbox.business_central.work import Work, new_id
+from koppel.sandbox.custom import BusinessCentralPage
 from koppel.sandbox.tables import Row
 
 Caller = Callable[[str | None], str | None]
@@ -73,8 +75,10 @@ class Company:
 class BusinessCentral:
     """The environment. ``last`` is the time of the latest write: times only move forward."""
 
-    def __init__(self, clock: Callable[[], datetime], caller: Caller) -> None:
-        self.catalogue = catalogue()
+    def __init__(
+        self, clock: Callable[[], datetime], caller: Caller, pages: Sequence[BusinessCentralPage] = ()
+    ) -> None:
+        self.catalogue = catalogue_with(catalogue(), pages) if pages else catalogue()
         self.settings = Settings()
         self.caller = caller
         self.companies: dict[str, Company] = {}
@@ -138,9 +142,12 @@ _TIMES = frozenset({"lastModifiedDateTime", "systemCreatedAt"})
 """An unset time says something: that the row was copied."""
 
 
-def create_business_central(clock: Callable[[], datetime], *, caller: Caller) -> BusinessCentral:
-    """An environment without companies. ``clock`` gives times in UTC, ``caller`` tells who asks."""
-    return BusinessCentral(clock, caller)
+def create_business_central(
+    clock: Callable[[], datetime], *, caller: Caller, pages: Sequence[BusinessCentralPage] = ()
+) -> BusinessCentral:
+    """An environment without companies. ``clock`` gives times in UTC, ``caller`` tells who asks; ``pages``: custom
+    ones, added."""
+    return BusinessCentral(clock, caller, pages)
 
 
 def _belongs_to_company(name: str, tables: Catalogue) -> bool:

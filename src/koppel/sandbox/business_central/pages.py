@@ -6,6 +6,7 @@ Both routes show the same tables. A page says which fields of its table a route 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -14,7 +15,8 @@ import msgspec
 import yaml
 
 Kind = Literal["text", "code", "integer", "decimal", "boolean", "date", "datetime", "guid", "enum", "stream"]
-RouteName = Literal["v2.0", "companion"]
+RouteName = str
+"""``v2.0``, ``companion``, or ``publisher/group/version`` of custom pages."""
 
 ZERO_GUID = "00000000-0000-0000-0000-000000000000"
 ZERO_DATE = "0001-01-01"
@@ -132,6 +134,17 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
 
 
 COMPANIES = "companies"
+SYSTEM_FIELDS: tuple[dict[str, Any], ...] = tuple(
+    {"name": name, "type": type, "nullable": name != "id", "editable": False, "field": [number, caption]}
+    for name, type, number, caption in (
+        ("id", "Edm.Guid", 2000000000, "SystemId"),
+        ("lastModifiedDateTime", "Edm.DateTimeOffset", 2000000003, "SystemModifiedAt"),
+        ("systemCreatedAt", "Edm.DateTimeOffset", 2000000001, "SystemCreatedAt"),
+        ("systemModifiedBy", "Edm.Guid", 2000000004, "SystemModifiedBy"),
+        ("systemRowVersion", "Edm.Int64", 0, "SystemRowVersion"),
+    )
+)
+"""What every table has: the first two stand on each page, the others on those that show them."""
 
 
 @cache
@@ -146,8 +159,8 @@ def catalogue() -> Catalogue:
     v2, own, tables = {}, {}, {}
     for name, facts in described.items():
         entity = entities.get(name)
-        system = [] if name == COMPANIES or facts.get("computed") else companion["system_fields"]
-        shown = _fields(entity["fields"] if entity else _id_and_time(), facts, enums)
+        system = () if name == COMPANIES or facts.get("computed") else SYSTEM_FIELDS[2:]
+        shown = _fields(entity["fields"] if entity else SYSTEM_FIELDS[:2], facts, enums)
         added = _fields([*facts.get("fields", ()), *system], facts, enums)
         tables[name] = _table(name, facts, entity, shown | added)
         if entity:
@@ -164,19 +177,14 @@ def _read(name: str) -> dict[str, Any]:
     return facts
 
 
-def _id_and_time() -> list[dict[str, Any]]:
-    return [
-        {"name": "id", "type": "Edm.Guid", "nullable": False, "editable": False, "field": [2000000000, "SystemId"]},
-        {
-            "name": "lastModifiedDateTime",
-            "type": "Edm.DateTimeOffset",
-            "editable": False,
-            "field": [2000000003, "SystemModifiedAt"],
-        },
-    ]
+def read_fields(facts: Iterable[dict[str, Any]]) -> dict[str, Field]:
+    """Fields of a table without enums."""
+    return _fields(facts, {}, {})
 
 
-def _fields(facts: list[dict[str, Any]], table: dict[str, Any], enums: dict[str, dict[str, int]]) -> dict[str, Field]:
+def _fields(
+    facts: Iterable[dict[str, Any]], table: dict[str, Any], enums: dict[str, dict[str, int]]
+) -> dict[str, Field]:
     return {fact["name"]: _field(fact, fact["name"] in table.get("codes", ()), enums) for fact in facts}
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import TYPE_CHECKING
 
 from koppel.sandbox.dataverse import errors
-from koppel.sandbox.dataverse.schema import TARGET, read_schema
+from koppel.sandbox.dataverse.schema import TARGET
 
 if TYPE_CHECKING:
     from koppel.sandbox.dataverse.service import Caller, Dataverse
@@ -55,20 +54,9 @@ def delete(dataverse: Dataverse, table: str, key: str, caller: Caller) -> None:
 
 
 def _users(dataverse: Dataverse, table: str, key: str) -> Iterator[tuple[str, str, str]]:
-    for child, column in _referrers(table):
+    for child, column in dataverse.schema.referrers[table]:
         if not dataverse.tables[child].rows:
             continue
         for row_key in dataverse.store.index(child, column).find([key]):
             if (child, row_key) != (table, key):
                 yield child, column, row_key
-
-
-@cache
-def _referrers(table: str) -> list[tuple[str, str]]:
-    """The lookups that may point to a table."""
-    return [
-        (child.name, column.name)
-        for child in read_schema().tables.values()
-        for column in child.columns.values()
-        if table in column.targets
-    ]

@@ -32,7 +32,7 @@ def handle(dataverse: Dataverse, request: Request) -> Response:
     segments = request.segments
     if segments[0] in ("", "$metadata"):
         _only(request, "GET")
-        return metadata.csdl(request) if segments[0] else metadata.service_document(dataverse, request)
+        return metadata.csdl(dataverse, request) if segments[0] else metadata.service_document(dataverse, request)
     name, key = split_key(segments[0])
     if name in _ROOMS:
         return _ROOMS[name](dataverse, request)

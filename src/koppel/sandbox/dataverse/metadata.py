@@ -22,7 +22,7 @@ from koppel.sandbox.dataverse.metadata_shapes import (
     table_definition,
 )
 from koppel.sandbox.dataverse.query import filter_refusal, split_list
-from koppel.sandbox.dataverse.schema import DOCUMENT, TableSchema
+from koppel.sandbox.dataverse.schema import TableSchema
 
 if TYPE_CHECKING:
     from koppel.sandbox.dataverse.service import Dataverse
@@ -38,16 +38,16 @@ def service_document(dataverse: Dataverse, request: Request) -> Response:
     return json_response(200, {"@odata.context": f"{request.base}$metadata", "value": sets})
 
 
-def csdl(request: Request) -> Response:
+def csdl(dataverse: Dataverse, request: Request) -> Response:
     """``$metadata``: the document without what was added to it."""
     if request.options.get("annotations", "false") != "false":
         raise errors.not_implemented("annotations in $metadata")
-    return Response(200, _csdl(), {"Content-Type": "application/xml"})
+    return Response(200, _csdl(dataverse.document), {"Content-Type": "application/xml"})
 
 
 @cache
-def _csdl() -> bytes:
-    return _ADDITIONS.sub("", DOCUMENT.read_text("utf-8")).encode()
+def _csdl(document: str) -> bytes:
+    return _ADDITIONS.sub("", document).encode()
 
 
 def definitions(dataverse: Dataverse, request: Request) -> Response:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from koppel.sandbox.dataverse import errors
 from koppel.sandbox.dataverse.formats import format_of, target_table
-from koppel.sandbox.dataverse.logic.address import composites
 from koppel.sandbox.dataverse.logic.money import CURRENCY
 from koppel.sandbox.dataverse.messages import FORMATTED, NAVIGATION, TARGET_TABLE, Preferences
 from koppel.sandbox.dataverse.schema import LOOKUPS, Column, TableSchema
@@ -80,7 +79,7 @@ def columns_shown(table: TableSchema, select: tuple[str, ...] | None) -> list[st
         shown[name] = None
         if column.kind == "Money" and CURRENCY in table.columns:
             shown[CURRENCY] = None
-        for prefix, parts in composites(table.name):
+        for prefix, parts in table.composites:
             if name in parts and name.removeprefix(f"{prefix}_") in _ADDRESS_LINES:
                 shown[f"{prefix}_composite"] = None
     shown[table.id_column] = None

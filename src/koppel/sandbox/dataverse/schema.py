@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import msgspec
 from koppel.odata.csdl import EntityType, Model, NavigationProperty, Option, Property, read_model
 from koppel.sandbox.dataverse.access import writable
 
-DOCUMENT = Path(__file__).parent.parent / "data" / "dataverse-metadata.xml"
+_DOCUMENT = Path(__file__).parent.parent / "data" / "dataverse-metadata.xml"
 
 LOOKUPS = frozenset({"Lookup", "Customer", "Owner"})
 CHOICES = frozenset({"Picklist", "State", "Status"})
 NUMBERS = frozenset({"Integer", "BigInt", "Decimal", "Double", "Money"})
+ADDRESS_PARTS = ("line1", "line2", "line3", "city", "stateorprovince", "postalcode", "country")
 TARGET = "@Microsoft.Dynamics.CRM.lookuplogicalname"
 """Beside a lookup with several target tables a row holds ``<column>@…``: the table it points to, as it is annotated."""
 
@@ -61,7 +62,10 @@ class Collection(msgspec.Struct, frozen=True):
 
 
 class TableSchema(msgspec.Struct, frozen=True):
-    """One table."""
+    """One table. ``money``: its money columns, each with the one that holds the value in the base currency.
+
+    ``composites``: the prefix of each address that it composes, and the columns that go into it.
+    """
 
     name: str
     set_name: str
@@ -76,6 +80,8 @@ class TableSchema(msgspec.Struct, frozen=True):
     by_logical: dict[str, Column]
     lookups: dict[str, Lookup]
     collections: dict[str, Collection]
+    money: dict[str, str]
+    composites: list[tuple[str, frozenset[str]]]
 
     def lookups_of(self, column: str) -> list[Lookup]:
         """The navigation properties that write a lookup column: one for each target table."""
@@ -83,20 +89,39 @@ class TableSchema(msgspec.Struct, frozen=True):
 
 
 class Schema(msgspec.Struct, frozen=True):
-    """All tables by logical name, the logical names by set name, and the option sets as they were at first."""
+    """All tables by logical name, the logical names by set name, and the option sets as they were at first.
+
+    ``referrers``: for each table, the lookups (table, column) that may point to it.
+    """
 
     tables: dict[str, TableSchema]
     names_by_set: dict[str, str]
     option_sets: dict[str, list[Option]]
+    referrers: dict[str, list[tuple[str, str]]]
 
 
 @cache
-def read_schema(path: Path = DOCUMENT) -> Schema:
+def standard_document() -> str:
+    """The metadata document that the sandbox comes with."""
+    return _DOCUMENT.read_text("utf-8")
+
+
+@cache
+def read_schema(document: str) -> Schema:
     """The schema of a metadata document; read once."""
-    model = read_model(path)
+    model = read_model(document)
     names_by_set = {entity_set.name: entity_set.type for entity_set in model.entity_sets.values()}
     tables = {name: _table(model, set_name, name) for set_name, name in names_by_set.items()}
-    return Schema(tables, names_by_set, dict(model.option_sets))
+    return Schema(tables, names_by_set, dict(model.option_sets), _referrers(tables))
+
+
+def _referrers(tables: Mapping[str, TableSchema]) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in tables}
+    for child in tables.values():
+        for column in child.columns.values():
+            for target in column.targets:
+                found.setdefault(target, []).append((child.name, column.name))
+    return found
 
 
 def _table(model: Model, set_name: str, name: str) -> TableSchema:
@@ -119,7 +144,19 @@ def _table(model: Model, set_name: str, name: str) -> TableSchema:
         by_logical={column.logical: column for column in columns.values()},
         lookups={item.name: _lookup(item) for item in entity.navigation.values() if not item.collection},
         collections={item.name: _collection(model, name, item) for item in _collections(entity)},
+        money=_money(columns),
+        composites=_composites(columns),
     )
+
+
+def _money(columns: Mapping[str, Column]) -> dict[str, str]:
+    money = [name for name, column in columns.items() if column.kind == "Money" and not name.endswith("_base")]
+    return {name: f"{name}_base" for name in money}
+
+
+def _composites(columns: Iterable[str]) -> list[tuple[str, frozenset[str]]]:
+    prefixes = [name.removesuffix("_composite") for name in columns if name.endswith("_composite")]
+    return [(prefix, frozenset(f"{prefix}_{part}" for part in ADDRESS_PARTS)) for prefix in prefixes]
 
 
 def _column(entity: EntityType, item: Property) -> Column:

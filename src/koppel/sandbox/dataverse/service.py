@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -11,14 +11,16 @@ from uuid import uuid4
 import msgspec
 
 from koppel.odata.literals import format_instant
+from koppel.sandbox.custom import DataverseTable
 from koppel.sandbox.dataverse import deletion, errors, states
 from koppel.sandbox.dataverse.bodies import BodyReader
 from koppel.sandbox.dataverse.choices import OptionSet, option_sets
+from koppel.sandbox.dataverse.custom import document_with
 from koppel.sandbox.dataverse.keys import AlternateKey, KeyRing
 from koppel.sandbox.dataverse.limits import Limits
 from koppel.sandbox.dataverse.logic import GENERAL, LOGIC, TableLogic
 from koppel.sandbox.dataverse.rows import RowWriters
-from koppel.sandbox.dataverse.schema import TARGET, TableSchema, read_schema
+from koppel.sandbox.dataverse.schema import TARGET, TableSchema, read_schema, standard_document
 from koppel.sandbox.dataverse.store import Store
 from koppel.sandbox.tables import Row, Table
 
@@ -48,9 +50,10 @@ class Dataverse:
     values that the server picks for new options. ``keys.build_seconds`` is how long a new alternate key is not usable.
     """
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], tables: Sequence[DataverseTable] = ()) -> None:
         self.clock = clock
-        self.schema = read_schema()
+        self.document = document_with(standard_document(), tables) if tables else standard_document()
+        self.schema = read_schema(self.document)
         self.store = Store(self.schema.tables)
         self.option_sets: dict[str, OptionSet] = option_sets(self.schema)
         self.keys = KeyRing(self.store, clock)
@@ -220,9 +223,11 @@ class Dataverse:
 _AUDIT = frozenset({"createdon", "modifiedon", "_createdby_value", "_modifiedby_value", "overriddencreatedon"})
 
 
-def create_dataverse(clock: Callable[[], datetime], *, own_user: str = ZERO) -> Dataverse:
-    """An empty organisation: not even itself is in it before ``load`` brings it."""
-    dataverse = Dataverse(clock)
+def create_dataverse(
+    clock: Callable[[], datetime], *, own_user: str = ZERO, tables: Sequence[DataverseTable] = ()
+) -> Dataverse:
+    """An empty organisation: not even itself is in it before ``load`` brings it. ``tables``: custom ones, added."""
+    dataverse = Dataverse(clock, tables)
     dataverse.own_user = own_user
     return dataverse
 

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from koppel.sandbox.dataverse.schema import read_schema
+from koppel.sandbox.dataverse.schema import ADDRESS_PARTS
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:
     from koppel.sandbox.dataverse.service import Caller, Dataverse
 
-_PARTS = ("line1", "line2", "line3", "city", "stateorprovince", "postalcode", "country")
-
-
-@cache
-def composites(table: str) -> list[tuple[str, frozenset[str]]]:
-    """The prefix of each address that a table composes, and the columns that go into it."""
-    columns = read_schema().tables[table].columns
-    prefixes = [name.removesuffix("_composite") for name in columns if name.endswith("_composite")]
-    return [(prefix, frozenset(f"{prefix}_{part}" for part in _PARTS)) for prefix in prefixes]
-
 
 def compose(dataverse: Dataverse, table: str, row: Row, changed: Mapping[str, Any], caller: Caller) -> None:
     """Write the composite of every address that is touched."""
-    for prefix, parts in composites(table):
+    for prefix, parts in dataverse.schema.tables[table].composites:
         if not parts.isdisjoint(changed):
             row[f"{prefix}_composite"] = _composite(row, prefix)
 
 
 def _composite(row: Row, prefix: str) -> str | None:
-    line1, line2, line3, city, state, postal_code, country = (row.get(f"{prefix}_{part}") for part in _PARTS)
+    line1, line2, line3, city, state, postal_code, country = (row.get(f"{prefix}_{part}") for part in ADDRESS_PARTS)
     region = " ".join(filter(None, (state, postal_code)))
     town = ", ".join(filter(None, (city, region)))
     return "\r\n".join(filter(None, (line1, line2, line3, town, country))) or None

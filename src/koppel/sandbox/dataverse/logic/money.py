@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from koppel.sandbox.dataverse.schema import read_schema
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:
@@ -18,19 +16,12 @@ PRICES = frozenset({"amount", "currentcost", "price", "priceperunit", "standardc
 _BASE_DECIMALS = 4
 
 
-@cache
-def money_columns(table: str) -> dict[str, str]:
-    """The money columns of a table, each with the one that holds its value in the base currency."""
-    columns = read_schema().tables[table].columns
-    money = [name for name, column in columns.items() if column.kind == "Money" and not name.endswith("_base")]
-    return {name: f"{name}_base" for name in money}
-
-
 def settle(dataverse: Dataverse, table: str, row: Row, changed: Mapping[str, Any], caller: Caller) -> None:
     """Bring currency, rate and base values of a row in line with what is being written."""
-    if CURRENCY not in read_schema().tables[table].columns:
+    schema = dataverse.schema.tables[table]
+    if CURRENCY not in schema.columns:
         return
-    columns = money_columns(table)
+    columns = schema.money
     touched = [name for name in columns if name in changed]
     moved = CURRENCY in changed
     if not touched and not moved:
