@@ -60,6 +60,7 @@ def iter_object(sandbox: subprocess.Popen[str]) -> list[str]:
     [
         (("--data", "northwind"), "there is no data 'northwind'"),
         (("--faults", "koppel.none"), "the file cannot be read"),
+        (("--tables", "koppel.none"), "the file cannot be read"),
     ],
 )
 def test_words_that_do_not_fit_are_told(words: tuple[str, ...], part: str) -> None:

@@ -23,6 +23,7 @@ from koppel.mapping.load import digest, load_mappings
 from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.odata.records import Side
 from koppel.sandbox.clock import Clock
+from koppel.sandbox.custom import CustomTables
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sandbox.server import Sandbox, build_sandbox
 from koppel.sandbox.tokens import ALICE, BOB, KOPPEL, User
@@ -361,10 +362,11 @@ async def new_world(
     route: str = COMPANION,
     folders: Sequence[Path] = (),
     clock: Clock | None = None,
+    tables: CustomTables = CustomTables(),
 ) -> AsyncIterator[World]:
     """A world with set-up tables and nothing else, or with ``customers`` of Adventure Works."""
     if customers is None:
-        sandbox = build_sandbox(data="empty", clock=clock)
+        sandbox = build_sandbox(data="empty", clock=clock, tables=tables)
         set_up(sandbox)
     else:
         sandbox = build_sandbox(data="adventureworks", customers=customers)

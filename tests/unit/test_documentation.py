@@ -11,6 +11,7 @@ from koppel import config
 from koppel.config import load_config
 from koppel.mapping import schema
 from koppel.mapping.load import ORDER, load_mappings
+from koppel.sandbox.custom import read_tables
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -33,6 +34,13 @@ def test_the_example_of_a_mapping_loads(tmp_path: Path) -> None:
 def test_the_example_of_a_configuration_loads(tmp_path: Path) -> None:
     (tmp_path / "koppel.yaml").write_text(example("configuration.md"), "utf-8")
     assert load_config(tmp_path / "koppel.yaml").mappings == (tmp_path / "mappings",)
+
+
+def test_the_example_of_custom_tables_loads(tmp_path: Path) -> None:
+    (tmp_path / "tables.yaml").write_text(example("sandbox.md"), "utf-8")
+    found = read_tables(tmp_path / "tables.yaml")
+    assert [page.table for page in found.business_central] == ["machines"]
+    assert [table.table for table in found.dataverse] == ["cr_machine"]
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,14 @@ def sandbox(
     https: Annotated[bool, typer.Option("--https", help="Serve https with a throw-away certificate.")] = False,
     data: Annotated[str, typer.Option(metavar="adventureworks|empty", help="What is in them.")] = "adventureworks",
     customers: Annotated[int | None, typer.Option(help="How many customers (default: 18,849).", min=0)] = None,
+    tables: Annotated[Path | None, typer.Option(help="A YAML file of custom tables and pages, to add.")] = None,
     faults: Annotated[Path | None, typer.Option(help="A JSON file of faults, as /sandbox/faults shows them.")] = None,
     init: Annotated[bool, typer.Option("--init", help="Write a koppel.yaml for it; an existing one is kept.")] = False,
     config: Annotated[Path, typer.Option("--config", metavar="PATH", help="With --init: which file.")] = Path(FILE),
     as_json: AsJson = False,
 ) -> None:
     """Serve a simulated Business Central and Dataverse, until Ctrl-C."""
+    from koppel.sandbox.custom import CustomTables, read_tables
     from koppel.sandbox.faults import Faults
     from koppel.sandbox.seed import DATA
     from koppel.sandbox.serve import serve
@@ -38,7 +40,7 @@ def sandbox(
     with guarded(as_json) as output, tempfile.TemporaryDirectory(prefix="koppel-sandbox-") as folder:
         if data not in DATA:
             raise UsageError(f"there is no data {data!r}", remedy=f"Write {' or '.join(DATA)}.")
-        built = build_sandbox(data=data, customers=customers)
+        built = build_sandbox(data=data, customers=customers, tables=read_tables(tables) if tables else CustomTables())
         built.faults.set(_faults(faults, Faults) if faults else Faults())
         ca_file = Path(folder) / "ca.pem" if https else None
         serve(

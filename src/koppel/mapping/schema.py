@@ -75,7 +75,7 @@ DESCRIPTIONS = {
     "MappingFile.rules": "Rules that act on whole records.",
     "MappingFile.brakes": "When a run of this mapping stops before it writes, instead of what koppel.yaml says.",
     "MappingFile.fields": "The pairs of columns.",
-    "Endpoint.table": "Entity set (Business Central) or logical name (Dataverse).",
+    "Endpoint.table": "Entity set, with its route where it is another one, or logical name (Dataverse).",
     "Endpoint.key": "Column that names a record to people, and by which lookups find it.",
     "Endpoint.filter": "OData filter: the records that take part.",
     "Endpoint.create": "Values that every record gets which Koppel creates here.",

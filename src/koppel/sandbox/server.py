@@ -50,7 +50,7 @@ def build_sandbox(
 ) -> Sandbox:
     """Both systems with their data: ``customers`` of Adventure Works (None: all 18,849), or empty.
 
-    ``tables``: custom ones of either side. ``ValueError`` for one that is there already.
+    ``tables``: custom ones of either side. ``UsageError`` for one that is there already.
     """
     clock = clock or Clock()
     tokens = Tokens(clock)

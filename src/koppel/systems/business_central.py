@@ -245,10 +245,9 @@ class BusinessCentral:
             return f"companies({self._company})"
         async with self._asking:
             if not self._company_id:
-                answer = _succeeded(
-                    await self._sender.get(f"{self._address}{self._route}/companies?$select=id,name,displayName")
-                )
-                self._company_id = _company_named(self._company, msgspec.json.decode(answer.body, type=_Companies))
+                url = f"{self._address}{self._route}/companies?$select=id,name,displayName"
+                body = _succeeded(await self._sender.get(url)).body
+                self._company_id = _company_named(self._company, msgspec.json.decode(body, type=_Companies))
         return f"companies({self._company_id})"
 
 

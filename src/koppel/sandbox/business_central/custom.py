@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from koppel.errors import UsageError
 from koppel.sandbox.business_central.pages import (
     COMPANIES,
     SYSTEM_FIELDS,
@@ -29,17 +30,18 @@ _TYPES: dict[Kind, str] = {
     "datetime": "Edm.DateTimeOffset",
     "guid": "Edm.Guid",
 }
+_RENAME = "Give it a name of its own in the file of tables."
 _LENGTHS: dict[Kind, int] = {"text": 100, "code": 20}
 
 
 def catalogue_with(base: Catalogue, pages: Sequence[BusinessCentralPage]) -> Catalogue:
-    """The catalogue with these pages and their tables. ``ValueError`` for a table or route that is there already."""
+    """The catalogue with these pages and their tables. ``UsageError`` for a table or route that is there already."""
     tables, routes = dict(base.tables), dict(base.pages)
     for page in pages:
         if page.table in tables:
-            raise ValueError(f"Business Central has a table {page.table} already")
+            raise UsageError(f"Business Central has a table {page.table} already", remedy=_RENAME)
         if page.route == "koppel/sync/v1.0":
-            raise ValueError(f"{page.table}: the route {page.route} is that of the companion pages")
+            raise UsageError(f"the route of {page.table} is that of the companion pages", remedy=_RENAME)
         tables[page.table] = _table(page)
         companies = msgspec.structs.replace(base.pages["v2.0"][COMPANIES], route=page.route)
         routes[page.route] = {COMPANIES: companies, **routes.get(page.route, {}), page.table: _page(page, tables)}

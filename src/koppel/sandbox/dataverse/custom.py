@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import quoteattr
 
+from koppel.errors import UsageError
 from koppel.sandbox.custom import Column, DataverseTable, Kind
 
 _TYPES: dict[Kind, tuple[str, str]] = {
@@ -19,6 +20,7 @@ _TYPES: dict[Kind, tuple[str, str]] = {
     "choice": ("Edm.Int32", "Picklist"),
     "lookup": ("Edm.Guid", "Lookup"),
 }
+_RENAME = "Give it a name of its own in the file of tables."
 _LENGTHS: dict[Kind, int] = {"text": 100, "memo": 2000}
 _LIMITS: dict[Kind, str] = {
     "integer": ' x:min="-2147483648" x:max="2147483647"',
@@ -35,10 +37,10 @@ _STATES = (("statecode", "State", {0: "Active", 1: "Inactive"}), ("statuscode", 
 
 
 def document_with(document: str, tables: Sequence[DataverseTable]) -> str:
-    """The metadata document with these tables in it. ``ValueError`` for a table that is there already."""
+    """The metadata document with these tables in it. ``UsageError`` for a table that is there already."""
     for table in tables:
         if f'<EntityType Name="{table.table}"' in document or f'<EntitySet Name="{table.set}"' in document:
-            raise ValueError(f"Dataverse has a table {table.table} or a set {table.set} already")
+            raise UsageError(f"Dataverse has a table {table.table} or a set {table.set} already", remedy=_RENAME)
     types, sets = "".join(map(_entity_type, tables)), "".join(map(_entity_set, tables))
     choices = "".join(choice for table in tables for choice in _option_sets(table))
     container = '<EntityContainer Name="System">'
