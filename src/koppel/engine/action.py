@@ -64,6 +64,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     ``records``: what was read, (Business Central, Dataverse). ``replaces``: the created record takes the place of a
     deleted partner. ``left_alone``: sides that the connection's own user edited otherwise than by Koppel, with the
     version recorded before: it stays recorded, so that these edits are left alone until a person edits the record.
+    ``couples``: the two were not coupled before.
     """
 
     kind: ActionKind
@@ -86,6 +87,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     records: tuple[Record | None, Record | None] = (None, None)
     replaces: bool = False
     left_alone: dict[Side, str] = {}
+    couples: bool = False
 
     def writes(self, side: Side) -> dict[str, Scalar]:
         """The columns to write on ``side``; empty when it is not written."""

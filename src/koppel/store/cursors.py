@@ -14,6 +14,7 @@ SAVE = """
 INSERT INTO cursor (mapping, side, position, digest) VALUES (%s, %s, %s, %s)
 ON CONFLICT (mapping, side) DO UPDATE
 SET position = EXCLUDED.position, digest = EXCLUDED.digest, moved_at = now()"""
+SPOIL = "UPDATE cursor SET digest = %s WHERE mapping = %s"
 REMOVE = "DELETE FROM cursor WHERE mapping = %s"
 
 
@@ -35,6 +36,11 @@ async def get(connection: Connection, mapping: str, side: Side) -> Cursor | None
 async def save(connection: Connection, mapping: str, side: Side, cursor: Cursor) -> None:
     """Move the cursor of one side."""
     await connection.execute(SAVE, [mapping, side, cursor.position, cursor.digest])
+
+
+async def spoil(connection: Connection, mapping: str, digest: str) -> None:
+    """Make both cursors true for nothing, so that the next run compares everything; ``digest`` says why."""
+    await connection.execute(SPOIL, [digest, mapping])
 
 
 async def remove(connection: Connection, mapping: str) -> None:

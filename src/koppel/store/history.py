@@ -10,12 +10,12 @@ import msgspec
 import orjson
 
 from koppel.odata.records import Scalar, Side
-from koppel.store.database import Connection, copy_rows
+from koppel.store.database import TEXTS, Connection, as_json, copy_rows
 
 Action = Literal["create", "update", "delete", "couple", "uncouple"]
 Value = Scalar | Mapping[str, Scalar]
 
-GIVEN = "job, mapping, side, record_id, action, field, old, new, why, record_name"
+GIVEN = "job, mapping, side, record_id, action, field, old, new, why, record_name, base"
 COPY = f"COPY history ({GIVEN}) FROM STDIN"
 SELECT = f"SELECT {GIVEN}, at, id FROM history"
 FIND = f"""
@@ -24,18 +24,30 @@ WHERE (%(mapping)s::text IS NULL OR mapping = %(mapping)s)
     AND (%(ids)s::text[] IS NULL OR record_id = ANY (%(ids)s))
     AND (%(job)s::bigint IS NULL OR job = %(job)s)
     AND (%(field)s::text IS NULL OR field = %(field)s)
+    AND (%(side)s::text IS NULL OR side = %(side)s)
     AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)
     AND (%(until)s::timestamptz IS NULL OR at < %(until)s)
 ORDER BY id DESC
 LIMIT %(limit)s"""
 OF_JOB = f"{SELECT} WHERE job = %s AND id < %s ORDER BY id DESC LIMIT %s"
+# What others wrote to records since: by record and field the job that did it last.
+SINCE = f"""
+SELECT DISTINCT ON (side, record_id, field) side, record_id, field, job
+FROM history
+WHERE id > %s AND record_id = ANY {TEXTS} AND NOT job = ANY (%s)
+ORDER BY side, record_id, field, id DESC"""
+CREATED = f"""
+SELECT DISTINCT ON (record_id) record_id, new
+FROM history
+WHERE mapping = %s AND side = %s AND action = 'create' AND record_id = ANY {TEXTS}
+ORDER BY record_id, id DESC"""
 LAST = 2**63 - 1
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One field of one write to ``side``; ``field`` is empty where the whole record is meant (a deletion, a coupling).
 
-    ``at`` and ``id`` are the database's own, ignored on adding.
+    ``base``: of an uncoupled pair, what it had agreed on. ``at`` and ``id`` are the database's own, ignored on adding.
     """
 
     job: int
@@ -48,6 +60,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     new: Value = None
     why: str = ""
     record_name: str = ""
+    base: bytes | None = None
     at: datetime | None = None
     id: int = 0
 
@@ -60,7 +73,7 @@ async def add(connection: Connection, entries: Iterable[Entry]) -> None:
 def _row(entry: Entry) -> tuple[object, ...]:
     e = entry
     old, new = _json(e.old), _json(e.new)
-    return e.job, e.mapping, e.side, e.record_id, e.action, e.field, old, new, e.why, e.record_name
+    return e.job, e.mapping, e.side, e.record_id, e.action, e.field, old, new, e.why, e.record_name, e.base
 
 
 def _json(value: Value) -> str | None:
@@ -74,6 +87,7 @@ async def find(
     record_ids: Collection[str] | None = None,
     job: int | None = None,
     field: str | None = None,
+    side: Side | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int = 1000,
@@ -84,6 +98,7 @@ async def find(
         "ids": None if record_ids is None else list(record_ids),
         "job": job,
         "field": field,
+        "side": side,
         "since": since,
         "until": until,
         "limit": limit,
@@ -97,3 +112,22 @@ async def of_job(connection: Connection, job: int, chunk: int = 5000) -> AsyncIt
     while entries := [Entry(*row) for row in await (await connection.execute(OF_JOB, [job, last, chunk])).fetchall()]:
         yield entries
         last = entries[-1].id
+
+
+async def written_since(
+    connection: Connection, entry: int, record_ids: Collection[str], but_by: Collection[int]
+) -> dict[tuple[Side, str], dict[str, int]]:
+    """By side and record, and by field, the job that wrote there last after an entry, other than those ``but_by``."""
+    found: dict[tuple[Side, str], dict[str, int]] = {}
+    rows = await connection.execute(SINCE, [entry, as_json(record_ids), list(but_by)])
+    for side, record_id, field, job in await rows.fetchall():
+        found.setdefault((side, record_id), {})[field] = job
+    return found
+
+
+async def created_with(
+    connection: Connection, mapping: str, side: Side, record_ids: Collection[str]
+) -> dict[str, dict[str, Scalar]]:
+    """By record, the columns with which it was created."""
+    rows = await connection.execute(CREATED, [mapping, side, as_json(record_ids)])
+    return dict(await rows.fetchall())

@@ -18,7 +18,8 @@ from koppel.store.locks import JOB
 Status = Literal["running", "done", "failed", "interrupted", "stopped"]
 Level = Literal["info", "warning", "error"]
 
-START = "INSERT INTO job (kind, mappings, host, process) VALUES (%s, %s, %s, %s) RETURNING id"
+START = "INSERT INTO job (kind, mappings, host, process, undoes) VALUES (%s, %s, %s, %s, %s) RETURNING id"
+UNDOING = "SELECT id FROM job WHERE undoes = %s ORDER BY id"
 # Held by the connection that runs the job: a job without it lost its process.
 HOLD = f"SELECT pg_advisory_lock({JOB}, %s)"
 LET_GO = f"SELECT pg_advisory_unlock({JOB}, %s)"
@@ -38,7 +39,7 @@ FINISH = """
 UPDATE job SET status = %s, message = %s, finished = clock_timestamp() WHERE id = %s AND status = 'running'"""
 COLUMNS = """
 SELECT id, kind, mappings, started, finished, status, counters, requests, message, host, process,
-    extract(epoch FROM coalesce(finished, clock_timestamp()) - started)::float8
+    extract(epoch FROM coalesce(finished, clock_timestamp()) - started)::float8, undoes
 FROM job"""
 GET = f"{COLUMNS} WHERE id = %s"
 RECENT = f"""
@@ -61,7 +62,8 @@ RETURNING id"""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. ``seconds`` is how long it took, up to now where it still runs. Times in UTC."""
+    """One run. ``seconds`` is how long it took, up to now where it still runs. ``undoes``: the job that it takes back.
+    Times in UTC."""
 
     id: int
     kind: str
@@ -75,6 +77,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     process: int
     seconds: float
+    undoes: int | None = None
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -86,9 +89,9 @@ class Message(msgspec.Struct, frozen=True):
     at: datetime | None = None
 
 
-async def start(connection: Connection, kind: str, mappings: Sequence[str]) -> int:
+async def start(connection: Connection, kind: str, mappings: Sequence[str], *, undoes: int | None = None) -> int:
     """A new running job; its number. It counts as running while ``connection`` is open. Commits."""
-    values = [kind, list(mappings), platform.node(), os.getpid()]
+    values = [kind, list(mappings), platform.node(), os.getpid(), undoes]
     row = await (await connection.execute(START, values)).fetchone()
     assert row is not None
     await connection.execute(HOLD, [row[0]])
@@ -121,6 +124,11 @@ async def get(connection: Connection, job: int) -> Job | None:
     """The job of this number."""
     row = await (await connection.execute(GET, [job])).fetchone()
     return _job(row) if row else None
+
+
+async def undoing(connection: Connection, job: int) -> list[int]:
+    """The jobs that took this one back, or parts of it."""
+    return [row[0] async for row in await connection.execute(UNDOING, [job])]
 
 
 async def recent(

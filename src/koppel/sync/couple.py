@@ -252,7 +252,8 @@ def coupling_entry(
     """How history tells that a pair was coupled or uncoupled."""
     ours, theirs = pair.business_central_id, pair.dataverse_id
     old, new = (None, ours) if action == "couple" else (ours, None)
-    return history.Entry(job, mapping, "dataverse", theirs, action, "", old, new, why.get(ours, ""), name)
+    base = pair.base if action == "uncouple" else None
+    return history.Entry(job, mapping, "dataverse", theirs, action, "", old, new, why.get(ours, ""), name, base)
 
 
 @asynccontextmanager

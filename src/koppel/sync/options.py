@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
-from koppel.engine.action import Action, Refusal
+import msgspec
+
+from koppel.engine.action import Action, Change, Refusal
 from koppel.errors import OutcomeUnknownError, RemoteError
 from koppel.odata.records import Record, Scalar
-from koppel.store import options
+from koppel.store import history, options
+from koppel.store.history import Entry
 from koppel.store.options import Option
 from koppel.sync.prepare import Ready
 from koppel.sync.session import Session
@@ -27,10 +30,12 @@ async def synchronise_options(session: Session, ready: Ready, *, apply: bool) ->
         await dataverse.publish(table)
         actions = _plan_all(ready, records, coupled, await dataverse.options(table, column))
     changed: list[Option] = []
+    entries: list[Entry] = []
     for action in actions:
         if apply and action.kind in ("create", "update", "couple"):
             try:
                 changed.append(await _do(dataverse, table, column, action))
+                entries += _entries(session.job, action, changed[-1])
             except RemoteError as error:
                 action = _held(action, error)
         yield action
@@ -38,7 +43,33 @@ async def synchronise_options(session: Session, ready: Ready, *, apply: bool) ->
         await dataverse.publish(table)
     if changed:
         await options.save(session.connection, ready.mapping.name, changed)
+        await history.add(session.connection, entries)
         await session.connection.commit()
+
+
+def _entries(job: int, action: Action, option: Option) -> list[Entry]:
+    def entry(kind: history.Action, field: str = "", old: Scalar = None, new: Scalar = None) -> Entry:
+        return option_entry(job, action.mapping, kind, option.value, option.code, field, old, new, action.reason)
+
+    if action.kind == "update":
+        return [entry("update", c.field, c.old, c.new) for c in action.changes]
+    made = [entry("create", new=option.label)] if action.kind == "create" else []
+    return [*made, entry("couple", new=option.business_central_id)]
+
+
+def option_entry(
+    job: int,
+    mapping: str,
+    kind: history.Action,
+    value: int,
+    code: str,
+    field: str = "",
+    old: history.Value = None,
+    new: history.Value = None,
+    why: str = "",
+) -> Entry:
+    """What history holds of an option: coupled and uncoupled with the id of the code's record, renamed with labels."""
+    return Entry(job, mapping, "dataverse", str(value), kind, field, old, new, why, code)
 
 
 async def _codes(session: Session, ready: Ready) -> Sequence[Record]:
@@ -77,7 +108,10 @@ def _plan(
     if known is not None and known.value in labels:
         if labels[known.value].casefold() == code.casefold():
             return action("nothing", "equal", known.value)
-        return action("update", f"the code is now {code}", known.value)
+        renamed = action("update", f"the code is now {code}", known.value)
+        return msgspec.structs.replace(
+            renamed, changes=(Change("label", "dataverse", labels[known.value], code, renamed.reason),)
+        )
     if code.casefold() in free:
         return action("couple", "the option's label is the code", free.pop(code.casefold()))
     return action("create", "no option bears the code", None)

@@ -211,7 +211,8 @@ def _merge_one(
     action = merge_pair(table, pair, known)
     if stale:
         action = _caught_up(action, stale, before)
-    return msgspec.structs.replace(action, left_alone={side: recorded_version(coupling, side) for side in pair.own})
+    left_alone = {side: recorded_version(coupling, side) for side in pair.own}
+    return msgspec.structs.replace(action, left_alone=left_alone, couples=coupling.created_at is None)
 
 
 def _stale(coupling: Coupling, incoming: Incoming, business_central: Record, dataverse: Record) -> Side | None:

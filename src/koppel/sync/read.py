@@ -27,6 +27,8 @@ WENT_BACK = "went-back"
 """The code of a ``CursorError`` that says itself what happened."""
 
 BEHIND = "went back behind what it had reported, as a restored backup does"
+UNDONE = "a job was taken back"
+"""Stands as the digest of cursors from ``koppel undo`` to the next run."""
 LONG_AGO = "1753-01-01T00:00:00Z"
 _T = TypeVar("_T")
 
@@ -53,7 +55,8 @@ async def start_reading(session: Session, ready: Ready, side: Side, *, full: boo
     changes = Changes(side=side, position=position, complete=full or cursor is None)
     if cursor is not None and cursor.digest != digest_of(ready):
         changes.complete = True
-        changes.notice = "the mapping changed since the last run, so everything is compared"
+        why = UNDONE if cursor.digest == UNDONE else "the mapping changed since the last run"
+        changes.notice = f"{why}, so everything is compared"
     if ready.volatile and side == "business_central":
         changes.complete = True
     return changes

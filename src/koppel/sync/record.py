@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,12 +33,12 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     connection, ready, mapping = session.connection, scope.ready, scope.ready.mapping.name
     settled = [one for one in done if not one.superseded]
     pairs = [one for one in settled if _is_pair(one)]
-    await _remove_couplings(session, ready, settled)
+    parted = await _remove_couplings(session, ready, settled)
     made = [_coupling(scope, one, session.job) for one in pairs if one.action.kind == "create"]
     await couplings.save(connection, mapping, made, new=True)
     merged = [_coupling(scope, one, session.job) for one in pairs if one.action.kind != "create"]
     await couplings.save(connection, mapping, merged)
-    await history.add(connection, _history(session, ready, done))
+    await history.add(connection, _history(session, ready, done, parted))
     await _record_waiting(session, ready, pairs)
     await _record_conflicts(session, mapping, pairs)
     await _record_failures(session, ready, settled)
@@ -114,10 +114,21 @@ def _key(ready: Ready, one: Done) -> str:
     return str(record.values[ready.business_central.key] or "") if record else ""
 
 
-async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Done]) -> None:
+Parted = Mapping[str, Coupling]
+"""Couplings that were removed, by the record's id in Dataverse."""
+
+
+async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Done]) -> Parted:
     gone = [one.action for one in settled if one.action.kind == "uncouple"]
     gone += [one.action for one in settled if one.action.kind == "delete" and one.made]
     gone += [one.action for one in settled if one.action.replaces and one.made]
+    if not gone:
+        return {}
+    ids = [action.dataverse_id for action in gone if action.dataverse_id]
+    parted = await couplings.by_ids(session.connection, ready.mapping.name, "dataverse", ids)
+    pairs = [pair.business_central_id for pair in parted.values()]
+    open_ = await conflicts.of_pairs(session.connection, ready.mapping.name, pairs)
+    await conflicts.close(session.connection, [conflict.id for found in open_.values() for conflict in found])
     for action in gone:
         side: Side = "business_central" if action.business_central_id else "dataverse"
         if action.replaces and action.side:
@@ -126,14 +137,15 @@ async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Do
     await pending.remove_records(
         session.connection, ready.mapping.name, [a.business_central_id for a in gone if a.business_central_id]
     )
+    return parted
 
 
-def _history(session: Session, ready: Ready, done: Iterable[Done]) -> Iterable[history.Entry]:
+def _history(session: Session, ready: Ready, done: Iterable[Done], parted: Parted) -> Iterable[history.Entry]:
     for one in done:
-        yield from _entries(session.job, ready, one)
+        yield from _entries(session.job, ready, one, parted)
 
 
-def _entries(job: int, ready: Ready, one: Done) -> Iterable[history.Entry]:
+def _entries(job: int, ready: Ready, one: Done, parted: Parted) -> Iterable[history.Entry]:
     action = one.action
 
     def entry(kind: history.Action, side: Side, **told: object) -> history.Entry:
@@ -156,10 +168,11 @@ def _entries(job: int, ready: Ready, one: Done) -> Iterable[history.Entry]:
             for change in action.changes:
                 if change.side == side:
                     yield entry("update", side, field=change.field, old=change.old, new=change.new, why=change.why)
-    if action.kind == "couple":
+    if action.couples and action.kind in ("couple", "update"):
         yield entry("couple", "dataverse", new=action.business_central_id, why=action.reason)
     if action.kind == "uncouple" or (action.kind == "delete" and one.made):
-        yield entry("uncouple", "dataverse", old=action.business_central_id, why=action.reason)
+        before = parted[action.dataverse_id].base if action.dataverse_id in parted else None
+        yield entry("uncouple", "dataverse", old=action.business_central_id, why=action.reason, base=before)
 
 
 def _held_by(ready: Ready, side: Side, action: Action) -> dict[str, Scalar]:

@@ -119,7 +119,7 @@ async def synchronise(session: Session, name: str, request: Request = Request())
 
     if not session.mappings[name].enabled:
         return Result(mapping=name, notices=[OFF])
-    return await _as_job(session, name, "full" if request.full else "sync", work)
+    return await as_job(session, name, "full" if request.full else "sync", work)
 
 
 async def carry_out_plan(session: Session, name: str, actions: Sequence[Action], kind: str = "apply") -> Result:
@@ -130,13 +130,21 @@ async def carry_out_plan(session: Session, name: str, actions: Sequence[Action],
         for start in range(0, len(actions), CHUNK):
             await _apply(session, scope, actions[start : start + CHUNK], result, Request())
 
-    return await _as_job(session, name, kind, work)
+    return await as_job(session, name, kind, work)
 
 
-async def _as_job(session: Session, name: str, kind: str, work: Callable[[Ready, Result], Awaitable[None]]) -> Result:
+async def as_job(
+    session: Session,
+    name: str,
+    kind: str,
+    work: Callable[[Ready, Result], Awaitable[None]],
+    *,
+    undoes: int | None = None,
+) -> Result:
+    """Do work on one mapping as a job: nobody else is at the mapping meanwhile, and what came of it is written down."""
     began, before = time.monotonic(), _sent(session)
     async with mapping_lock(session.connection, name):
-        session.job = await jobs.start(session.connection, kind, [name])
+        session.job = await jobs.start(session.connection, kind, [name], undoes=undoes)
         session.setup_tables.clear()
         result = Result(mapping=name, job=session.job)
         try:

@@ -13,6 +13,7 @@ from koppel.store import conflicts, couplings, failures, history, jobs, options,
 from koppel.store.couplings import Coupling
 from koppel.store.options import Option
 from koppel.sync.couple import coupling_entry, coupling_job
+from koppel.sync.options import option_entry
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.session import Session, ready_mapping
 from koppel.systems.dataverse import Dataverse
@@ -114,6 +115,11 @@ async def _uncouple_options(session: Session, job: int, mapping: str, codes: Seq
     if unknown := sorted(wanted - known):
         raise UsageError(f"{', '.join(unknown)} is not coupled", place=mapping, remedy="Give its code, or its value.")
     await options.remove(session.connection, mapping, [option.value for option in found])
+    why = "uncoupled by hand"
+    entries = [
+        option_entry(job, mapping, "uncouple", o.value, o.code, old=o.business_central_id, why=why) for o in found
+    ]
+    await history.add(session.connection, entries)
     await jobs.count(session.connection, job, {"uncoupled": len(found)})
     return len(found)
 
