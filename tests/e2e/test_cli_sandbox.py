@@ -40,7 +40,7 @@ def test_it_serves_https_and_writes_a_configuration_that_works(tmp_path: Path) -
         sandbox.send_signal(signal.SIGTERM)
         assert sandbox.wait(10) == 0
     assert told["dataverse_url"].startswith("https://127.0.0.1:")
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
     assert checked.stdout.endswith("everything fits\n")
 
 
