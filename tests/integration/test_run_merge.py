@@ -248,6 +248,16 @@ async def test_drift_is_set_back_where_the_mapping_says_so(world: World) -> None
     await world.quiet("CUSTOMER")
 
 
+async def test_a_blank_where_nothing_comes_from_is_drift_too(world: World) -> None:
+    customer, account = await pair(world, creditLimit=100)
+    world.change(drift="overwrite")
+    world.change_field("creditLimit", keep_blank=True)
+    await world.alice.update("accounts", account["accountid"], creditlimit=None)
+    await world.sync()
+    assert (await both(world, customer, account))[1]["creditlimit"] == 100
+    await world.quiet("CUSTOMER")
+
+
 async def test_so_it_is_where_a_new_record_brings_it_along(world: World) -> None:
     world.change(drift="overwrite")
     world.change_field("salespersonCode", enabled=False)

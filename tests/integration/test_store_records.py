@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from koppel.errors import StoreError
@@ -13,7 +14,7 @@ from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling
 from koppel.store.database import Connection
 from koppel.store.history import Entry
-from koppel.store.intents import Intent
+from koppel.store.intents import Intended, Intent
 from koppel.store.options import Option
 from koppel.store.pending import Pending
 
@@ -24,19 +25,20 @@ def guid(number: int) -> str:
 
 async def test_an_intent_stays_until_it_is_settled(connection: Connection) -> None:
     made = [
-        Intent("dataverse", guid(1), guid(1), {"accountnumber": "C1", "creditlimit": 1.5, "fax": None}, 3),
+        Intent("dataverse", guid(1), guid(1), {"accountnumber": "C1", "creditlimit": 1.5, "fax": None}, b"base", job=3),
         Intent("business_central", guid(2), identity={"number": "S-1"}),
+        Intent(
+            "dataverse", guid(3), guid(4), record_name="Adatum", changes=[Intended("phoneNumber", "1", None, "why")]
+        ),
     ]
     await intents.save(connection, "CUSTOMER", made)
     await connection.commit()
     first = await intents.unsettled(connection, "CUSTOMER")
-    assert [(i.side, i.source_id, i.intended_id, i.identity, i.job) for i in first] == [
-        (i.side, i.source_id, i.intended_id, i.identity, i.job) for i in made
-    ]
+    assert [msgspec.structs.replace(intent, made_at=None) for intent in first] == made
     await intents.save(connection, "CUSTOMER", made[:1])
     again = await intents.unsettled(connection, "CUSTOMER")
     assert [i.made_at for i in again] == [i.made_at for i in first]
-    await intents.settle(connection, "CUSTOMER", "dataverse", [guid(1), guid(2)])
+    await intents.settle(connection, "CUSTOMER", "dataverse", [guid(1), guid(2), guid(3)])
     assert [i.source_id for i in await intents.unsettled(connection, "CUSTOMER")] == [guid(2)]
     assert await intents.unsettled(connection, "CONTACT") == []
 

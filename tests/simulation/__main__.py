@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import shutil
 import sys
@@ -29,6 +30,8 @@ def main() -> int:
     seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="koppel-test-"))
+    if options.seed is not None:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         with embedded_server(folder) as url:
             administer(url, "ALTER SYSTEM SET fsync = off")

@@ -14,6 +14,7 @@ from koppel.store import history, intents, jobs
 from koppel.store.couplings import Coupling
 from koppel.store.history import Entry
 from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.recover import UNDECIDED
 from koppel.sync.session import ready_mapping
 from koppel.sync.verify import verify
 
@@ -28,12 +29,14 @@ class BrokenError(AssertionError):
 
 class Books(msgspec.Struct, kw_only=True):
     """What Koppel has written down about a mapping. ``troubled``: ids of records with a failure;
-    ``contested``: (Business Central id, group) of open conflicts."""
+    ``undecided``: of those of which it cannot be told where they come from; ``contested``: (Business Central id, group)
+    of open conflicts."""
 
     ready: Ready
     couplings: list[Coupling]
     history: list[Entry]
     troubled: set[str]
+    undecided: set[str]
     contested: set[tuple[str, str]]
     intents: int
     running: int
@@ -44,19 +47,15 @@ async def read_books(world: World, name: str) -> Books:
     connection = world.session.connection
     ready = await ready_mapping(world.session, name)
     failures, conflicts = await world.failures(name), await world.conflicts(name)
+    undecided = {failure.record_id for failure in failures if failure.code == UNDECIDED}
     books = Books(
         ready=ready,
         couplings=await world.couplings(name),
         history=await history.find(connection, mapping=name, limit=100_000),
         troubled={failure.record_id for failure in failures},
         contested={(conflict.business_central_id, conflict.field) for conflict in conflicts},
-        intents=len(
-            [
-                intent
-                for intent in await intents.unsettled(connection, name)
-                if intent.source_id not in {f.record_id for f in failures if f.code == "outcome-unknown"}
-            ]
-        ),
+        undecided=undecided,
+        intents=sum(intent.source_id not in undecided for intent in await intents.unsettled(connection, name)),
         running=sum(job.status == "running" for job in await jobs.recent(connection, mapping=name)),
     )
     await connection.commit()
@@ -77,6 +76,9 @@ class Checks:
         books = await read_books(self.world, "CUSTOMER")
         for coupling in books.couplings:
             self._couple(coupling.business_central_id, coupling.dataverse_id)
+        for entry in books.history:
+            if entry.action == "uncouple":
+                self._couple(str(entry.old), entry.record_id)
         wrong = [
             *self._in_process(books),
             *self._one_to_one(books),
@@ -114,7 +116,7 @@ class Checks:
         for side in SIDES:
             coupled = {_coupled(coupling, side) for coupling in books.couplings}
             for id, row in self.people.rows(side).items():
-                if id in coupled or (side, id) in self.people.made or (side, id) in self.partners:
+                if id in coupled | books.undecided or (side, id) in self.people.made or (side, id) in self.partners:
                     continue
                 yield f"nobody typed {id} in {side}, and it is coupled to nothing: {plain(row.get(NAMES[side]))}"
 
@@ -155,7 +157,10 @@ class Checks:
         if way == "both" or books.ready.mapping.drift == "overwrite":
             return False
         receiver: Side = "dataverse" if way == "to_dataverse" else "business_central"
-        edit = typed.get((receiver, ids[SIDES.index(receiver)], field.name))
+        id, leader = ids[SIDES.index(receiver)], OTHER[receiver]
+        if any((leader, partner) in self.people.deleted for partner in self.partners.get((receiver, id), ())):
+            return True  # what only that record knew went with it; the next one has it no more
+        edit = typed.get((receiver, id, field.name))
         return edit is not None and edit.value == (theirs if receiver == "dataverse" else ours)
 
     def _lost(self, books: Books) -> Iterator[str]:

@@ -33,6 +33,8 @@ def mapping_files(dice: Random) -> dict[str, str]:
 
 
 def _customer(dice: Random) -> dict[str, Any]:
+    fields = _plain_fields(dice)
+    one_way = any(field["direction"] != "both" for field in fields)
     return {
         "mapping": "CUSTOMER",
         "overrides": "standard",
@@ -47,11 +49,11 @@ def _customer(dice: Random) -> dict[str, Any]:
         "only_coupled": dice.random() < 0.3,
         "conflicts": dice.choice(POLICIES),
         "deletions": dice.choice(("none", "restore", "uncouple")),
-        "drift": dice.choice(("keep", "overwrite")),
+        "drift": dice.choice(("keep", "overwrite")) if one_way else "keep",
         "initial": dice.choice(("business_central", "dataverse")),
         "ignore_integration_user": dice.random() < 0.7,
         **_match(dice),
-        "fields": [NAME, *_plain_fields(dice)],
+        "fields": [NAME, *fields],
     }
 
 

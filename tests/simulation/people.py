@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import Any
@@ -14,6 +15,8 @@ from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.odata.records import Side
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sync.prepare import SIDES
+
+log = logging.getLogger(__name__)
 
 SHAPES: Mapping[str, str] = {
     "phoneNumber": "555-{}",
@@ -79,7 +82,10 @@ class People:
             (1, self._leave_or_return),
         )
         [act] = self.dice.choices([act for _, act in acts], [weight for weight, _ in acts])
+        limits = self.world.sandbox.dataverse.limits  # they are not for people
+        enforced, limits.enforced = limits.enforced, False
         await act(self.dice.choice(SIDES))
+        limits.enforced = enforced
 
     async def _create(self, side: Side) -> None:
         names = [f for f in self.fields if f.business_central == "displayName" or self.dice.random() < 0.5]
@@ -100,6 +106,7 @@ class People:
         else:
             made = str((await self.world.alice.create("accounts", row, customertypecode=3))["accountid"])
         self.made.add((side, made))
+        log.info("%s makes %s: %s", side, made, row)
         for field in self.fields:
             if values.get(field.name):
                 self._note(side, made, field, values[field.name], "")
@@ -112,6 +119,7 @@ class People:
         values = {field.name: self._edited(field) for field in fields}
         robot = side == "dataverse" and self.dice.random() < 0.1
         row = {_column(f, side): values[f.name] or ("" if side == "business_central" else None) for f in fields}
+        log.info("%s %s %s: %s", side, "ROBOT edits" if robot else "edits", id, row)
         before = {f.name: plain(found.get(_column(f, side))) for f in fields}
         await self._update(side, id, row, robot=robot)
         for field in fields:
@@ -124,9 +132,12 @@ class People:
             await (self.world.robot if robot else self.world.alice).update("accounts", id, row)
 
     async def _delete(self, side: Side) -> None:
-        if (found := self._any(side)) is None:
-            return
-        id = _id(found, side)
+        if found := self._any(side):
+            await self.remove(side, _id(found, side))
+
+    async def remove(self, side: Side, id: str) -> None:
+        """Delete a record."""
+        log.info("%s deletes %s", side, id)
         if side == "business_central":
             await self.world.bob.delete("customers", id)
         else:
@@ -137,6 +148,7 @@ class People:
         """A record leaves the mapping's filter, or comes back."""
         if (found := self._any(side)) is None:
             return
+        log.info("%s moves %s in or out", side, _id(found, side))
         if side == "business_central":
             inside = plain(found.get("blocked")) in ("", "_x0020_")
             await self._update(side, found["id"], {"blocked": "All" if inside else "_x0020_"})
@@ -146,8 +158,9 @@ class People:
             await self._update(side, found["accountid"], state)
 
     def _any(self, side: Side) -> Row | None:
-        rows = self.rows(side)
-        return dict(rows[self.dice.choice(list(rows))]) if rows else None
+        """Any record, rather one of the latest."""
+        ids = list(self.rows(side))
+        return dict(self.rows(side)[self.dice.choice(ids[-2:] if self.dice.random() < 0.4 else ids)]) if ids else None
 
     def _edited(self, field: FieldMapping) -> str:
         blank = field.business_central != "displayName" and self.dice.random() < 0.15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,13 +17,17 @@ from world import COMPANION, World, new_world
 from koppel.sandbox.business_central import work
 from koppel.sandbox.clock import Clock
 from koppel.sandbox.dataverse import service
-from koppel.store import conflicts
+from koppel.store import conflicts, failures
 from koppel.store.database import Database
 from koppel.sync.prepare import SIDES
+from koppel.sync.recover import UNDECIDED
 
 from .checks import BrokenError, Checks
 from .mappings import mapping_files
 from .people import People
+from .trouble import troubled_run
+
+log = logging.getLogger(__name__)
 
 EPOCHS = 3
 ROUNDS = 3
@@ -49,7 +54,8 @@ async def play(database: Database, seed: int) -> None:
     with _repeatable(seed), tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
             (Path(folder) / name).write_text(text)
-        async with new_world(database, route=COMPANION, folders=[Path(folder)], clock=SteadyClock()) as world:
+        route = dice.choice((COMPANION, "v2.0"))
+        async with new_world(database, route=route, folders=[Path(folder)], clock=SteadyClock()) as world:
             people = People(world, dice, world.mappings["CUSTOMER"])
             try:
                 await _epochs(world, people, dice)
@@ -83,18 +89,24 @@ async def _epochs(world: World, people: People, dice: random.Random) -> None:
         deleted = len(people.deleted)
         for _ in range(dice.randint(2, 7)):
             await people.act()
+        for _ in range(dice.randint(0, 3)):
+            await troubled_run(world, people, dice)
+            for _ in range(dice.randint(0, 2)):
+                await people.act()
         # Business Central tells of deletions to those who read everything.
         await _settle(world, full=dice.random() < 0.5 or len(people.deleted) > deleted)
         await checks.check()
         await _decide(world, checks, dice)
-        await _settle(world, full=False)
+        await _settle(world, full=await _tidy_up(world, people))
         await checks.check()
 
 
 async def _settle(world: World, *, full: bool) -> None:
+    log.info("to rest, full %s", full)
     for _ in range(ROUNDS):
         result = await world.sync(full=full)
         full = False
+        log.info("%s", result)
         if not result.write_requests:
             break
     result = await world.sync()
@@ -102,9 +114,21 @@ async def _settle(world: World, *, full: bool) -> None:
         raise BrokenError(f"it does not come to rest: {result}")
 
 
+async def _tidy_up(world: World, people: People) -> bool:
+    """A person deletes what Koppel made and could not recognise any more, and lets it try again."""
+    found = [failure for failure in await world.failures() if failure.code == UNDECIDED]
+    for failure in found:
+        if (failure.side, failure.record_id) not in people.made:
+            await people.remove(failure.side, failure.record_id)
+    await failures.retry(world.session.connection, mapping="CUSTOMER", record_ids=[f.record_id for f in found])
+    await world.session.connection.commit()
+    return bool(found)
+
+
 async def _decide(world: World, checks: Checks, dice: random.Random) -> None:
     """A person decides every conflict."""
     for conflict in await world.conflicts():
+        log.info("conflict: %s", conflict)
         winner = dice.choice(SIDES)
         await conflicts.decide(world.session.connection, winner, ids=[conflict.id])
         epoch = checks.people.epoch

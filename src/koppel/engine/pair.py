@@ -262,7 +262,10 @@ def _accept(group: Group, pair: Pair, draft: _Draft, *, drifted: bool) -> None:
 
 
 def _blank_kept(field: Field, pair: Pair, source: Side) -> bool:
-    return field.mapping.keep_blank and field.end(source).canonical(_values(source, pair)[field.index]) is None
+    """Whether ``source`` holds a blank that must not go over to the other side; one that could not go there drifts."""
+    said = field.mapping
+    leads = said.direction == "both" or _source(said.direction) == source
+    return said.keep_blank and leads and field.end(source).canonical(_values(source, pair)[field.index]) is None
 
 
 def _conflict(group: Group, pair: Pair, before: Bases) -> Conflict:

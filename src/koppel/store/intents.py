@@ -1,9 +1,10 @@
-"""Intents: creations written down before they are sent, so that a crash in between makes no duplicate."""
+"""Intents: writes written down before they are sent, so that whatever happens then, it is known what was under way."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -12,42 +13,63 @@ from koppel.store.database import TEXTS, Connection, as_json
 
 # An intent that is still open keeps the time of the first try: the record may have been made any time after it.
 SAVE = """
-INSERT INTO intent (mapping, side, source_id, intended_id, identity, job)
-SELECT %s, side, source_id, intended_id, identity, job
-FROM json_to_recordset(%s) AS made (side text, source_id text, intended_id text, identity json, job bigint)
+INSERT INTO intent (mapping, side, source_id, intended_id, identity, base, record_name, changes, job)
+SELECT %s, side, source_id, intended_id, identity, decode(base, 'base64'), record_name, changes, job
+FROM json_to_recordset(%s) AS made (side text, source_id text, intended_id text, identity json, base text,
+    record_name text, changes json, job bigint)
 ON CONFLICT (mapping, side, source_id) DO UPDATE
-SET intended_id = EXCLUDED.intended_id, identity = EXCLUDED.identity, job = EXCLUDED.job"""
+SET intended_id = EXCLUDED.intended_id, identity = EXCLUDED.identity, base = EXCLUDED.base,
+    record_name = EXCLUDED.record_name, changes = EXCLUDED.changes, job = EXCLUDED.job"""
 UNSETTLED = """
-SELECT side, source_id, intended_id, identity, job, made_at
+SELECT side, source_id, intended_id, identity, base, record_name, changes, job, made_at
 FROM intent
 WHERE mapping = %s
 ORDER BY made_at, side, source_id"""
 SETTLE = f"DELETE FROM intent WHERE mapping = %s AND side = %s AND source_id = ANY {TEXTS}"
 
 
-class Intent(msgspec.Struct, frozen=True):
-    """A record to be created on ``side`` as partner of the other side's ``source_id``.
+class Intended(msgspec.Struct, frozen=True, gc=False):
+    """One field of an update: what was there, what was to be, and why."""
 
-    ``intended_id`` is empty where the system chooses ids; ``identity`` holds the values by which the record is looked
-    for then. ``made_at`` is the database's own, ignored on saving.
+    field: str
+    old: Scalar
+    new: Scalar
+    why: str = ""
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """A write on ``side``: a record to be created as partner of the other side's ``source_id``, or ``changes`` to one.
+
+    ``intended_id``: the record's id, empty where the system chooses it; ``identity`` holds the values by which the
+    record is looked for then. ``base``: what both sides were to agree on, as a coupling keeps it. ``made_at`` is the
+    database's own, ignored on saving.
     """
 
     side: Side
     source_id: str
     intended_id: str = ""
     identity: Mapping[str, Scalar] = {}
+    base: bytes | None = None
+    record_name: str = ""
+    changes: Sequence[Intended] | None = None
     job: int | None = None
     made_at: datetime | None = None
 
 
 async def save(connection: Connection, mapping: str, intents: Sequence[Intent]) -> None:
-    """Write intents down. They protect from duplicates once committed, so commit before the creations are sent."""
+    """Write intents down. They protect once they are committed, so commit before anything is sent."""
     await connection.execute(SAVE, [mapping, as_json(intents)])
 
 
 async def unsettled(connection: Connection, mapping: str) -> list[Intent]:
     """The intents of which nobody has found out yet what became of them, oldest first."""
-    return [Intent(*row) for row in await (await connection.execute(UNSETTLED, [mapping])).fetchall()]
+    return [_intent(row) for row in await (await connection.execute(UNSETTLED, [mapping])).fetchall()]
+
+
+def _intent(row: Sequence[Any]) -> Intent:
+    side, source_id, intended_id, identity, base, record_name, changes, job, made_at = row
+    told = None if changes is None else msgspec.convert(changes, list[Intended])
+    return Intent(side, source_id, intended_id, identity, base, record_name, told, job, made_at)
 
 
 async def settle(connection: Connection, mapping: str, side: Side, source_ids: Collection[str]) -> None:

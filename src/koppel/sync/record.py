@@ -13,6 +13,7 @@ from koppel.engine.action import Action, Refusal, base_after
 from koppel.engine.plan import other
 from koppel.engine.rule import RULES
 from koppel.engine.translate import Waiting
+from koppel.engine.values import UNKNOWN, Unknown
 from koppel.errors import OutcomeUnknownError, RemoteError, TransientError
 from koppel.odata.records import Scalar, Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, pending
@@ -42,28 +43,48 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await _record_waiting(session, ready, pairs)
     await _record_conflicts(session, mapping, pairs)
     await _record_failures(session, ready, settled)
-    for side in SIDES:
-        sources = [*_outcome_known(settled, side), *_recovered(scope, pairs, side)]
-        await intents.settle(connection, mapping, side, sources)
+    recovered = [(key, one) for one in pairs for key in _keys(one.action) if key in scope.recovered]
+    await history.add(connection, [_found_again(scope, side, id, one) for (side, id), one in recovered])
+    await _settle_intents(session, mapping, done, [key for key, _ in recovered])
     await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
     await connection.commit()
 
 
-def _outcome_known(settled: Sequence[Done], side: Side) -> list[str]:
-    """Sources of creations on ``side`` of which it is known whether they happened; the others keep their intent."""
-    return [
-        one.action.id(other(side))
-        for one in settled
-        if one.action.kind == "create" and one.action.side == side and not isinstance(one.error, OutcomeUnknownError)
-    ]
+def _keys(action: Action) -> list[tuple[Side, str]]:
+    """What an intent to write either record of a pair is known by."""
+    return [(side, action.id(other(side))) for side in SIDES]
 
 
-def _recovered(scope: Scope, pairs: Sequence[Done], side: Side) -> list[str]:
-    """Sources of creations on ``side`` that an earlier run made and this one found."""
-    if not scope.recovered:
-        return []
-    sources = [one.action.id(other(side)) for one in pairs]
-    return [id for id in sources if (side, id) in scope.recovered]
+async def _settle_intents(
+    session: Session, mapping: str, done: Sequence[Done], recovered: Sequence[tuple[Side, str]]
+) -> None:
+    """Forget the intents of which it is known what came of them."""
+    known = dict.fromkeys(recovered)
+    for one in done:
+        for side, answer in one.written.items():
+            key = side, one.action.id(other(side))
+            if isinstance(answer.error, OutcomeUnknownError):
+                known.pop(key, None)
+            else:
+                known[key] = None
+    for side in SIDES:
+        await intents.settle(session.connection, mapping, side, [id for where, id in known if where == side])
+
+
+def _found_again(scope: Scope, side: Side, source_id: str, one: Done) -> history.Entry:
+    """An earlier job created it; only now this is known."""
+    intent, base = scope.recovered[side, source_id], one.action.base_before
+    values = zip(scope.ready.table.fields, base[SIDES.index(side)] if base else (), strict=False)
+    return history.Entry(
+        intent.job or 0,
+        scope.ready.mapping.name,
+        side,
+        one.action.id(side),
+        "create",
+        new={f.end(side).column: v for f, v in values if not isinstance(v, Unknown) and v not in (None, "")},
+        why="created, without an answer",
+        record_name=one.action.name,
+    )
 
 
 def _is_pair(one: Done) -> bool:
@@ -101,6 +122,8 @@ def _version(one: Done, side: Side) -> str:
     if side in one.action.left_alone:
         return one.action.left_alone[side]
     answer, record = one.written.get(side), one.action.record(side)
+    if one.action.kind == "create" and one.action.base and UNKNOWN in one.action.base[SIDES.index(side)]:
+        return ""  # there is more to do about it: it must be looked at once more
     if answer and not answer.error:
         return answer.version
     if answer and isinstance(answer.error, TransientError):

@@ -2,72 +2,43 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
+import msgspec
+
 from koppel.engine.action import Action, Refusal
+from koppel.engine.fields import FieldEnd
 from koppel.engine.plan import hold, other
-from koppel.odata.literals import parse_instant
+from koppel.engine.recognise import Look, recognise
+from koppel.odata.literals import format_instant
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
-from koppel.store import couplings, failures, intents
-from koppel.store.couplings import Coupling, Seen
+from koppel.store import couplings, failures, history, intents
+from koppel.store.couplings import Coupling
 from koppel.store.intents import Intent
 from koppel.sync.pairs import merge_all
 from koppel.sync.prepare import SIDES
 from koppel.sync.scope import Incoming, Scope, read_side
-from koppel.sync.session import Session, own_user
+from koppel.sync.session import Session
 
 UNDECIDED = "outcome-unknown"
 CLOCKS_DIFFER = timedelta(minutes=10)
 """How far the clocks of Koppel's database and of a system may be apart."""
 
 
-async def intend(session: Session, scope: Scope, actions: Sequence[Action]) -> None:
-    """Write down what is about to be created or changed, and commit, before anything is sent."""
-    made = [_intent(session, scope, action) for action in actions if action.kind == "create"]
-    changed = await _own_changes(session, scope, actions)
-    if made:
-        await intents.save(session.connection, scope.ready.mapping.name, made)
-    for side, ids in changed.items():
-        await couplings.touch(session.connection, scope.ready.mapping.name, side, [Seen(id, "") for id in ids])
-    if made or changed:
-        await session.connection.commit()
-
-
-async def _own_changes(session: Session, scope: Scope, actions: Sequence[Action]) -> dict[Side, list[str]]:
-    """The records whose last edit will be this connection's own. Until it is recorded under which version, it must not
-    be taken for somebody else's use of that user, who is left alone (GEN-01) together with what people did before."""
-    mapping = scope.ready.mapping
-    if not (mapping.ignore_integration_user and mapping.direction == "both"):
-        return {}
-    changed = {side: [a.id(side) for a in actions if a.kind == "update" and a.writes(side)] for side in SIDES}
-    return {side: ids for side, ids in changed.items() if ids and await own_user(session, side)}
-
-
-def _intent(session: Session, scope: Scope, action: Action) -> Intent:
-    assert action.side is not None
-    intended = action.id(action.side)
-    identity = {} if intended else _identity(scope, action.side, action)
-    return Intent(action.side, action.id(other(action.side)), intended, identity, session.job)
-
-
-def _identity(scope: Scope, side: Side, action: Action) -> dict[str, Scalar]:
-    """What a record is known by where the system chooses its id: the texts that are written."""
-    return {column: value for column, value in action.writes(side).items() if isinstance(value, str) and value}
-
-
 async def recover(session: Session, scope: Scope) -> list[Action]:
-    """Pairs whose second half was created before a crash, merged as newly coupled.
+    """Pairs whose second half was created before a crash, merged with what was to be agreed on then.
 
     Intents of which nothing came are dropped; where it cannot be told what came of them, the record must wait for a
     person (``scope.undecided``).
     """
     mapping = scope.ready.mapping.name
     open_ = await intents.unsettled(session.connection, mapping)
+    if session.job:
+        await _note_updates(session, scope, [intent for intent in open_ if intent.changes is not None])
     actions: list[Action] = []
     for side in SIDES:
-        mine = [intent for intent in open_ if intent.side == side]
+        mine = [intent for intent in open_ if intent.side == side and intent.changes is None]
         if mine:
             actions += await _recover_side(session, scope, side, mine)
     await session.connection.commit()
@@ -92,10 +63,57 @@ async def _recover_side(session: Session, scope: Scope, side: Side, open_: Seque
             held.append(_held(scope, source, record))
         else:
             ours, theirs = (record, partner[0]) if source == "business_central" else (partner[0], record)
-            pairs.append((Coupling(ours.id, theirs.id, initial=source), ours, theirs))
-            scope.recovered.add((side, record.id))
+            pairs.append((Coupling(ours.id, theirs.id, base=intent.base, initial=source), ours, theirs))
+            scope.recovered[side, record.id] = intent
     await intents.settle(session.connection, mapping, side, settled)
-    return [*held, *await merge_all(session, scope, pairs, Incoming(side=source, why="again"))]
+    merged = await merge_all(session, scope, pairs, Incoming(side=source, why="again"))
+    return [*held, *map(_coupled_now, merged)]
+
+
+def _coupled_now(action: Action) -> Action:
+    """What an earlier run created is coupled by this one, also if nothing is left to write."""
+    if action.kind != "nothing":
+        return action
+    return msgspec.structs.replace(action, kind="couple", reason="created before, without an answer")
+
+
+async def _note_updates(session: Session, scope: Scope, open_: Sequence[Intent]) -> None:
+    """Updates of which no answer was recorded: those that were made are written into the history."""
+    for side in SIDES:
+        mine = [intent for intent in open_ if intent.side == side]
+        records = await read_side(session, scope, side, [intent.intended_id for intent in mine])
+        entries = [
+            entry
+            for intent in mine
+            if intent.intended_id in records
+            for entry in _entries(scope, side, intent, records[intent.intended_id])
+        ]
+        await history.add(session.connection, entries)
+        await intents.settle(session.connection, scope.ready.mapping.name, side, [i.source_id for i in mine])
+
+
+def _entries(scope: Scope, side: Side, intent: Intent, record: Record) -> Iterable[history.Entry]:
+    """For the fields that do not hold any more what they held; if a person changed them since, it was after Koppel."""
+    fields = {field.name: field for field in scope.ready.table.fields}
+    for change in intent.changes or ():
+        field = fields.get(change.field)
+        if field is not None and not _is(field.end(side), record.values[field.index], change.old):
+            yield history.Entry(
+                intent.job or 0,
+                scope.ready.mapping.name,
+                side,
+                intent.intended_id,
+                "update",
+                field=change.field,
+                old=change.old,
+                new=change.new,
+                why=f"{change.why}, without an answer",
+                record_name=intent.record_name,
+            )
+
+
+def _is(end: FieldEnd, value: Scalar, old: Scalar) -> bool:
+    return value == old or end.canonical(value) == end.canonical(old)
 
 
 def _held(scope: Scope, source: Side, record: Record) -> Action:
@@ -127,40 +145,53 @@ async def _made(session: Session, scope: Scope, side: Side, open_: Sequence[Inte
     """By source id the record that was created for it, or an empty list if none was; absent: there is no telling."""
     by_id = await read_side(session, scope, side, [intent.intended_id for intent in open_ if intent.intended_id])
     found = {i.source_id: [by_id[i.intended_id]] if i.intended_id in by_id else [] for i in open_ if i.intended_id}
-    alike: dict[frozenset[tuple[str, Scalar]], list[Intent]] = defaultdict(list)
-    for intent in open_:
-        if not intent.intended_id and intent.identity:
-            alike[frozenset(intent.identity.items())].append(intent)
-    for twins in alike.values():
-        records = await _look_for(session, scope, side, twins)
-        if len(records) > len(twins):
-            scope.undecided |= {record.id: _undecided(side, twins[0], side) for record in records}
-        else:  # those that look the same may be told apart in any way
-            found |= {intent.source_id: [record] for intent, record in zip(twins, records, strict=False)}
-            found |= {intent.source_id: [] for intent in twins[len(records) :]}
+    unnamed = [intent for intent in open_ if not intent.intended_id]
+    if not unnamed:
+        return found
+    candidates = await _candidates(session, scope, side, unnamed)
+    look = _look_on(scope, side)
+    told = recognise(
+        [look(intent.identity) for intent in unnamed],
+        [look(_texts(scope, side, record)) for record in candidates],
+        _filled(scope, side),
+    )
+    for place, intent in enumerate(unnamed):
+        if place in told.unsure:
+            doubt = _undecided(side, intent, side)
+            scope.undecided |= {candidates[candidate].id: doubt for candidate in told.unsure[place]}
+        else:
+            found[intent.source_id] = [candidates[told.made[place]]] if place in told.made else []
     return found
 
 
-async def _look_for(session: Session, scope: Scope, side: Side, twins: Sequence[Intent]) -> list[Record]:
-    """The uncoupled records that hold everything that was to be written, and were not there long before."""
-    end, intent = scope.ready.end(side), twins[0]
-    column, value = max(intent.identity.items(), key=lambda item: len(str(item[1])))
-    records = await session.systems[side].by_keys(end.schema.name, end.columns, column, [value])
+async def _candidates(session: Session, scope: Scope, side: Side, unnamed: Sequence[Intent]) -> list[Record]:
+    """The uncoupled records that are new, or were edited, since the first of these creations was tried."""
+    end = scope.ready.end(side)
+    made_at = min(intent.made_at for intent in unnamed if intent.made_at)
+    since = format_instant(made_at - CLOCKS_DIFFER, milliseconds=True)
+    pages = session.systems[side].changes(end.schema.name, end.columns, cursor=None, since=since, filter=None)
+    records = [record async for page in pages for record in page.records]
     coupled = await couplings.by_ids(session.connection, scope.ready.mapping.name, side, [r.id for r in records])
-    return [r for r in records if r.id not in coupled and _is_new(r, intent) and _holds(scope, side, r, intent)]
+    return [record for record in records if record.id not in coupled]
 
 
-def _is_new(record: Record, intent: Intent) -> bool:
-    if not record.modified_at or intent.made_at is None:
-        return True
-    return parse_instant(record.modified_at) >= intent.made_at - CLOCKS_DIFFER
-
-
-def _holds(scope: Scope, side: Side, record: Record, intent: Intent) -> bool:
+def _texts(scope: Scope, side: Side, record: Record) -> dict[str, Scalar]:
     places = scope.ready.end(side).places
-    forms = {field.end(side).column: field.end(side).canonical for field in scope.ready.table.fields}
-    return all(
-        forms[column](record.values[places[column]]) == forms[column](value)
-        for column, value in intent.identity.items()
-        if column in forms
-    )
+    return {step.end.column: record.values[places[step.end.column]] for step in scope.ready.table.towards(side).steps}
+
+
+def _filled(scope: Scope, side: Side) -> frozenset[str]:
+    """Columns that get a value by themselves: codes and references, by defaults."""
+    steps = scope.ready.table.towards(side).steps
+    return frozenset(step.end.column for step in steps if step.end.kind != "text")
+
+
+def _look_on(scope: Scope, side: Side) -> Callable[[Mapping[str, Scalar]], Look]:
+    """How records look that Koppel makes on a side: the texts of the columns that it writes."""
+    forms = {step.end.column: step.end.canonical for step in scope.ready.table.towards(side).steps}
+
+    def look(values: Mapping[str, Scalar]) -> Look:
+        texts = ((column, value) for column, value in values.items() if isinstance(value, str) and column in forms)
+        return {column: form for column, value in texts if (form := forms[column](value)) is not None}
+
+    return look

@@ -17,7 +17,7 @@ import msgspec
 from koppel.engine.action import Action, ActionKind
 from koppel.engine.brakes import Brakes, check_brakes
 from koppel.engine.plan import towards
-from koppel.errors import KoppelError, OutcomeUnknownError
+from koppel.errors import KoppelError
 from koppel.mapping.model import Direction
 from koppel.odata.records import SPOKEN, Side
 from koppel.store import couplings, jobs
@@ -25,12 +25,13 @@ from koppel.store.locks import mapping_lock
 from koppel.store.snapshots import field_names, open_codec, train
 from koppel.sync.chunk import plan_chunk
 from koppel.sync.follow import follow_up
+from koppel.sync.intend import intend
 from koppel.sync.match import find_matches
 from koppel.sync.options import synchronise_options
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.read import BEHIND, Changes, again, chosen, read_changes, read_everything, save_cursor, start_reading
 from koppel.sync.record import count_done, record_chunk, told
-from koppel.sync.recover import intend, recover
+from koppel.sync.recover import recover
 from koppel.sync.scope import Incoming, Planned, Scope
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.write import Done, send, try_again
@@ -397,7 +398,7 @@ async def _record(
     await record_chunk(session, scope, done, counts)
     result.counts.update(counts)
     for one in done:
-        scope.unsure = scope.unsure or isinstance(one.error, OutcomeUnknownError)
+        scope.unsure = scope.unsure or one.unknown
         if one.error:
             result.notice(f"{one.action.name}: {one.error.message}; {one.error.remedy}")
         elif one.action.refusal or one.action.conflicts:

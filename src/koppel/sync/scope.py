@@ -13,6 +13,7 @@ from koppel.engine.plan import other
 from koppel.odata.records import Record, Side
 from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling, Seen
+from koppel.store.intents import Intent
 from koppel.store.snapshots import Codec, decode
 from koppel.sync.needs import compute
 from koppel.sync.prepare import Ready
@@ -64,7 +65,8 @@ class Scope(msgspec.Struct, kw_only=True):
     alone what nothing matches. ``matches``: what matching found beforehand, for a
     full run. ``contested``: conflicts met so far (Business Central id, group). ``undecided``: records that were sent
     in an earlier run without its being known what came of it; ``recovered``: those whose partner was found (side where
-    it was created, id of the source). ``unsure``: there are creations of this run of which it is not known either.
+    it was created, id of the source), by intent. ``unsure``: there are writes of this run of which it is not known
+    either.
     ``went_back``: sides on which a record came with a lower version than the one recorded. ``answers``: what
     references of few values stand for. ``ahead``: see ``Pair``.
     """
@@ -76,7 +78,7 @@ class Scope(msgspec.Struct, kw_only=True):
     matches: Matches | None = None
     contested: set[tuple[str, str]] = msgspec.field(default_factory=set)
     undecided: dict[str, Refusal] = msgspec.field(default_factory=dict)
-    recovered: set[tuple[Side, str]] = msgspec.field(default_factory=set)
+    recovered: dict[tuple[Side, str], Intent] = msgspec.field(default_factory=dict)
     unsure: bool = False
     went_back: set[Side] = msgspec.field(default_factory=set)
     ahead: float = 0.0

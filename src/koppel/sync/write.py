@@ -19,6 +19,7 @@ from koppel.odata.records import Record, Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import encode
+from koppel.sync.intend import intend
 from koppel.sync.pairs import plan_pairs
 from koppel.sync.prepare import SIDES
 from koppel.sync.scope import Incoming, Scope, read_side
@@ -51,6 +52,11 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
         return next((answer.error for answer in self.written.values() if answer.error), self.trouble)
 
     @property
+    def unknown(self) -> bool:
+        """Whether a write was sent of which no answer came."""
+        return any(isinstance(answer.error, OutcomeUnknownError) for answer in self.written.values())
+
+    @property
     def made(self) -> tuple[Side, ...]:
         """The sides that were written."""
         return tuple(side for side, answer in self.written.items() if not answer.error)
@@ -64,9 +70,13 @@ async def try_again(session: Session, scope: Scope, tried: Sequence[Done]) -> li
         finished += [one for one in tried if not isinstance(one.error, VersionError | ExistsError)]
         if not again or round_ == ROUNDS:
             return finished + again
-        left, hopeless = await _plan_again(session, scope, again)
+        ids = {side: [one.action.id(side) for one in again] for side in SIDES}
+        records = {side: await read_side(session, scope, side, ids[side]) for side in SIDES}
+        again = [_with_answers(scope, one, records) for one in again]
+        left, hopeless = await _plan_again(session, scope, again, records)
         finished += hopeless
         finished += [msgspec.structs.replace(one, superseded=True) for one in again if one.made and one not in hopeless]
+        await intend(session, scope, left)
         tried = await send(session, scope, left)
     return finished
 
@@ -121,9 +131,35 @@ def _raise_when_silent(done: Sequence[Done]) -> None:
         raise down[0]
 
 
-async def _plan_again(session: Session, scope: Scope, again: Sequence[Done]) -> tuple[list[Action], list[Done]]:
-    """Read the pairs again and merge them again; those that cannot be paired are hopeless."""
-    records = {side: await read_side(session, scope, side, [one.action.id(side) for one in again]) for side in SIDES}
+Records = Mapping[Side, Mapping[str, Record]]
+
+
+def _with_answers(scope: Scope, one: Done, records: Records) -> Done:
+    """The same, where a version was refused because the write had been carried out, and only its answer was lost."""
+    written = {
+        side: Written(id=record.id, version=record.version)
+        if isinstance(answer.error, VersionError)
+        and (record := records[side].get(one.action.id(side))) is not None
+        and _holds(scope, side, record, one.action)
+        else answer
+        for side, answer in one.written.items()
+    }
+    return msgspec.structs.replace(one, written=written)
+
+
+def _holds(scope: Scope, side: Side, record: Record, action: Action) -> bool:
+    forms = {field.end(side).column: field.end(side).canonical for field in scope.ready.table.fields}
+    places = scope.ready.end(side).places
+    return all(
+        forms[column](record.values[places[column]]) == forms[column](value)
+        for column, value in action.writes(side).items()
+    )
+
+
+async def _plan_again(
+    session: Session, scope: Scope, again: Sequence[Done], records: Records
+) -> tuple[list[Action], list[Done]]:
+    """Merge pairs again as they are now; those that cannot be paired are hopeless."""
     taken = await couplings.by_ids(
         session.connection, scope.ready.mapping.name, "dataverse", [one.action.dataverse_id for one in again]
     )

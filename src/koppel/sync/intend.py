@@ -1,0 +1,78 @@
+"""What is about to be written is written down first: no crash and no lost answer makes a duplicate or hides an edit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from koppel.engine.action import Action
+from koppel.engine.plan import other
+from koppel.odata.records import Scalar, Side
+from koppel.store import couplings, intents
+from koppel.store.couplings import Seen
+from koppel.store.intents import Intended, Intent
+from koppel.store.snapshots import encode
+from koppel.sync.prepare import SIDES
+from koppel.sync.scope import Scope
+from koppel.sync.session import Session, own_user
+
+
+async def intend(session: Session, scope: Scope, actions: Sequence[Action]) -> None:
+    """Write down what is about to be created or changed, and commit, before anything is sent."""
+    written = [intent for action in actions for intent in _intents(session, scope, action)]
+    if not written:
+        return
+    await intents.save(session.connection, scope.ready.mapping.name, written)
+    for side, ids in (await _own_changes(session, scope, actions)).items():
+        await couplings.touch(session.connection, scope.ready.mapping.name, side, [Seen(id, "") for id in ids])
+    await session.connection.commit()
+
+
+def _intents(session: Session, scope: Scope, action: Action) -> Iterator[Intent]:
+    if action.kind == "create":
+        yield _creation(session, scope, action)
+    elif action.kind == "update":
+        for side in SIDES:
+            # A record that was found again keeps the intent by which it was: it is not coupled yet.
+            if action.writes(side) and (side, action.id(other(side))) not in scope.recovered:
+                yield _update(session, action, side)
+
+
+def _creation(session: Session, scope: Scope, action: Action) -> Intent:
+    assert action.side is not None
+    intended = action.id(action.side)
+    return Intent(
+        action.side,
+        action.id(other(action.side)),
+        intended,
+        {} if intended else _identity(scope, action.side, action),
+        base=None if action.base is None else encode(scope.codec, *action.base),
+        record_name=action.name,
+        job=session.job,
+    )
+
+
+def _update(session: Session, action: Action, side: Side) -> Intent:
+    changes = [Intended(c.field, c.old, c.new, c.why) for c in action.changes if c.side == side]
+    return Intent(
+        side,
+        action.id(other(side)),
+        action.id(side),
+        record_name=action.name,
+        changes=changes,
+        job=session.job,
+    )
+
+
+def _identity(scope: Scope, side: Side, action: Action) -> dict[str, Scalar]:
+    """What a record is known by where the system chooses its id: the texts that are written."""
+    return {column: value for column, value in action.writes(side).items() if isinstance(value, str) and value}
+
+
+async def _own_changes(session: Session, scope: Scope, actions: Sequence[Action]) -> dict[Side, list[str]]:
+    """The records whose last edit will be this connection's own. Until it is recorded under which version, it must not
+    be taken for somebody else's use of that user, who is left alone (GEN-01) together with what people did before."""
+    mapping = scope.ready.mapping
+    if not (mapping.ignore_integration_user and mapping.direction == "both"):
+        return {}
+    changed = {side: [a.id(side) for a in actions if a.kind == "update" and a.writes(side)] for side in SIDES}
+    return {side: ids for side, ids in changed.items() if ids and await own_user(session, side)}

@@ -1,0 +1,130 @@
+"""What goes wrong during a run: deaths, lost answers, busy systems, people who are faster, a second worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from random import Random
+
+from world import CrashError, World
+
+from koppel.errors import LockedError, TransientError
+from koppel.sandbox.business_central import Limits
+from koppel.sandbox.faults import Faults, SystemFaults
+from koppel.sync.run import Request, synchronise
+from koppel.systems.transport import Request as HttpRequest
+
+from .people import People
+
+log = logging.getLogger(__name__)
+
+Trouble = Callable[[World, People, Random], Awaitable[None]]
+
+
+async def troubled_run(world: World, people: People, dice: Random) -> None:
+    """A run of which nobody knows how it ends; afterwards, there is a session again, and nothing is in the way."""
+    found: list[Trouble] = dice.sample(TROUBLES, dice.choice((1, 1, 2)))
+    for trouble in found:
+        await trouble(world, people, dice)
+    full, run = dice.random() < 0.4, _two_workers if dice.random() < 0.2 else _one
+    log.info("run in trouble: %s, %s, full %s", [trouble.__name__ for trouble in found], run.__name__, full)
+    try:
+        with suppress(TransientError):
+            await run(world, full)
+    except CrashError:
+        log.info("died")
+        await world.revive()
+    clear(world)
+
+
+def clear(world: World) -> None:
+    """The trouble is over."""
+    world.line.before = world.line.after = None
+    vars(world.session.connection).pop("commit", None)
+    world.sandbox.faults.set(Faults())
+    world.sandbox.dataverse.limits.enforced = False
+    world.sandbox.business_central.settings.limits = Limits()
+
+
+async def _one(world: World, full: bool) -> None:
+    await world.sync(full=full)
+
+
+async def _two_workers(world: World, full: bool) -> None:
+    """Another one on the same database, at the same time."""
+    async with world.database.connect() as connection:
+        other = world.new_session(connection)
+        ended = await asyncio.gather(
+            world.sync(full=full), synchronise(other, "CUSTOMER", Request()), return_exceptions=True
+        )
+    for error in ended:
+        if isinstance(error, CrashError) or (
+            isinstance(error, BaseException) and not isinstance(error, LockedError | TransientError)
+        ):
+            raise error
+
+
+async def _death(world: World, people: People, dice: Random) -> None:
+    """The process dies before or after a request, or before a commit."""
+    kind, number = dice.choice(("before", "after", "commit")), dice.randint(1, 25)
+    if kind == "commit":
+        connection, commits, commit = world.session.connection, 0, world.session.connection.commit
+        deadly = dice.randint(1, 12)
+
+        async def committing() -> None:
+            nonlocal commits
+            commits += 1
+            if commits == deadly:
+                world.crash()
+            await commit()
+
+        connection.commit = committing  # type: ignore[method-assign]
+        return
+    end = len(world.line.requests) + number
+
+    async def die(number: int, request: HttpRequest) -> None:
+        if number >= end:
+            world.crash()
+
+    _add(world, kind, die)
+
+
+async def _faults(world: World, people: People, dice: Random) -> None:
+    """One answer in ten is a 503, one in ten never comes."""
+    faults = SystemFaults(unavailable=dice.choice((0, 0.1)), lost=dice.choice((0, 0.1, 0.3)))
+    seed = dice.randint(0, 1_000_000)
+    world.sandbox.faults.set(Faults(seed=seed, dataverse=faults, business_central=faults))
+
+
+async def _throttling(world: World, people: People, dice: Random) -> None:
+    """Both systems allow few requests."""
+    world.sandbox.dataverse.limits.enforced = True
+    world.sandbox.dataverse.limits.requests = 8
+    world.sandbox.dataverse.limits.window = 10
+    world.sandbox.business_central.settings.limits = Limits(requests=6, window=0.01)
+
+
+async def _faster_people(world: World, people: People, dice: Random) -> None:
+    """People go on working while Koppel does."""
+
+    async def act(number: int, request: HttpRequest) -> None:
+        if dice.random() < 0.15:
+            await people.act()
+
+    _add(world, dice.choice(("before", "after")), act)
+
+
+def _add(world: World, when: str, what: Callable[[int, HttpRequest], Awaitable[None]]) -> None:
+    first = getattr(world.line, when)
+
+    async def both(number: int, request: HttpRequest) -> None:
+        if first is not None:
+            await first(number, request)
+        await what(number, request)
+
+    setattr(world.line, when, both)
+
+
+TROUBLES: tuple[Trouble, ...] = (_death, _faults, _throttling, _faster_people)
