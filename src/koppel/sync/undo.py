@@ -18,10 +18,10 @@ from koppel.store import couplings, cursors, history, jobs
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
 from koppel.store.snapshots import field_names, open_codec
+from koppel.sync.intend import intend
 from koppel.sync.prepare import Ready
 from koppel.sync.read import UNDONE
 from koppel.sync.record import count_done, record_chunk
-from koppel.sync.recover import intend
 from koppel.sync.restore import plan_returns
 from koppel.sync.reverse import Left, Past, Reversal, plan_removals, plan_updates
 from koppel.sync.run import Result, as_job
