@@ -12,8 +12,9 @@ from world import World, new_world
 from world_data import Row
 
 from koppel.errors import MappingError
-from koppel.mapping.model import FieldMapping
-from koppel.mapping.steps import Call, FormatDecimal, LookUp, ParseDecimal, Replace, Round
+from koppel.mapping.load import load_mappings
+from koppel.mapping.model import FieldMapping, MatchPair
+from koppel.mapping.steps import Call, FormatDecimal, LookUp, ParseDecimal, Replace, ReplacePattern, Round
 from koppel.store.database import Database
 from koppel.sync.verify import verify
 
@@ -288,3 +289,31 @@ async def test_steps_that_do_not_go_with_the_columns(world: World, said: dict[st
         await world.sync()
     assert caught.value.place.endswith(":7")
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_records_are_matched_by_what_they_are_transformed_to(world: World, full: bool) -> None:
+    step = Replace(find="-", by="")
+    back = ReplacePattern(pattern=r"^(\w)(\d+)$", by=r"\1-\2")
+    map_field(world, business_central="website", dataverse="websiteurl", to_dataverse=(step,), from_dataverse=(back,))
+    world.change(match=((MatchPair("website", "websiteurl"),),))
+    customer = await world.bob.create("customers", {"displayName": "Adatum", "website": "M-12"})
+    account = await world.alice.create("accounts", {"name": "Adatum", "websiteurl": "m12", "customertypecode": 3})
+    result = await world.sync(full=full, create=True)
+    assert (result.counts["coupled"], result.counts["created"]) == (1, 0)
+    assert (await world.account_of(customer))["accountid"] == account["accountid"]
+
+
+def test_a_match_by_what_is_looked_up_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "vendor.yaml").write_text(
+        "mapping: VENDOR\n"
+        "business_central: {table: vendors, key: number}\n"
+        "dataverse: {table: account, key: name}\n"
+        "match: [[{business_central: city, dataverse: name}]]\n"
+        "direction: to_dataverse\n"
+        "fields:\n"
+        "  - {business_central: city, dataverse: name, to_dataverse: [{do: look_up, table: t, where: a, take: b}]}\n",
+        "utf-8",
+    )
+    with pytest.raises(MappingError, match=r"vendor\.yaml:4: a match cannot compare what is looked up in a table"):
+        load_mappings([tmp_path])

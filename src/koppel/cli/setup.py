@@ -16,6 +16,8 @@ from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, guarded, run_to
 from koppel.config import ENTRA, FILE, Config, find_config, load_config, write_config
 from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.mapping.names import mapping_named
+from koppel.mapping.steps import name_of
+from koppel.mapping.transforms import chain
 from koppel.sync.check import Finding
 from koppel.sync.check import check as look
 from koppel.sync.open import known_mappings
@@ -164,4 +166,6 @@ def _notes(field: FieldMapping) -> list[str]:
     notes += [f"rule {field.compute}"] if field.compute else []
     notes += [f"group {field.group}"] if field.group else []
     notes += ["a blank never overwrites"] if field.keep_blank else []
-    return notes
+    notes += ["a blank holds the record"] if field.required else []
+    chains = {"-->": chain(field, "business_central"), "<--": chain(field, "dataverse")}
+    return notes + [f"{arrow} {' '.join(map(name_of, steps))}" for arrow, steps in chains.items() if steps]

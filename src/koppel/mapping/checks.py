@@ -9,6 +9,7 @@ from koppel.errors import FilterError
 from koppel.mapping.field_checks import is_rule, of_fields
 from koppel.mapping.finding import DESTINATIONS, SIDES, Finding
 from koppel.mapping.model import Endpoint, MatchPair, TableMapping
+from koppel.mapping.steps import LookUp
 from koppel.odata.records import Side
 from koppel.odata.syntax import parse_filter
 
@@ -129,9 +130,18 @@ def _matches(mapping: TableMapping) -> Iterator[Finding]:
                 message = "a match compares a column of each side"
                 remedy = "Name both, or only the column that a field mapping with `compute` fills."
                 yield Finding(("match", group, index), message, remedy)
+            elif _is_looked_up(mapping, pair):
+                message = "a match cannot compare what is looked up in a table"
+                yield Finding(("match", group, index), message, "Match by other columns.")
             if "digits" in pair.normalise and (pair.case or len(pair.normalise) > 1):
                 message = "where only digits count, there is nothing else to leave out"
                 yield Finding(("match", group, index), message, "Write `normalise: [digits]` alone.")
+
+
+def _is_looked_up(mapping: TableMapping, pair: MatchPair) -> bool:
+    columns = pair.business_central, pair.dataverse
+    fields = (field for field in mapping.fields if (field.business_central, field.dataverse) == columns)
+    return any(isinstance(step, LookUp) for field in fields for step in (*field.to_dataverse, *field.from_dataverse))
 
 
 def _is_comparable(mapping: TableMapping, pair: MatchPair) -> bool:

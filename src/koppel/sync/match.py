@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
+from koppel.engine.fields import Field
 from koppel.engine.match import Form, Keys, Matches, form_of, match, match_key
 from koppel.engine.plan import other
+from koppel.engine.translate import through
 from koppel.mapping.model import MatchPair
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings
@@ -22,9 +24,32 @@ Known = frozenset[tuple[int, object]]
 
 def _groups(ready: Ready, side: Side) -> Groups:
     return tuple(
-        (tuple(_place(ready, side, pair) for pair in group), tuple(form_of(pair) for pair in group))
+        (tuple(_place(ready, side, pair) for pair in group), tuple(_form(ready, side, pair) for pair in group))
         for group in ready.mapping.match
     )
+
+
+def _form(ready: Ready, side: Side, pair: MatchPair) -> Form:
+    """How a part is compared: where the fields' values are transformed, as the other side would get it."""
+    form, field = form_of(pair), _transformed(ready, pair)
+    towards: Side = "business_central" if field is None or field.to_dataverse else "dataverse"
+    if field is None or side != towards:
+        return form
+    stages = field.stages(side)
+
+    def led(value: Scalar) -> str:
+        try:
+            return form(through(stages, value, {}))
+        except ValueError:
+            return ""
+
+    return led
+
+
+def _transformed(ready: Ready, pair: MatchPair) -> Field | None:
+    columns = pair.business_central, pair.dataverse
+    fields = (f for f in ready.table.fields if (f.mapping.business_central, f.mapping.dataverse) == columns)
+    return next((field for field in fields if field.to_dataverse or field.to_business_central), None)
 
 
 def _place(ready: Ready, side: Side, pair: MatchPair) -> int:
@@ -144,11 +169,11 @@ def _searched(ready: Ready, side: Side, group: Sequence[MatchPair]) -> MatchPair
     """The pair of a group by which a system finds all that matching would take for the same.
 
     To Business Central a text in other capitals is another one, unless it is a code, and neither system knows
-    normalised values: without such a pair everything uncoupled has to be looked at.
+    normalised or transformed values: without such a pair everything uncoupled has to be looked at.
     """
     codes = {field.business_central for field in ready.mapping.fields if field.code}
     codes.add(ready.mapping.business_central.key)
-    found = (pair for pair in group if _column(pair, side) and not pair.normalise)
+    found = (p for p in group if _column(p, side) and not p.normalise and _transformed(ready, p) is None)
     return next((pair for pair in found if side == "dataverse" or pair.business_central in codes), None)
 
 
