@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import wraps
 from pathlib import Path
@@ -26,10 +26,11 @@ from koppel.store.conflicts import Conflict
 from koppel.store.failures import Failure
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
+from koppel.store.reviews import Choice
 from koppel.sync import couple, explain, partners, preview, retry, review, run, status, uncouple, verify
 from koppel.sync.couple import Initial, Refused
 from koppel.sync.explain import Explanation
-from koppel.sync.full import Outcome, outcome, run_full, run_in_order
+from koppel.sync.full import Outcome, outcome, run_in_order
 from koppel.sync.open import known_mappings, open_session
 from koppel.sync.preview import Preview
 from koppel.sync.review import Line
@@ -150,12 +151,33 @@ class AsyncKoppel:
         async with self._open() as session:
             return await review.recommend(session, self._named(names))
 
-    async def full(self, names: Names = None, *, force: bool = False) -> Outcome:
-        """Carry out the full synchronisation review as recommended."""
+    async def full(
+        self,
+        names: Names = None,
+        *,
+        lines: Mapping[str, Choice] | None = None,
+        keep_creating: bool | None = None,
+        force: bool = False,
+    ) -> Outcome:
+        """Carry out the full synchronisation review, as recommended except for ``lines``.
+
+        ``keep_creating``: whether later runs create what is new in these mappings, too; ``None``: as before.
+        """
         async with self._open() as session:
-            lines = await review.recommend(session, self._named(names))
-            chosen = [line.mapping for line in lines if line.recommendation != "nothing"]
-            return await outcome(session, run_full(session, chosen, force=force))
+            found = review.chosen(await review.recommend(session, self._named(names)), lines or {})
+            done = await outcome(session, review.run_review(session, found, force=force))
+            if keep_creating is not None:
+                planned = [line.mapping for line in found if line.action != "nothing"]
+                await review.keep_creating(session, planned, keep_creating)
+        if keep_creating is not None:
+            await self.close()
+        return done
+
+    async def full_again(self, names: Names = None, *, force: bool = False) -> Outcome:
+        """Run these lines of the latest review again, or, for ``None``, those that are not done."""
+        async with self._open() as session:
+            wanted = None if names is None else self._named(names)
+            return await outcome(session, review.go_on(session, wanted, force=force))
 
     async def match_preview(self, name: str) -> Preview:
         """What matching finds among the uncoupled records: unique, ambiguous, none. Nothing is coupled."""
@@ -369,6 +391,7 @@ class Koppel:
     plan = _blocking(AsyncKoppel.plan)
     review = _blocking(AsyncKoppel.review)
     full = _blocking(AsyncKoppel.full)
+    full_again = _blocking(AsyncKoppel.full_again)
     match_preview = _blocking(AsyncKoppel.match_preview)
     match = _blocking(AsyncKoppel.match)
     couple = _blocking(AsyncKoppel.couple)

@@ -59,6 +59,33 @@ def test_full_synchronisation_creates_and_couples_and_names_what_failed(shell: S
     assert outcome.status == 1
 
 
+def test_lines_of_the_review_are_changed_and_run_again(shell: Shell) -> None:
+    review = shell.json("full", "customer", "contact", "--line", "customer=nothing")["review"]
+    assert [(line["action"], line["state"], line["wave"]) for line in review] == [
+        ("nothing", "done", 1),
+        ("full", "done", 2),
+    ]
+    assert shell.run("full", "--line", "customer=all").status == 2
+    assert shell.json("full", "--continue")["mappings"] == {}
+    again = shell.json("full", "--again", "contact", "--keep-creating")["mappings"]
+    assert list(again) == ["CONTACT"]
+    assert [shell.json("status", name)["mappings"][name]["creates"] for name in ("CUSTOMER", "CONTACT")] == [
+        False,
+        True,
+    ]
+    shell.run("full", "--again", "contact", "--no-keep-creating")
+    assert not shell.json("status", "contact")["mappings"]["CONTACT"]["creates"]
+
+
+def test_an_empty_selection_selects_nothing(shell: Shell, tmp_path: Path) -> None:
+    before = shell.writes()
+    (tmp_path / "none.txt").write_text("\n# nobody\n")
+    for words in (("--records", "-"), ("--records", str(tmp_path / "none.txt")), ("--where", "number eq 'X'")):
+        outcome = shell.run("sync", "customer", *words, "--json")
+        assert (outcome.status, outcome.data["mappings"]["CUSTOMER"]["notices"]) == (0, ["nothing was selected"])
+    assert shell.writes() == before
+
+
 def test_a_second_run_writes_nothing(shell: Shell) -> None:
     before = shell.writes()
     outcome = shell.run("sync", "customer", "contact")
@@ -210,6 +237,26 @@ def test_what_failed_can_be_seen_and_tried_again(shell: Shell) -> None:
     outcome = shell.run("retry", "customer", "AW00000017", "--json")
     assert (outcome.status, outcome.data["mappings"]["CUSTOMER"]["created"]) == (0, 1)
     assert shell.json("explain", "customer", "AW00000017")["failures"] == []
+
+
+def test_pairs_of_a_file_are_coupled(shell: Shell, tmp_path: Path) -> None:
+    accounts = {
+        name: shell.json("explain", "customer", name)["dataverse"]["id"] for name in ("AW00000010", "AW00000011")
+    }
+    assert shell.run("uncouple", "customer", *accounts).status == 0
+    lines = [f"{account},{number}" for number, account in accounts.items()]
+    (tmp_path / "pairs.csv").write_text("\n".join(["dataverse,business_central", *lines, "Nobody,AW00000012"]))
+    outcome = shell.run("couple", "customer", "--pairs", str(tmp_path / "pairs.csv"))
+    assert (outcome.status, "2 to couple, 0 coupled already, 1 refused" in outcome.out) == (1, True)
+    assert "line 4: no record is called 'Nobody' in Dataverse" in outcome.out
+    told = shell.json("couple", "customer", "--new", *accounts)
+    assert (told["already"], told["mappings"]) == (2, {})
+
+
+def test_uncoupling_everything_asks_first(shell: Shell) -> None:
+    outcome = shell.run("uncouple", "salespeople", "currency", "--all")
+    assert (outcome.status, "SALESPEOPLE" in outcome.out) == (2, True)
+    assert shell.json("uncouple", "--orphans")["count"] == 0
 
 
 def test_in_the_end_everything_still_agrees(shell: Shell) -> None:

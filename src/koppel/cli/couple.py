@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,7 +87,7 @@ def _left_alone(found: Preview) -> Iterator[RenderableType]:
         named = ", ".join(each.name for each in records[:NAMED])
         rest = f" and {len(records) - NAMED:,} more" if len(records) > NAMED else ""
         if records:
-            yield Text.assemble((f"no match in {SPOKEN[side]}: ", "bold"), f"{len(records):,}: {named}{rest}")
+            yield Text.assemble((f"{len(records):,} in {SPOKEN[side]} without a match: ", "bold"), f"{named}{rest}")
     none = sum(map(len, found.unmatched.values()))
     yield f"\n{len(found.unique):,} unique, {len(found.ambiguous):,} ambiguous, {none:,} without a match"
 
@@ -244,7 +243,7 @@ def _ids(orphan: Orphan) -> tuple[str, str]:
 
 
 def _require_agreed(output: Output, question: str, remedy: str) -> None:
-    if output.as_json or not sys.stdin.isatty() or not typer.confirm(question):
+    if not output.confirm(question):
         raise UsageError("nothing was uncoupled", remedy=remedy)
 
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from koppel.cli import couple, demo, explain, plan, sandbox, setup, status, sync, troubles, undo
+from koppel.cli import couple, demo, explain, full, plan, sandbox, setup, status, sync, troubles, undo
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Begin": (demo.demo, sandbox.sandbox, setup.init, setup.check, setup.mappings),
-    "Synchronise": (plan.plan, plan.apply, sync.sync, sync.full),
+    "Synchronise": (plan.plan, plan.apply, sync.sync, full.full),
     "Couple": (couple.match, couple.couple, couple.uncouple),
     "Look": (status.status, status.jobs, status.history, explain.explain, explain.verify),
     "Put right": (troubles.errors, troubles.skipped, troubles.retry, troubles.conflicts, troubles.resolve, undo.undo),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -39,6 +40,28 @@ class Output:
         self.as_json = as_json
         self.text = _console(stderr=False)
         self.errors = _console(stderr=True)
+        self._bars: Progress | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is a person to ask."""
+        return not self.as_json and sys.stdin.isatty() and sys.stdout.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person; no unless they say yes, and no where there is nobody to ask."""
+        return self.asks and self.ask(f"{question} (y, n)", "n").casefold() in ("y", "yes")
+
+    def ask(self, question: str, default: str) -> str:
+        """Ask a person, who sees no progress meanwhile: it would wipe the question away."""
+        if self._bars is not None:
+            for task in self._bars.task_ids:
+                self._bars.update(task, visible=False)
+            self._bars.stop()
+        try:
+            return str(typer.prompt(question, default=default)).strip()
+        finally:
+            if self._bars is not None:
+                self._bars.start()
 
     def show(self, data: Mapping[str, Any], *lines: RenderableType) -> None:
         """The result of a command: ``data`` for programs, ``lines`` for people."""
@@ -78,8 +101,9 @@ class Output:
             yield lambda mapping, phase, done, total: None
             return
         together = console is self.text and self.errors.is_terminal
-        with _bars(console, redirect_stderr=together) as bars:
-            yield _teller(bars)
+        with _bars(console, redirect_stderr=together) as self._bars:
+            yield _teller(self._bars)
+        self._bars = None
 
 
 def _teller(bars: Progress) -> Told:

@@ -34,10 +34,22 @@ def status(names: Mappings = None, config: ConfigPath = None, as_json: AsJson = 
         output.show(
             {"mappings": {one.mapping: msgspec.to_builtins(one) for one in found}},
             table(
-                ("mapping", "couplings", "waiting", "failed", "skipped", "conflicts", "last job", "", "changes read"),
+                (
+                    "mapping",
+                    " ",
+                    "couplings",
+                    "waiting",
+                    "failed",
+                    "skipped",
+                    "conflicts",
+                    "last job",
+                    "",
+                    "changes read",
+                ),
                 [
                     (
                         one.mapping,
+                        "creates" if one.creates else "",
                         one.numbers.couplings,
                         one.numbers.waiting,
                         one.numbers.failures,

@@ -1,15 +1,12 @@
-"""``koppel sync`` and ``koppel full``: synchronising, one record, some mappings, or everything."""
+"""``koppel sync``: synchronising what changed, some mappings, or records that were chosen."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import RenderableType
-from rich.text import Text
 
 from koppel.cli.lines import failure_trouble, finished_data, notice_troubles, results_table, trouble_lines
 from koppel.cli.names import Mappings
@@ -25,11 +22,10 @@ from koppel.cli.options import (
     listed_records,
     side_named,
 )
-from koppel.cli.output import Output, table
+from koppel.cli.output import Output
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
 from koppel.mapping.names import mappings_named
-from koppel.sync.full import Finished, outcome, run_full, run_in_order
-from koppel.sync.review import Count, Line, recommend
+from koppel.sync.full import Finished, outcome, run_in_order
 from koppel.sync.run import Request
 from koppel.sync.selection import choose
 from koppel.sync.session import Session
@@ -57,55 +53,6 @@ def sync(
         return await follow(session, output, run_in_order(session, chosen, request))
 
     run(work, config, as_json)
-
-
-def full(
-    names: Mappings = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Run without asking.")] = False,
-    force: Force = False,
-    config: ConfigPath = None,
-    as_json: AsJson = False,
-) -> None:
-    """Full synchronisation review: every mapping in the order of dependencies with what is best, then the run."""
-
-    async def work(session: Session, output: Output) -> int:
-        lines = await recommend(session, mappings_named(session.mappings, names or None))
-        output.say(_review(lines))
-        chosen = [line.mapping for line in lines if line.recommendation != "nothing"]
-        if chosen and (yes or _agreed(as_json)):
-            more = {"review": msgspec.to_builtins(lines)}
-            return await follow(session, output, run_full(session, chosen, force=force), more)
-        output.show({"review": msgspec.to_builtins(lines)}, "nothing was run; `koppel full --yes` runs it")
-        return DONE
-
-    run(work, config, as_json)
-
-
-def _agreed(as_json: bool) -> bool:
-    return not as_json and sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm("Run it?")
-
-
-def _review(lines: Sequence[Line]) -> RenderableType:
-    return table(
-        ("mapping", "Business Central", "Dataverse", "coupled", "recommended", "because", "depends on"),
-        [
-            (
-                line.mapping,
-                _count(line.business_central),
-                _count(line.dataverse),
-                line.couplings,
-                line.recommendation,
-                line.reason,
-                ", ".join(line.depends_on),
-            )
-            for line in lines
-        ],
-        title="Full Synchronization Review",
-    )
-
-
-def _count(count: Count) -> Text:
-    return Text(f"over {count.records:,}" if count.more else f"{count.records:,}", justify="right")
 
 
 async def follow(

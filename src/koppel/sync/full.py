@@ -65,11 +65,16 @@ async def run_in_order(
 async def run_full(session: Session, names: Sequence[str], *, force: bool = False) -> AsyncIterator[Finished]:
     """Full synchronisation of mappings given in the order of dependencies.
 
-    At the end those with fields that waited for a mapping after them run once more: a customer's primary contact
-    exists only after the contacts do.
+    At the end they are completed: a customer's primary contact exists only after the contacts do.
     """
     async for finished in run_in_order(session, names, Request(full=True, force=force)):
         yield finished
+    async for finished in complete(session, names, force=force):
+        yield finished
+
+
+async def complete(session: Session, names: Sequence[str], *, force: bool = False) -> AsyncIterator[Finished]:
+    """Run those mappings once more whose fields waited for something that is there now."""
     waited = [name for name in names if await _deserves_another(session, name)]
     async for finished in run_in_order(session, waited, Request(force=force), completing=True):
         yield finished

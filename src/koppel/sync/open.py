@@ -12,6 +12,7 @@ from koppel.mapping.load import load_mappings
 from koppel.mapping.model import TableMapping
 from koppel.store.database import open_database
 from koppel.store.jobs import interrupt_orphans
+from koppel.sync.review import with_creating
 from koppel.sync.session import Session
 from koppel.systems.auth import Credentials, tokens_for
 from koppel.systems.business_central import BusinessCentral
@@ -72,6 +73,6 @@ async def open_session(config: Config, mappings: Mapping[str, TableMapping] | No
         yield Session(
             systems={"business_central": business_central, "dataverse": dataverse},
             connection=connection,
-            mappings=known,
+            mappings=await with_creating(connection, known),
             brakes=Brakes(deletions=config.brakes.deletions, changes_percent=config.brakes.changes_percent),
         )

@@ -14,10 +14,14 @@ from koppel.sync.session import Session
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one mapping stands. ``read_until``: when each side's changes were last read to their end."""
+    """Where one mapping stands. ``creates``: any run creates what is new, not only a full one.
+
+    ``read_until``: when each side's changes were last read to their end.
+    """
 
     mapping: str
     caption: str
+    creates: bool
     numbers: overview.Numbers
     last_job: jobs.Job | None
     read_until: dict[Side, datetime]
@@ -35,6 +39,7 @@ async def _standing(session: Session, numbers: overview.Numbers) -> Standing:
     return Standing(
         mapping=numbers.mapping,
         caption=session.mappings[numbers.mapping].caption,
+        creates=not session.mappings[numbers.mapping].only_coupled,
         numbers=numbers,
         last_job=last[0] if last else None,
         read_until={side: cursor.moved_at for side, cursor in found.items() if cursor and cursor.moved_at},
