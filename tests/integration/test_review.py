@@ -95,7 +95,7 @@ async def test_a_person_may_choose_otherwise(world: World) -> None:
     lines = await review(world, CUSTOMER="FULL")
     await run(world, {"CUSTOMER": lines["CUSTOMER"]})
     assert len(await world.couplings("CUSTOMER")) == 2
-    with pytest.raises(UsageError, match="no line 'CUSTOMRE'"):
+    with pytest.raises(UsageError, match="no mapping 'CUSTOMRE'"):
         await review(world, CUSTOMRE="full")
     with pytest.raises(UsageError, match="CUSTOMER cannot be 'all'"):
         await review(world, CUSTOMER="all")

@@ -7,10 +7,10 @@ from typing import Literal, get_args
 
 import msgspec
 
-from koppel.document import did_you_mean
 from koppel.engine.plan import other
 from koppel.errors import AuthenticationError, KoppelError, LockedError, StoreError, TransientError, UsageError
 from koppel.mapping.model import TableMapping
+from koppel.mapping.names import mapping_named
 from koppel.odata.records import SPOKEN, Side
 from koppel.store import overview, reviews
 from koppel.store.database import Connection
@@ -145,15 +145,17 @@ def chosen(lines: Sequence[Line], choices: Mapping[str, str]) -> list[Line]:
 
     ``UsageError`` for a mapping that is not in it, or a choice that there is not.
     """
-    wanted = {name.casefold(): choice.casefold() for name, choice in choices.items()}
-    known = {line.mapping.casefold() for line in lines}
+    known = [line.mapping for line in lines]
+    wanted: dict[str, Choice] = {}
     for name, choice in choices.items():
-        if name.casefold() not in known:
-            remedy = did_you_mean(name.upper(), [line.mapping for line in lines])
-            raise UsageError(f"the review has no line {name!r}", remedy=remedy)
-        if choice.casefold() not in get_args(Choice):
+        found = next((each for each in _CHOICES if each == choice.casefold()), None)
+        if found is None:
             raise UsageError(f"{name} cannot be {choice!r}", remedy="Write full, couple or nothing.")
-    return [msgspec.structs.replace(line, action=wanted.get(line.mapping.casefold(), line.action)) for line in lines]
+        wanted[mapping_named(known, name)] = found
+    return [msgspec.structs.replace(line, action=wanted.get(line.mapping, line.action)) for line in lines]
+
+
+_CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 
 async def run_review(session: Session, lines: Sequence[Line], *, force: bool = False) -> AsyncIterator[Finished]:
