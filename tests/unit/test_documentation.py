@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from koppel import config
 from koppel.config import load_config
-from koppel.mapping import schema
+from koppel.mapping import schema, steps
+from koppel.mapping.cultures import CULTURES
+from koppel.mapping.functions import load_function
 from koppel.mapping.load import ORDER, load_mappings
 from koppel.sandbox.custom import read_tables
 
@@ -34,6 +37,24 @@ def test_the_example_of_a_mapping_loads(tmp_path: Path) -> None:
 def test_the_example_of_a_configuration_loads(tmp_path: Path) -> None:
     (tmp_path / "koppel.yaml").write_text(example("configuration.md"), "utf-8")
     assert load_config(tmp_path / "koppel.yaml").mappings == (tmp_path / "mappings",)
+
+
+def test_the_examples_of_steps_load(tmp_path: Path) -> None:
+    text = page("mappings.md").partition("## Steps")[2]
+    example_, function = re.findall(r"```(?:yaml|python)\n(.*?)```", text, re.DOTALL)
+    head = "mapping: STEPS\nbusiness_central: {table: a, key: b}\ndataverse: {table: c, key: d}\n"
+    (tmp_path / "steps.yaml").write_text(head + example_, "utf-8")
+    assert [bool(field.to_dataverse) for field in load_mappings([tmp_path])["STEPS"].fields] == [True] * 3
+    (tmp_path / "names.py").write_text(function, "utf-8")
+    assert load_function("names:initials", str(tmp_path))("Jan van Dam") == "JvD"
+
+
+def test_every_step_is_on_the_page() -> None:
+    table = page("mappings.md").partition("## Steps")[2]
+    tags = {name.partition(".")[0] for name in schema.STEPS}
+    words = [*get_args(steps.Word), *(str(getattr(steps, tag).__struct_config__.tag) for tag in tags)]
+    assert [word for word in words if f"`{word}`" not in table] == []
+    assert [name for name in CULTURES if f"`{name}`" not in table] == []
 
 
 def test_the_example_of_custom_tables_loads(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import cache
 
 import msgspec
 
@@ -71,17 +72,22 @@ def parse_decimal(text: str, culture: Culture) -> int | float:
 
     A separator has to stand where it belongs: ``1.23`` is no number where the point separates thousands.
     """
-    groups, decimal = re.escape(culture.groups), re.escape(culture.decimal)
-    whole = rf"[0-9]+|[0-9]{{1,3}}(?:[{groups}][0-9]{{3}})+"
-    found = re.fullmatch(rf"([+-]?)({whole})(?:{decimal}([0-9]+))?", text.strip())
+    found = _reader(culture).fullmatch(text.strip())
     if found is None:
         raise ValueError("is no number as this culture writes it")
-    digits = re.sub(rf"[{groups}]", "", found[2])
+    digits = "".join(filter(str.isdigit, found[2]))
     exact = Decimal(f"{found[1]}{digits}.{found[3] or 0}")
     number = float(exact)
     if Decimal(repr(number)) != exact:
         raise ValueError("has more digits than a number can keep")
     return int(exact) if exact == exact.to_integral_value() and abs(exact) < 2**53 else number
+
+
+@cache
+def _reader(culture: Culture) -> re.Pattern[str]:
+    groups, decimal = re.escape(culture.groups), re.escape(culture.decimal)
+    whole = rf"[0-9]+|[0-9]{{1,3}}(?:[{groups}][0-9]{{3}})+"
+    return re.compile(rf"([+-]?)({whole})(?:{decimal}([0-9]+))?")
 
 
 def format_decimal(number: float, culture: Culture) -> str:
