@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from engine_samples import field, table
 from koppel.engine.brakes import Brakes, check_brakes
 from koppel.errors import BrakeError
+from koppel.mapping.model import Limits
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,24 @@ def test_brakes_can_be_set() -> None:
         check_brakes(tight, "ITEM", couplings=100, updates=2, deletions=0)
     with pytest.raises(BrakeError):
         check_brakes(tight, "ITEM", couplings=100, updates=0, deletions=1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (Limits(), Brakes(deletions=50, changes_percent=30)),
+        (Limits(deletions=0), Brakes(deletions=0, changes_percent=30)),
+        (Limits(changes_percent=100), Brakes(deletions=50, changes_percent=100)),
+    ],
+)
+def test_what_a_mapping_says_goes_before_and_the_rest_stays(limits: Limits, expected: Brakes) -> None:
+    assert Brakes().of(msgspec.structs.replace(table(field("name")).mapping, brakes=limits)) == expected
+
+
+@pytest.mark.parametrize(("brakes", "free"), [(Brakes(), 50), (Brakes(deletions=500), 200)])
+def test_a_few_couplings_can_run_into_nothing(brakes: Brakes, free: int) -> None:
+    """And so nobody has to count first what a job would do to them."""
+    assert brakes.free_up_to(deletes=True) == free
+    check_brakes(brakes, "ITEM", couplings=free, updates=free, deletions=free)
+    assert brakes.free_up_to(deletes=False) == 200
+    check_brakes(brakes, "ITEM", couplings=200, updates=200, deletions=0)
