@@ -106,6 +106,7 @@ class AsyncKoppel:
         side: Side = "business_central",
         direction: Direction = "both",
         full: bool = False,
+        unconditional: bool = False,
         create: bool = False,
         force: bool = False,
     ) -> Outcome:
@@ -113,14 +114,21 @@ class AsyncKoppel:
 
         ``records``: only these of the one mapping named, by id of either side or Business Central key; an empty list
         selects nothing. ``where``: only those that fit an OData filter on the table of ``side``. ``direction``: write
-        towards one side only. ``full``: compare everything, match, and create what is new. ``create``: create new
-        records also where only coupled ones synchronise. ``force``: without brakes; conflicts and deletions are
-        treated as ever.
+        towards one side only. ``full``: compare everything, match, and create what is new; ``unconditional``:
+        likewise, and every pair is merged anew. ``create``: create new records also where only coupled ones
+        synchronise. ``force``: without brakes; conflicts and deletions are treated as ever.
         """
         chosen = self._named(names)
         async with self._open() as session:
             only = await choose(session, chosen, _tuple(records), where, side)
-            request = Request(records=only, direction=direction, full=full, create=create, force=force)
+            request = Request(
+                records=only,
+                direction=direction,
+                full=full or unconditional,
+                unconditional=unconditional,
+                create=create,
+                force=force,
+            )
             return await outcome(session, run_in_order(session, chosen, request))
 
     async def plan(
@@ -132,13 +140,20 @@ class AsyncKoppel:
         side: Side = "business_central",
         direction: Direction = "both",
         full: bool = False,
+        unconditional: bool = False,
         create: bool = False,
     ) -> list[Action]:
         """What ``sync`` would do with the same arguments, action by action; nothing is written."""
         chosen = self._named(names)
         async with self._open() as session:
             only = await choose(session, chosen, _tuple(records), where, side)
-            request = Request(records=only, direction=direction, full=full, create=create)
+            request = Request(
+                records=only,
+                direction=direction,
+                full=full or unconditional,
+                unconditional=unconditional,
+                create=create,
+            )
             return [
                 action
                 for name in chosen

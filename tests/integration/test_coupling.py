@@ -317,3 +317,27 @@ async def test_def_10_an_empty_selection_selects_nothing(world: World) -> None:
     assert await uncouple(world.session, "SALESPEOPLE", []) == 0
     assert (await without_partner(world.session, "CUSTOMER", [])).records == []
     assert len(await world.couplings("SALESPEOPLE")) > 0
+
+
+async def test_an_unconditional_run_takes_nothing_for_granted(world: World) -> None:
+    ours, theirs = await customer(world), await account(world)
+    await coupled(world, ours, theirs)
+    await world.sync()
+    await world.robot.update("accounts", theirs["accountid"], telephone1="5")
+    assert (await world.sync(full=True)).counts["updated"] == 0, "an edit of the connection's own user"
+    assert await world.planned(full=True, unconditional=True) == ["update"]
+    assert (await world.sync(full=True, unconditional=True)).counts["updated"] == 1
+    assert (await world.bob.row("customers", ours["id"]))["phoneNumber"] == "5"
+    result = await world.sync(full=True, unconditional=True)
+    assert (result.counts["updated"], result.counts["unchanged"], result.write_requests) == (0, 1, 0)
+
+
+async def test_an_unconditional_run_tries_what_was_skipped(world: World) -> None:
+    ours, theirs = await customer(world), await account(world)
+    await coupled(world, ours, theirs)
+    await world.alice.update("accounts", theirs["accountid"], name="A very long name " * 7)
+    for _ in range(3):
+        await world.sync()
+    assert [failure.state for failure in await world.failures()] == ["skipped"]
+    assert (await world.sync(full=True)).counts["failed"] == 0
+    assert (await world.sync(full=True, unconditional=True)).counts["failed"] == 1

@@ -22,6 +22,10 @@ Create = Annotated[
     bool,
     typer.Option("--create", help="Create new records on the other side, also where only coupled ones synchronise."),
 ]
+Unconditional = Annotated[
+    bool,
+    typer.Option("--unconditional", help="As --full, and every pair is merged anew: skipped, unchanged, own edits."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Run without brakes.")]
 
 

@@ -19,6 +19,7 @@ from koppel.cli.options import (
     Of,
     Record,
     Records,
+    Unconditional,
     Where,
     direction_named,
     listed_records,
@@ -42,6 +43,7 @@ SHOWN = 50
 def plan(
     names: Mappings = None,
     full: Annotated[bool, typer.Option("--full", help="Compare everything, match, and create what is new.")] = False,
+    unconditional: Unconditional = False,
     record: Record = None,
     records: Records = None,
     where: Where = "",
@@ -57,7 +59,13 @@ def plan(
     async def work(session: Session, output: Output) -> int:
         chosen = mappings_named(session.mappings, names or None)
         only = await choose(session, chosen, listed_records(record, records), where, side_named(of))
-        request = Request(full=full, records=only, direction=direction_named(direction), create=create)
+        request = Request(
+            full=full or unconditional,
+            unconditional=unconditional,
+            records=only,
+            direction=direction_named(direction),
+            create=create,
+        )
         return await _plan(session, output, chosen, request, out)
 
     run(work, config, as_json)

@@ -17,6 +17,7 @@ from koppel.cli.options import (
     Of,
     Record,
     Records,
+    Unconditional,
     Where,
     direction_named,
     listed_records,
@@ -34,6 +35,7 @@ from koppel.sync.session import Session
 def sync(
     names: Mappings = None,
     full: Annotated[bool, typer.Option("--full", help="Compare everything, match, and create what is new.")] = False,
+    unconditional: Unconditional = False,
     record: Record = None,
     records: Records = None,
     where: Where = "",
@@ -49,7 +51,14 @@ def sync(
     async def work(session: Session, output: Output) -> int:
         chosen = mappings_named(session.mappings, names or None)
         only = await choose(session, chosen, listed_records(record, records), where, side_named(of))
-        request = Request(full=full, records=only, direction=direction_named(direction), create=create, force=force)
+        request = Request(
+            full=full or unconditional,
+            unconditional=unconditional,
+            records=only,
+            direction=direction_named(direction),
+            create=create,
+            force=force,
+        )
         return await follow(session, output, run_in_order(session, chosen, request))
 
     run(work, config, as_json)

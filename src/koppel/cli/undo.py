@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -45,7 +44,7 @@ def undo(
     async def work(session: Session, output: Output) -> int:
         found = await job_to_undo(session, job)
         counts, left, actions = await _look(session, output, found)
-        if not counts or preview or not (yes or _agreed(as_json, found)):
+        if not counts or preview or not (yes or output.confirm(f"Take back job {job}?")):
             told = {"job": job, "actions": actions, "left": msgspec.to_builtins(left)}
             output.show(told, *_left(left), _verdict(found, counts, preview))
             return MISUSED if counts else FAILED if left else DONE
@@ -71,10 +70,6 @@ async def _look(session: Session, output: Output, job: Job) -> tuple[Counter[str
     if counts.total() > SHOWN:
         output.say(f"  and {counts.total() - SHOWN:,} more, all in `koppel undo {job.id} --preview --json`")
     return counts, left, actions
-
-
-def _agreed(as_json: bool, job: Job) -> bool:
-    return not as_json and sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(f"Take back job {job.id}?")
 
 
 def _left(left: Sequence[Left]) -> list[Text]:

@@ -57,14 +57,16 @@ Step = tuple[Planned, Changes | None]
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is asked to do.
 
-    ``full``: look at everything, match first, and create what is uncoupled. ``records``: only these (ids of either
-    side, or Business Central keys), whoever edited them last; an empty selection selects nothing. ``create``:
-    uncoupled records are created, also where only coupled ones synchronise; ``create_unmatched``: also those that
-    match nothing, where the mapping leaves them alone.
+    ``full``: look at everything, match first, and create what is uncoupled; ``unconditional``: merge every pair of it
+    anew, also those that were skipped, that hold what was agreed on, or that the connection's own user edited last.
+    ``records``: only these (ids of either side, or Business Central keys), whoever edited them last; an empty
+    selection selects nothing. ``create``: uncoupled records are created, also where only coupled ones synchronise;
+    ``create_unmatched``: also those that match nothing, where the mapping leaves them alone.
     ``direction``: write towards one side only. ``force``: without brakes.
     """
 
     full: bool = False
+    unconditional: bool = False
     records: tuple[str, ...] | None = None
     create: bool = False
     create_unmatched: bool = False
@@ -214,7 +216,7 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
         wrote = await _stream(session, scope, _planned(session, scope, request, result), result, request)
     else:
         wrote = await _guarded(session, scope, request, result, brakes, couplings_before)
-    settle = msgspec.structs.replace(request, full=False)
+    settle = msgspec.structs.replace(request, full=False, unconditional=False)
     for _ in range(SETTLING_ROUNDS if request.records is None else 0):
         if not wrote:
             return
@@ -336,6 +338,8 @@ async def _pass(
     total = await session.systems[side].count(scope.ready.end(side).schema.name) if request.full else None
     every = read_everything(session, scope.ready, changes, f"{SPOKEN[side]} {why}") if why else None
     async for incoming in every or read_changes(session, scope.ready, changes):
+        if request.unconditional and side == "business_central":  # one side's pass is enough for a pair
+            incoming = msgspec.structs.replace(incoming, why="anew")
         for part in _in_chunks(incoming):
             yield await plan_chunk(session, scope, part), None
         done += len(incoming.records)

@@ -23,13 +23,14 @@ from koppel.sync.session import Session
 OUTSIDE = "outside "
 """Stands before the recorded version of a record that was outside the filter."""
 
-Why = Literal["changed", "again", "chosen", "full"]
+Why = Literal["changed", "again", "chosen", "full", "anew"]
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     """Records of one side to look at, and ids that this side reports as deleted.
 
-    ``why``: ``again`` and ``chosen`` records are looked at whoever edited them last. ``decisions``: by Business
+    ``why``: ``again`` and ``chosen`` records are looked at whoever edited them last, ``anew`` as well those that were
+    skipped, or hold what was agreed on. ``decisions``: by Business
     Central id, the conflicts that a person decided. ``outside``: the system itself says that these records are outside
     the filter. ``behind``: the system went back behind this time, up to which its changes had been read.
     """

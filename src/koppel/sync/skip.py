@@ -41,7 +41,10 @@ async def passed_over(
         pair = coupled.get(record.id) if record else None
         both = (known[side].get(record.id) if record else None, pair and known[partner].get(coupled_id(pair, partner)))
         for failure in both:
-            if record and failure and (failure.job == session.job or _is_of(failure, record, pair, mapping.digest)):
+            if not (record and failure):
+                continue
+            rests = incoming.why != "anew" and _is_of(failure, record, pair, mapping.digest)
+            if rests or failure.job == session.job:
                 found[place] = failure
     return found
 
