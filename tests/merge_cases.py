@@ -113,7 +113,8 @@ def is_new(case: Case, field: Field) -> bool:
 def is_edited(case: Case, side: Side, field: Field) -> bool:
     """Whether somebody, or the connection's own user, edited the field on ``side`` in a way that asks to be kept."""
     then = case.before[SIDES.index(side)][field.index]
-    if is_new(case, field) or (field.mapping.keep_blank and case.form(side, field) is None):
+    goes = field.mapping.direction != ("to_dataverse" if side == "dataverse" else "from_dataverse")
+    if is_new(case, field) or (field.mapping.keep_blank and goes and case.form(side, field) is None):
         return False
     return then is UNKNOWN or case.form(side, field) != field.end(side).canonical(then)
 

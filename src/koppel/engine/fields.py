@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 import msgspec
 
@@ -71,6 +72,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Fields that merge as one value: a named group, or one field alone.
 
     ``places``: the fields' indices. ``constant``: the one field is a constant, missing whenever the value is another.
+    ``led_by``: the side whose values lead where nobody edited anything and the values differ all the same: that of a
+    constant, and of what is looked up in a table that changed.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[Field, ...]
     places: frozenset[int]
     constant: bool
+    led_by: Side | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,4 +157,18 @@ def _group(key: str, found: list[Field], default: Policy) -> Group:
         fields=tuple(found),
         places=frozenset(field.index for field in found),
         constant=found[0].mapping.fixed,
+        led_by=_led_by(found),
     )
+
+
+def _led_by(found: list[Field]) -> Side | None:
+    first = found[0].mapping
+    if first.fixed:
+        return "dataverse" if first.direction == "from_dataverse" else "business_central"
+    sides: tuple[Side, Side] = ("business_central", "dataverse")
+    return next((side for side in sides if any(map(looks_up, (f.stages(side) for f in found)))), None)
+
+
+def looks_up(stages: Iterable[Stage]) -> bool:
+    """Whether a chain looks something up."""
+    return any(isinstance(stage, LookUp) for stage in stages)

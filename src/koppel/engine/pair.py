@@ -90,7 +90,7 @@ def merge_pair(table: Table, pair: Pair, references: AllReferences) -> Action:
     draft = _Draft(table, pair)
     touched = _touched(pair, draft.before)
     for group in table.groups:
-        if group.constant or group.name in pair.decisions or not touched.isdisjoint(group.places):
+        if group.led_by or group.name in pair.decisions or not touched.isdisjoint(group.places):
             _merge_group(table, group, pair, references, draft)
     return _finish(table, pair, draft)
 
@@ -122,13 +122,13 @@ def _decide(
 ) -> Verdict:
     decided = pair.decisions.get(group.name)
     # Whether both sides hold the same is only looked at where it matters: that keeps an edit of one field cheap.
-    looked_at = changed != () or group.constant or decided is not None
+    looked_at = changed != () or group.led_by is not None or decided is not None
     alike = looked_at and all(_is_alike(field, pair, references) for field in group.fields)
     if decided:
         return Verdict.AGREE if alike else to_side(_OTHER[decided])
     if changed is None:
         return first_verdict(group.direction, alike=alike, initial=table.mapping.initial)
-    led_by = _source(group.direction) if group.constant and not alike else None
+    led_by = group.led_by if not alike and (group.constant or not changed) else None
     return verdict(
         group.direction,
         business_central_changed="business_central" in changed or led_by == "business_central",
@@ -258,6 +258,8 @@ def _accept(group: Group, pair: Pair, draft: _Draft, *, drifted: bool) -> None:
     for field in group.fields:
         if drifted and not _blank_kept(field, pair, _source(field.mapping.direction)):
             draft.warnings.append(f"{field.name}: changed on the side that only receives it; kept")
+            if group.led_by and not group.constant:
+                continue  # what is kept must not look like a change of the table that is looked up in
         draft.agree(field, pair.business_central.values[field.index], pair.dataverse.values[field.index])
 
 

@@ -66,7 +66,7 @@ def _sort(
     touched: list[Seen] = []
     end = scope.ready.end(incoming.side)
     look = glance(scope.ready.table, incoming.side)
-    asked_for = incoming.why in ("again", "chosen", "anew")
+    asked_for = incoming.why in ("again", "chosen", "anew") or (incoming.why == "full" and scope.ready.looks_up)
     known = incoming.why == "changed" and not (incoming.outside or scope.ready.volatile)
     for record in records:
         coupling = coupled.get(record.id)

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 import msgspec
 
-from koppel.engine.fields import Field, FieldEnd, Stage, in_groups
+from koppel.engine.fields import Field, FieldEnd, Stage, in_groups, looks_up
 from koppel.engine.pair import Table
 from koppel.engine.plan import other
 from koppel.engine.rule import RULES, Rule, rule_named
@@ -87,6 +87,11 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     def rules(self, names: Iterable[str]) -> list[Rule]:
         """The registered rules of these names."""
         return [rule_named(name) for name in names]
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether values are looked up in tables, which may have changed while the records did not."""
+        return any(looks_up((*f.to_dataverse, *f.to_business_central)) for f in self.table.fields)
 
     @property
     def volatile(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from koppel.engine.fields import Field, Stage
+from koppel.engine.fields import Field, Stage, looks_up
 from koppel.engine.rule import RULES, Batch
 from koppel.engine.translate import AllReferences, References, reference_of, rows_of, through
 from koppel.mapping.steps import LookUp
@@ -55,7 +55,7 @@ async def references(
 
 
 def _column(field: Field, records: Sequence[Record]) -> set[Scalar]:
-    is_needed = any(isinstance(stage, LookUp) for stage in (*field.to_dataverse, *field.to_business_central))
+    is_needed = looks_up((*field.to_dataverse, *field.to_business_central))
     return {record.values[field.index] for record in records} if is_needed else set()
 
 
