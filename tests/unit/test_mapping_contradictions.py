@@ -42,7 +42,6 @@ EVERY = "templates: [{values: {a: 1}}, {values: {a: 2}, filter: city eq 'Rome'}]
     [
         ({"more": "direction: to_dataverse\nconflicts: newest"}, 5, "a mapping to_dataverse has no conflicts"),
         ({"more": "direction: to_dataverse\ninitial: dataverse"}, 5, "Dataverse cannot win"),
-        ({"more": "drift: overwrite"}, 4, "no field of the mapping goes one way only"),
         (
             {"more": "direction: to_dataverse", "business_central": ", create: {a: 1}"},
             2,

@@ -41,8 +41,6 @@ def _direction(mapping: TableMapping) -> Iterator[Finding]:
     # Business Central may be named or not: what the file does not say, it does not contradict.
     if mapping.direction == "to_dataverse" and mapping.initial == "dataverse":
         yield Finding(("initial",), "Dataverse cannot win: the mapping runs to_dataverse", "Leave `initial` out.")
-    if mapping.drift != "keep" and all(field.direction == "both" for field in mapping.fields):
-        yield Finding(("drift",), "no field of the mapping goes one way only", "Leave `drift` out.")
     for side in SIDES:
         for key in ("create", "templates", "deactivate"):
             if getattr(mapping.endpoint(side), key) and not mapping.writes_to(side):

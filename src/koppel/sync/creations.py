@@ -13,6 +13,7 @@ from koppel.sync.match import match_chunk
 from koppel.sync.needs import missing_parts, refused
 from koppel.sync.pairs import merge_all
 from koppel.sync.references import references
+from koppel.sync.returning import left_behind, returned
 from koppel.sync.scope import Incoming, Scope, in_order, partners_of
 from koppel.sync.session import Session
 from koppel.sync.skip import passed_over, told_why
@@ -33,6 +34,9 @@ async def new_records(
     if not inside:
         return skipped, ignored
     refusals = {**failed, **await refused(session, ready, side, inside)}
+    back = await returned(session, scope, incoming, [record for record in inside if record.id not in refusals])
+    back |= await left_behind(session, scope, incoming, [record for record in inside if record.id not in back])
+    inside = [record for record in inside if record.id not in back]
     matches = scope.matches
     # What failed or waited was meant to be created when it did.
     create = scope.create or incoming.why == "again"
@@ -42,7 +46,7 @@ async def new_records(
     coupled = await _couple(
         session, scope, incoming, [r for r in inside if r.id in matched and r.id not in refusals], matched
     )
-    actions: list[Action] = [*skipped, *coupled]
+    actions: list[Action] = [*skipped, *back.values(), *coupled]
     left = [record for record in inside if record.id not in matched or record.id in refusals]
     if not mapping.writes_to(other(side)):
         return actions, ignored + len(left)

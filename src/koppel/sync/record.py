@@ -16,11 +16,12 @@ from koppel.engine.translate import Waiting
 from koppel.engine.values import UNKNOWN, Unknown
 from koppel.errors import OutcomeUnknownError, RemoteError, TransientError
 from koppel.odata.records import Scalar, Side
-from koppel.store import conflicts, couplings, failures, history, intents, jobs, pending
+from koppel.store import conflicts, couplings, failures, history, intents, jobs, partings, pending
 from koppel.store.couplings import Coupling
+from koppel.store.database import Connection
 from koppel.store.snapshots import encode
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.scope import Scope
+from koppel.sync.scope import Scope, coupled_id
 from koppel.sync.session import Session
 from koppel.sync.skip import versions_of
 from koppel.sync.write import Done
@@ -147,20 +148,32 @@ async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Do
     gone += [one.action for one in settled if one.action.replaces and one.made]
     if not gone:
         return {}
+    connection, mapping = session.connection, ready.mapping.name
     ids = [action.dataverse_id for action in gone if action.dataverse_id]
-    parted = await couplings.by_ids(session.connection, ready.mapping.name, "dataverse", ids)
+    parted = await couplings.by_ids(connection, mapping, "dataverse", ids)
     pairs = [pair.business_central_id for pair in parted.values()]
-    open_ = await conflicts.of_pairs(session.connection, ready.mapping.name, pairs)
-    await conflicts.close(session.connection, [conflict.id for found in open_.values() for conflict in found])
+    open_ = await conflicts.of_pairs(connection, mapping, pairs)
+    await conflicts.close(connection, [conflict.id for found in open_.values() for conflict in found])
     for action in gone:
         side: Side = "business_central" if action.business_central_id else "dataverse"
         if action.replaces and action.side:
             side = other(action.side)
-        await couplings.remove(session.connection, ready.mapping.name, side, [action.id(side)])
-    await pending.remove_records(
-        session.connection, ready.mapping.name, [a.business_central_id for a in gone if a.business_central_id]
-    )
+        pair = (await couplings.by_ids(connection, mapping, side, [action.id(side)])).get(action.id(side))
+        if pair:
+            await _part(connection, mapping, pair, action)
+        await couplings.remove(connection, mapping, side, [action.id(side)])
+    await pending.remove_records(connection, mapping, [a.business_central_id for a in gone if a.business_central_id])
     return parted
+
+
+async def _part(connection: Connection, mapping: str, pair: Coupling, action: Action) -> None:
+    """Remember a pair of which one record was deleted, and the other is still there."""
+    await partings.forget(connection, mapping, [pair.business_central_id, pair.dataverse_id])
+    left = [side for side in SIDES if action.record(side) is not None]
+    if len(left) == 1 and action.kind != "delete":
+        gone = other(left[0])
+        if coupled_id(pair, gone) != action.id(gone) or action.kind == "uncouple":
+            await partings.note(connection, mapping, gone, coupled_id(pair, gone), coupled_id(pair, left[0]))
 
 
 def _history(session: Session, ready: Ready, done: Iterable[Done], parted: Parted) -> Iterable[history.Entry]:

@@ -9,7 +9,7 @@ import msgspec
 from koppel.errors import UsageError
 from koppel.odata.literals import is_guid
 from koppel.odata.records import Side
-from koppel.store import conflicts, couplings, failures, history, jobs, options, pending
+from koppel.store import conflicts, couplings, failures, history, jobs, options, partings, pending
 from koppel.store.couplings import Coupling
 from koppel.store.options import Option
 from koppel.sync.couple import coupling_entry, coupling_job
@@ -94,6 +94,7 @@ async def _uncouple(
     connection = session.connection
     ours, theirs = [pair.business_central_id for pair in pairs], [pair.dataverse_id for pair in pairs]
     await couplings.remove(connection, mapping, "business_central", ours)
+    await partings.forget(connection, mapping, [*ours, *theirs])
     await pending.remove_records(connection, mapping, ours)
     await failures.clear(connection, mapping, "business_central", ours)
     await failures.clear(connection, mapping, "dataverse", theirs)

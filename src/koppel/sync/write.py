@@ -8,14 +8,14 @@ A refused version means that somebody edited meanwhile: the pair is read and mer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import msgspec
 
 from koppel.engine.action import Action, base_after
 from koppel.engine.plan import other
 from koppel.errors import ExistsError, NotFoundError, OutcomeUnknownError, RemoteError, TransientError, VersionError
-from koppel.odata.records import Record, Side
+from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import encode
@@ -148,12 +148,18 @@ def _with_answers(scope: Scope, one: Done, records: Records) -> Done:
 
 
 def _holds(scope: Scope, side: Side, record: Record, action: Action) -> bool:
+    """Whether a record holds everything that was to be written; a deletion writes nothing."""
     forms = {field.end(side).column: field.end(side).canonical for field in scope.ready.table.fields}
     places = scope.ready.end(side).places
-    return all(
-        forms[column](record.values[places[column]]) == forms[column](value)
-        for column, value in action.writes(side).items()
+    writes = action.writes(side)
+    return bool(writes) and all(
+        forms.get(column, _as_it_is)(record.values[places[column]]) == forms.get(column, _as_it_is)(value)
+        for column, value in writes.items()
     )
+
+
+def _as_it_is(value: Scalar) -> Hashable:
+    return value
 
 
 async def _plan_again(
