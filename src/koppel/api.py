@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -21,24 +22,25 @@ from koppel.errors import UsageError
 from koppel.mapping.model import Direction, TableMapping
 from koppel.mapping.names import mapping_named, mappings_named
 from koppel.odata.records import Side
-from koppel.store import conflicts, failures, history, jobs
+from koppel.store import conflicts, failures, jobs
 from koppel.store.conflicts import Conflict
 from koppel.store.failures import Failure
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
 from koppel.store.reviews import Choice
-from koppel.sync import couple, explain, partners, preview, retry, review, run, status, uncouple, verify
+from koppel.sync import couple, explain, partners, preview, retry, review, run, status, uncouple, undo, verify
 from koppel.sync.couple import Initial, Refused
 from koppel.sync.explain import Explanation
 from koppel.sync.full import Outcome, outcome, run_in_order
 from koppel.sync.open import known_mappings, open_session
+from koppel.sync.orphan import Orphan
 from koppel.sync.preview import Preview
+from koppel.sync.reverse import Left
 from koppel.sync.review import Line
 from koppel.sync.run import Request, Result
 from koppel.sync.selection import choose
 from koppel.sync.session import Session
 from koppel.sync.status import Standing
-from koppel.sync.uncouple import Orphan
 from koppel.sync.verify import Verification
 
 P = ParamSpec("P")
@@ -276,16 +278,34 @@ class AsyncKoppel:
         name: str | None = None,
         job: int | None = None,
         field: str | None = None,
+        side: Side | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 1000,
     ) -> list[Entry]:
         """What was changed, when and why, the latest first: of a record (and its partner), a job, a field, or all."""
         async with self._open() as session:
             mapping = self._one(name)
-            among = [mapping] if mapping else list(self.mappings)
-            ids = await uncouple.pair_of(session, among, record) if record else None
-            return await history.find(
-                session.connection, mapping=mapping, record_ids=ids, job=job, field=field, limit=limit
+            return await status.written(
+                session,
+                record,
+                mapping=mapping,
+                job=job,
+                field=field,
+                side=side,
+                since=since,
+                until=until,
+                limit=limit,
             )
+
+    async def undo(self, job: int, *, force: bool = False) -> tuple[Result, list[Left]]:
+        """Take a job back, as far as nobody went on from it: what was done, and what stays as it is, with the reason.
+
+        The next run compares everything and carries the same changes over again, unless they are changed back where
+        they came from, or the mapping is off.
+        """
+        async with self._open() as session:
+            return await undo.undo(session, await undo.job_to_undo(session, job), force=force)
 
     async def explain(self, name: str, record: str) -> Explanation:
         """Why a record did or did not synchronise."""
@@ -417,6 +437,7 @@ class Koppel:
     status = _blocking(AsyncKoppel.status)
     jobs = _blocking(AsyncKoppel.jobs)
     history = _blocking(AsyncKoppel.history)
+    undo = _blocking(AsyncKoppel.undo)
     explain = _blocking(AsyncKoppel.explain)
     verify = _blocking(AsyncKoppel.verify)
     errors = _blocking(AsyncKoppel.errors)

@@ -92,6 +92,10 @@ def test_a_second_run_writes_nothing(shell: Shell) -> None:
     assert (shell.writes(), outcome.status) == (before, 0)
     failed = shell.run("errors", "customer").out
     assert failed.count("salespersonCode EXTERN is not coupled in SALESPEOPLE") == 3, "they rest until it is"
+    assert "records failed before and are left alone for now: koppel errors" in outcome.out
+    retried = shell.run("retry", "customer")
+    assert retried.status == 1
+    assert "likewise" in retried.out
 
 
 def test_everything_agrees(shell: Shell) -> None:
@@ -176,6 +180,35 @@ def test_history_tells_what_was_there_before_and_why(shell: Shell) -> None:
     assert (entry["side"], entry["old"], entry["new"]) == ("business_central", "111", "222")
     assert entry["why"] == "conflict decided for dataverse"
     assert "conflict decided for dataverse" in shell.run("history", "--job", str(entry["job"])).out
+    words = ("history", "customer", "AW00000006", "--side", "business_central", "--since", entry["at"])
+    assert [one["new"] for one in shell.json(*words)["history"]] == ["222"]
+    assert shell.json("history", "CUSTOMER", "--until", "2020-01-01")["history"] == []
+    assert shell.run("history", "--since", "yesterday").status == 2
+
+
+def test_a_job_is_taken_back_once_somebody_agreed(shell: Shell) -> None:
+    name = shell.get("business_central", "customers", "number", "AW00000008", "displayName").values[0]
+    shell.edit("dataverse", "account", "name", str(name), websiteurl="taken.example")
+    (job,) = shell.json("sync", "customer")["mappings"]["CUSTOMER"]["jobs"]
+    looked = shell.run("undo", str(job), "--preview")
+    assert looked.status == 2
+    assert "website in Business Central: taken.example ->" in looked.out
+    assert "nothing was done" in shell.run("undo", str(job)).out
+
+    def website() -> object:
+        return shell.get("business_central", "customers", "number", "AW00000008", "website").values[0]
+
+    assert website() == "taken.example"
+    done = shell.run("undo", str(job), "--yes")
+    assert done.status == 0
+    assert f"took back job {job} as job {job + 1}: 1 updated" in done.out
+    assert "The next run compares everything in CUSTOMER and brings these changes again" in done.out
+    assert website() != "taken.example"
+    assert f"undo of {job}" in shell.run("jobs").out
+    assert shell.json("undo", str(job + 1), "--yes")["counts"] == {"updated": 1}
+    assert website() == "taken.example"
+    assert "there is nothing of job" in shell.run("undo", str(job + 1)).out
+    assert shell.run("undo", "4711").status == 2
 
 
 def test_a_record_is_explained(shell: Shell) -> None:

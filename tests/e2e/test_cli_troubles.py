@@ -173,7 +173,7 @@ def test_an_uncoupled_salesperson_holds_the_customer(shell: Shell) -> None:
     assert "! CUSTOMER AW00000004: salespersonCode EXTERN is not coupled in SALESPEOPLE" in outcome.out
     assert "couple or synchronise EXTERN in SALESPEOPLE" in outcome.out
     waiting = shell.json("explain", "customer", "AW00000004")
-    assert waiting["next"][0]["kind"] == "hold"
+    assert waiting["next"][0]["reason"] == "waits: salespersonCode EXTERN is not coupled in SALESPEOPLE"
     assert waiting["dataverse"]["name"] != "Held"
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from world import new_world
 
 from koppel.sandbox.process import SandboxProcess, start_sandbox
 from koppel.sandbox.seed_business_central import COMPANY
-from koppel.store import couplings, intents
+from koppel.store import couplings, intents, jobs
 from koppel.store.database import Database
 
 CUSTOMERS = 20
@@ -71,3 +72,5 @@ async def test_killed_again_and_again(database: Database) -> None:
     async with database.connect() as connection:
         assert await couplings.count(connection, "CUSTOMER") > CUSTOMERS - 3
         assert await intents.unsettled(connection, "CUSTOMER") == []
+        ended = Counter(job.status for job in await jobs.recent(connection, limit=100))
+        assert (ended["interrupted"], ended["running"]) == (len(DEATHS), 0)

@@ -25,11 +25,12 @@ from koppel.store import overview
 from koppel.sync.couple import Examined, Initial, Refused, Wanted, couple_pairs, examine
 from koppel.sync.couple import couple as couple_records
 from koppel.sync.full import Finished
+from koppel.sync.orphan import Orphan
 from koppel.sync.partners import create_partners, without_partner
 from koppel.sync.preview import Preview, match_now, match_preview
 from koppel.sync.selection import choose
 from koppel.sync.session import Session
-from koppel.sync.uncouple import Orphan, orphans, remove_orphans
+from koppel.sync.uncouple import orphans, remove_orphans
 from koppel.sync.uncouple import uncouple as uncouple_records
 
 SHOWN = 50

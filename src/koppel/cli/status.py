@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -11,17 +12,16 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from koppel.cli.names import Mappings
+from koppel.cli.options import side_named
 from koppel.cli.output import Output, moment, spelled, table
 from koppel.cli.running import DONE, AsJson, ConfigPath, run
 from koppel.errors import UsageError
 from koppel.mapping.names import mapping_named, mappings_named
-from koppel.store import history as store_history
 from koppel.store import jobs as store_jobs
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
 from koppel.sync.session import Session
-from koppel.sync.status import standings
-from koppel.sync.uncouple import pair_of
+from koppel.sync.status import standings, written
 
 Limit = Annotated[int, typer.Option(help="How many, the latest first.", min=1)]
 
@@ -92,7 +92,7 @@ def _jobs(found: Sequence[Job]) -> RenderableType:
         [
             (
                 job.id,
-                job.kind,
+                f"undo of {job.undoes}" if job.undoes else job.kind,
                 ", ".join(job.mappings),
                 job.started,
                 job.seconds,
@@ -121,29 +121,65 @@ async def _one_job(session: Session, output: Output, number: int) -> int:
 
 
 def history(
-    record: Annotated[
-        str | None, typer.Argument(metavar="[RECORD]", help="A record: its id on either side, or its number.")
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MAPPING] [RECORD]", help="A mapping; a record: its id on either side, or its number."),
     ] = None,
-    mapping: Annotated[str | None, typer.Option(help="Only this mapping.")] = None,
     job: Annotated[int | None, typer.Option(help="Only this job.")] = None,
     field: Annotated[str | None, typer.Option(help="Only this field.")] = None,
+    side: Annotated[
+        str | None, typer.Option(metavar="business_central|dataverse", help="Only what was written there.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="From then on, as 2026-03-01T08:00 (UTC).")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before this time.")] = None,
     limit: Limit = 50,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """What was changed, when and why, the latest first; of a record, a job, a field, or everything."""
+    """What was changed, when and why, the latest first; of a record, a job, a field, a time, or everything."""
 
     async def work(session: Session, output: Output) -> int:
-        name = mapping_named(session.mappings, mapping) if mapping else None
-        among = [name] if name else list(session.mappings)
-        ids = await pair_of(session, among, record) if record else None
-        found = await store_history.find(
-            session.connection, mapping=name, record_ids=ids, job=job, field=field, limit=limit
+        mapping, record = _named(session, what or [])
+        found = await written(
+            session,
+            record,
+            mapping=mapping,
+            job=job,
+            field=field,
+            side=side_named(side) if side else None,
+            since=_time(since),
+            until=_time(until),
+            limit=limit,
         )
-        output.show({"history": msgspec.to_builtins(found)}, _history(found))
+        output.show({"history": [_told(entry) for entry in found]}, _history(found))
         return DONE
 
     run(work, config, as_json)
+
+
+def _named(session: Session, words: Sequence[str]) -> tuple[str | None, str | None]:
+    """The mapping and the record that are meant; a single word that names no mapping names a record."""
+    if len(words) > 2:
+        raise UsageError("a mapping and a record, no more", remedy="Write MAPPING RECORD, or one of them.")
+    if len(words) == 1 and words[0].casefold() not in (name.casefold() for name in session.mappings):
+        return None, words[0]
+    return (mapping_named(session.mappings, words[0]) if words else None), words[1] if len(words) > 1 else None
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no time", remedy="Write it as 2026-03-01 or 2026-03-01T08:00.") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _told(entry: Entry) -> dict[str, object]:
+    told: dict[str, object] = msgspec.to_builtins(entry)
+    del told["base"]  # for machines of another kind
+    return told
 
 
 def _history(found: Sequence[Entry]) -> RenderableType:

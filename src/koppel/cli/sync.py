@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.text import Text
 
 from koppel.cli.lines import failure_trouble, finished_data, notice_troubles, results_table, trouble_lines
 from koppel.cli.names import Mappings
@@ -26,6 +27,7 @@ from koppel.cli.options import (
 from koppel.cli.output import Output
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
 from koppel.mapping.names import mappings_named
+from koppel.store import overview
 from koppel.sync.full import Finished, outcome, run_in_order
 from koppel.sync.run import Request
 from koppel.sync.selection import choose
@@ -76,8 +78,17 @@ async def follow(
         results_table(data) if data else "there was nothing to do",
         *trouble_lines(map(failure_trouble, came_to.failures), "bold red", "koppel errors"),
         *trouble_lines(notice_troubles(data, {f.message for f in came_to.failures}), "yellow", "koppel jobs"),
+        *await _resting(session, list(data), len(came_to.failures)),
     )
     return DONE if came_to.ok else FAILED
+
+
+async def _resting(session: Session, names: Sequence[str], told: int) -> list[Text]:
+    """A line about the records that failed before and were not tried again."""
+    numbers = await overview.numbers(session.connection, names)
+    resting = sum(number.failures + number.skipped for number in numbers) - told
+    where = "koppel errors, koppel skipped"
+    return [Text(f"{resting:,} records failed before and are left alone for now: {where}", "yellow")] if resting else []
 
 
 async def _telling_errors(output: Output, runs: AsyncIterator[Finished]) -> AsyncIterator[Finished]:

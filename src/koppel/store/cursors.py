@@ -15,6 +15,8 @@ INSERT INTO cursor (mapping, side, position, digest) VALUES (%s, %s, %s, %s)
 ON CONFLICT (mapping, side) DO UPDATE
 SET position = EXCLUDED.position, digest = EXCLUDED.digest, moved_at = now()"""
 SPOIL = "UPDATE cursor SET digest = %s WHERE mapping = %s"
+UNDONE = "a job was taken back"
+"""Stands as the digest from ``koppel undo`` to the next run."""
 REMOVE = "DELETE FROM cursor WHERE mapping = %s"
 
 

@@ -22,6 +22,7 @@ FIND = f"""
 {SELECT}
 WHERE (%(mapping)s::text IS NULL OR mapping = %(mapping)s)
     AND (%(ids)s::text[] IS NULL OR record_id = ANY (%(ids)s))
+    AND (%(name)s::text IS NULL OR record_name = %(name)s)
     AND (%(job)s::bigint IS NULL OR job = %(job)s)
     AND (%(field)s::text IS NULL OR field = %(field)s)
     AND (%(side)s::text IS NULL OR side = %(side)s)
@@ -85,6 +86,7 @@ async def find(
     *,
     mapping: str | None = None,
     record_ids: Collection[str] | None = None,
+    record_name: str | None = None,
     job: int | None = None,
     field: str | None = None,
     side: Side | None = None,
@@ -96,6 +98,7 @@ async def find(
     values = {
         "mapping": mapping,
         "ids": None if record_ids is None else list(record_ids),
+        "name": record_name,
         "job": job,
         "field": field,
         "side": side,

@@ -27,8 +27,6 @@ WENT_BACK = "went-back"
 """The code of a ``CursorError`` that says itself what happened."""
 
 BEHIND = "went back behind what it had reported, as a restored backup does"
-UNDONE = "a job was taken back"
-"""Stands as the digest of cursors from ``koppel undo`` to the next run."""
 LONG_AGO = "1753-01-01T00:00:00Z"
 _T = TypeVar("_T")
 
@@ -55,7 +53,7 @@ async def start_reading(session: Session, ready: Ready, side: Side, *, full: boo
     changes = Changes(side=side, position=position, complete=full or cursor is None)
     if cursor is not None and cursor.digest != digest_of(ready):
         changes.complete = True
-        why = UNDONE if cursor.digest == UNDONE else "the mapping changed since the last run"
+        why = cursors.UNDONE if cursor.digest == cursors.UNDONE else "the mapping changed since the last run"
         changes.notice = f"{why}, so everything is compared"
     if ready.volatile and side == "business_central":
         changes.complete = True

@@ -8,9 +8,10 @@ from datetime import datetime
 import msgspec
 
 from koppel.odata.records import Side
-from koppel.store import cursors, jobs, overview
+from koppel.store import cursors, history, jobs, overview
 from koppel.sync.prepare import SIDES
 from koppel.sync.session import Session
+from koppel.sync.uncouple import pair_of
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,4 +44,34 @@ async def _standing(session: Session, numbers: overview.Numbers) -> Standing:
         numbers=numbers,
         last_job=last[0] if last else None,
         read_until={side: cursor.moved_at for side, cursor in found.items() if cursor and cursor.moved_at},
+    )
+
+
+async def written(
+    session: Session,
+    record: str | None = None,
+    *,
+    mapping: str | None = None,
+    job: int | None = None,
+    field: str | None = None,
+    side: Side | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 1000,
+) -> list[history.Entry]:
+    """What was written, the latest first: to a record and its partner, in a mapping, by a job, to a field, on a side,
+    from a time on, before a time. A record that is not coupled any more is found by the name that it had."""
+    among = [mapping] if mapping else list(session.mappings)
+    ids = await pair_of(session, among, record) if record else []
+    return await history.find(
+        session.connection,
+        mapping=mapping,
+        record_ids=ids or None,
+        record_name=None if ids else record,
+        job=job,
+        field=field,
+        side=side,
+        since=since,
+        until=until,
+        limit=limit,
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-import msgspec
-
 from koppel.errors import UsageError
 from koppel.odata.literals import is_guid
 from koppel.odata.records import Side
@@ -14,19 +12,10 @@ from koppel.store.couplings import Coupling
 from koppel.store.options import Option
 from koppel.sync.couple import coupling_entry, coupling_job
 from koppel.sync.options import option_entry
+from koppel.sync.orphan import Orphan, orphan_of
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.session import Session, ready_mapping
 from koppel.systems.dataverse import Dataverse
-
-
-class Orphan(msgspec.Struct, frozen=True, kw_only=True):
-    """A coupling of which one record, or both, do not exist any more. Of options, ``dataverse_id`` is the value."""
-
-    mapping: str
-    name: str
-    missing: tuple[Side, ...]
-    business_central_id: str
-    dataverse_id: str
 
 
 async def uncouple(session: Session, mapping: str, names: Sequence[str] = (), *, everything: bool = False) -> int:
@@ -79,13 +68,11 @@ async def coupling_named(session: Session, mapping: str, name: str) -> Coupling 
 
 
 async def pair_of(session: Session, mappings: Sequence[str], name: str) -> list[str]:
-    """The ids by which history knows a record: those of its pair, else the id that was given."""
+    """The ids by which history knows a record: those of its pair, or the id that was given; none for another name."""
     for mapping in mappings:
         if pair := await coupling_named(session, mapping, name):
             return [pair.business_central_id, pair.dataverse_id]
-    if not is_guid(name):
-        raise UsageError(f"no coupled record is called {name!r}", remedy="Give the record's id on either side.")
-    return [name.lower()]
+    return [name.lower()] if is_guid(name) else []
 
 
 async def _uncouple(
@@ -146,17 +133,6 @@ async def orphans(session: Session, mapping: str) -> AsyncIterator[list[Orphan]]
 
 def _id(coupling: Coupling, side: Side) -> str:
     return coupling.business_central_id if side == "business_central" else coupling.dataverse_id
-
-
-def orphan_of(mapping: str, pair: Coupling, missing: tuple[Side, ...]) -> Orphan:
-    """A coupling as an orphan."""
-    return Orphan(
-        mapping=mapping,
-        name=pair.business_central_key,
-        missing=missing,
-        business_central_id=pair.business_central_id,
-        dataverse_id=pair.dataverse_id,
-    )
 
 
 async def _orphan_options(session: Session, ready: Ready) -> list[Orphan]:

@@ -20,7 +20,6 @@ from koppel.store.jobs import Job
 from koppel.store.snapshots import field_names, open_codec
 from koppel.sync.intend import intend
 from koppel.sync.prepare import Ready
-from koppel.sync.read import UNDONE
 from koppel.sync.record import count_done, record_chunk
 from koppel.sync.restore import plan_returns
 from koppel.sync.reverse import Left, Past, Reversal, plan_removals, plan_updates
@@ -128,7 +127,7 @@ async def _past(session: Session, job: Job, entries: Sequence[Entry]) -> Past:
 async def _records(session: Session, ready: Ready, job: Job, result: Result, left: list[Left]) -> None:
     scope = await _scope(session, ready)
     # What comes back was wanted once: the next run has to look at it again, whatever the systems report as changed.
-    await cursors.spoil(session.connection, ready.mapping.name, UNDONE)
+    await cursors.spoil(session.connection, ready.mapping.name, cursors.UNDONE)
     await session.connection.commit()
     async for entries in history.of_job(session.connection, job.id):
         for plan in PHASES:

@@ -17,14 +17,14 @@ from koppel.odata.literals import parse_instant
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import conflicts, couplings, cursors, failures, jobs, options, pending
 from koppel.store.couplings import Coupling
-from koppel.store.snapshots import Aligned, Codec, decode, field_names, open_codec
+from koppel.store.snapshots import UNKNOWN, Aligned, Codec, decode, field_names, open_codec
 from koppel.sync.match import keys_on, uncoupled_keys
 from koppel.sync.needs import compute, refused
+from koppel.sync.orphan import Orphan, orphan_of
 from koppel.sync.plain import Plain, plain_forms
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.references import references
 from koppel.sync.session import Session, own_user, ready_mapping
-from koppel.sync.uncouple import Orphan, orphan_of
 from koppel.systems.dataverse import Dataverse
 
 Bases = tuple[Aligned, Aligned] | None
@@ -77,6 +77,7 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
     troubles: Mapping[str, str]
     own: Mapping[Side, str]
     read_until: Mapping[Side, datetime]
+    undone: bool
 
 
 async def verify(session: Session, names: Sequence[str]) -> Verification:
@@ -184,6 +185,8 @@ def _explained(ready: Ready, plain: Plain, pair: tuple[Coupling, Record, Record]
         ready.mapping, "dataverse", plain, theirs
     ):
         return "a value that the mapping gives to new records"
+    if known.undone and base is not None and UNKNOWN in (base[0][field.index], base[1][field.index]):
+        return "taken back by `koppel undo`, until the next run"
     return _of_field(plain, ours, theirs, base, ready.mapping.drift)
 
 
@@ -256,7 +259,16 @@ async def _known(
         troubles=troubles,
         own={side: await own_user(session, side) for side in SIDES} if ready.mapping.ignore_integration_user else {},
         read_until={side: until for side in SIDES if (until := await _read_until(session, mapping, side))},
+        undone=any(
+            [(c := await cursors.get(connection, mapping, side)) and c.digest == cursors.UNDONE for side in SIDES]
+        ),
     )
+
+
+async def _is_undone(session: Session, mapping: str) -> bool:
+    """Whether a job was taken back and no run has come by since."""
+    found = [await cursors.get(session.connection, mapping, side) for side in SIDES]
+    return any(cursor.digest == cursors.UNDONE for cursor in found if cursor)
 
 
 async def _read_until(session: Session, mapping: str, side: Side) -> datetime | None:
