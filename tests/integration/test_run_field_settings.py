@@ -72,7 +72,7 @@ async def test_a_required_blank_holds_the_record_and_names_the_field(world: Worl
     [failure] = await world.failures()
     assert (failure.code, failure.field, failure.kind) == ("required", "website", "data")
     assert failure.message == "website is blank, and is required"
-    assert "fill it in in Business Central" in failure.remedy
+    assert "give it a value in Business Central" in failure.remedy
     await world.bob.update("customers", customer["id"], website="", phoneNumber="7")
     assert (await world.sync()).counts["failed"] >= 1
     account = await world.account_of(customer)

@@ -128,7 +128,7 @@ def _decide(
         return Verdict.AGREE if alike else to_side(_OTHER[decided])
     if changed is None:
         return first_verdict(group.direction, alike=alike, initial=table.mapping.initial)
-    led_by = group.led_by if not alike and (group.constant or not changed) else None
+    led_by = group.led_by if not alike and (group.constant or not (changed or pair.own)) else None
     return verdict(
         group.direction,
         business_central_changed="business_central" in changed or led_by == "business_central",

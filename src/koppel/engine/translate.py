@@ -85,7 +85,7 @@ def translate(field: Field, value: Scalar, source: Side, references: AllReferenc
         return field.mapping.constant
     form = None if value is None else field.end(source).canonical(value)
     if form is None:
-        return _of_blank(field, value, source)
+        return _of_blank(field, source)
     if field.stages(source):
         return _transformed(field, value, source, references)
     of = reference_of(field)
@@ -96,14 +96,16 @@ def translate(field: Field, value: Scalar, source: Side, references: AllReferenc
     return _fitted(field, destination, value)
 
 
-def _of_blank(field: Field, value: Scalar, source: Side) -> Scalar | Unfit:
-    """What a blank becomes: the field's constant if it has one, else the destination's own blank."""
+def _of_blank(field: Field, source: Side, was: Scalar = "") -> Scalar | Unfit:
+    """What a blank becomes: the field's constant if it has one, else the destination's own blank.
+
+    ``was``: the value that came to a blank on its way.
+    """
     if field.mapping.constant is not None:
         return field.mapping.constant
     if field.mapping.required:
-        was = "" if value in (None, "") else str(value)
-        message = f"comes to a blank from {was!r}, and is required" if was else "is blank, and is required"
-        return Unfit(field.name, source, was, message, f"fill it in in {SPOKEN[source]}", "required")
+        message = "is blank, and is required" if was == "" else f"comes to a blank from {was!r}, and is required"
+        return Unfit(field.name, source, str(was), message, f"give it a value in {SPOKEN[source]}", "required")
     return empty_in_business_central(field.business_central.kind) if source == "dataverse" else None
 
 
@@ -115,7 +117,7 @@ def _transformed(field: Field, value: Scalar, source: Side, references: AllRefer
         remedy = f"correct it in {SPOKEN[source]}, or the steps of the field in the mapping"
         return Unfit(field.name, source, str(value), f"{value!r} {error}", remedy, "transformation")
     if found is None or field.end(destination).canonical(found) is None:
-        return _of_blank(field, value, source)
+        return _of_blank(field, source, value)
     return _fitted(field, destination, found)
 
 
