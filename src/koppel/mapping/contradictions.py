@@ -10,7 +10,7 @@ from koppel.mapping.model import Endpoint, TableMapping, templates_in_order
 from koppel.odata.records import SPOKEN, Side
 from koppel.odata.syntax import parse_filter
 
-OF_RECORDS = ("conflicts", "deletions", "left_filter", "drift", "initial", "match", "only_coupled", "create_unmatched")
+OF_RECORDS = ("conflicts", "left_filter", "drift", "initial", "match", "only_coupled", "create_unmatched")
 """Settings that an option mapping has no use for."""
 
 _OTHER: Mapping[Side, Side] = {"business_central": "dataverse", "dataverse": "business_central"}
@@ -28,6 +28,9 @@ def contradictions(mapping: TableMapping) -> Iterator[Finding]:
 
 def _kind(mapping: TableMapping) -> Iterator[Finding]:
     if mapping.kind == "options":
+        if mapping.deletions == "delete":
+            remedy = "Write none, restore or uncouple."
+            yield Finding(("deletions",), "codes and options are never deleted: records may hold them", remedy)
         for key in OF_RECORDS:
             if getattr(mapping, key) != getattr(_PLAIN, key):
                 yield Finding((key,), f"a mapping of options knows no `{key}`", f"Leave `{key}` out.")

@@ -2,49 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import cast
 
 import msgspec
 
-from koppel.engine.action import Action, Change, Refusal
-from koppel.errors import OutcomeUnknownError, RemoteError
+from koppel.engine.action import Action, Refusal
+from koppel.errors import ExistsError, OutcomeUnknownError, RemoteError
 from koppel.odata.records import Record, Scalar
 from koppel.store import history, options
 from koppel.store.history import Entry
 from koppel.store.options import Option
+from koppel.sync.options_plan import Choices, plan_options
 from koppel.sync.prepare import Ready
 from koppel.sync.session import Session
 from koppel.systems.dataverse import Dataverse
+from koppel.systems.system import Create, Written
+
+WRITES = ("create", "update", "couple", "uncouple")
 
 
-async def synchronise_options(session: Session, ready: Ready, *, apply: bool) -> AsyncIterator[Action]:
-    """Couple each code with the option whose label it is, adding it where there is none. Yields what is done."""
+async def synchronise_options(
+    session: Session, ready: Ready, *, apply: bool, only: Collection[str] | None = None
+) -> AsyncIterator[Action]:
+    """Couple each code with the option whose label it is, and add what has no counterpart, in the mapping's
+    direction. Yields what is done. ``only``: these codes and no others."""
     dataverse = cast(Dataverse, session.systems["dataverse"])
-    table, column = ready.mapping.dataverse.table, ready.mapping.dataverse.column
-    records = await _codes(session, ready)
-    coupled = await options.every(session.connection, ready.mapping.name)
-    actions = _plan_all(ready, records, coupled, await dataverse.options(table, column))
-    if apply and any(action.kind == "create" for action in actions):
+    table = ready.mapping.dataverse.table
+    actions = await _planned(session, ready, only)
+    if apply and any(action.kind == "create" and action.side == "dataverse" for action in actions):
         # An earlier run may have added options and died before it published them: nobody sees those.
         await dataverse.publish(table)
-        actions = _plan_all(ready, records, coupled, await dataverse.options(table, column))
-    changed: list[Option] = []
-    entries: list[Entry] = []
+        actions = await _planned(session, ready, only)
+    done: list[tuple[Action, Option]] = []
     for action in actions:
-        if apply and action.kind in ("create", "update", "couple"):
+        if apply and action.kind in WRITES:
             try:
-                changed.append(await _do(dataverse, table, column, action))
-                entries += _entries(session.job, action, changed[-1])
+                done.append((action, await _do(session, ready, action)))
             except RemoteError as error:
                 action = _held(action, error)
         yield action
-    if apply and any(action.kind in ("create", "update") for action in actions):
+    if apply and any(action.kind in ("create", "update") and action.side == "dataverse" for action in actions):
         await dataverse.publish(table)
-    if changed:
-        await options.save(session.connection, ready.mapping.name, changed)
-        await history.add(session.connection, entries)
-        await session.connection.commit()
+    if done:
+        await _record(session, ready.mapping.name, done)
+
+
+async def _planned(session: Session, ready: Ready, only: Collection[str] | None) -> list[Action]:
+    dataverse = cast(Dataverse, session.systems["dataverse"])
+    records = await _codes(session, ready)
+    coupled = await options.every(session.connection, ready.mapping.name)
+    elsewhere = {option.business_central_id for option in coupled} - {record.id for record in records}
+    there = await session.systems["business_central"].by_ids(ready.business_central.schema.name, (), list(elsewhere))
+    choices = Choices(
+        records=records,
+        coupled=coupled,
+        labels=await dataverse.options(ready.mapping.dataverse.table, ready.mapping.dataverse.column),
+        gone=elsewhere - there.keys(),
+    )
+    actions = plan_options(ready, choices)
+    wanted = None if only is None else {name.casefold() for name in only}
+    return [action for action in actions if wanted is None or action.name.casefold() in wanted]
+
+
+async def _codes(session: Session, ready: Ready) -> Sequence[Record]:
+    end = ready.business_central
+    system = session.systems["business_central"]
+    return [
+        r async for page in system.query(end.schema.name, end.columns, filter=end.filter or None) for r in page.records
+    ]
+
+
+async def _record(session: Session, mapping: str, done: Sequence[tuple[Action, Option]]) -> None:
+    parted = [option.value for action, option in done if action.kind == "uncouple"]
+    parted += [int(action.dataverse_id) for action, _ in done if action.replaces]
+    await options.remove(session.connection, mapping, parted)
+    kept = [option for action, option in done if action.kind != "uncouple"]
+    await options.save(session.connection, mapping, kept)
+    await history.add(session.connection, [entry for pair in done for entry in _entries(session.job, *pair)])
+    await session.connection.commit()
 
 
 def _entries(job: int, action: Action, option: Option) -> list[Entry]:
@@ -53,7 +89,14 @@ def _entries(job: int, action: Action, option: Option) -> list[Entry]:
 
     if action.kind == "update":
         return [entry("update", c.field, c.old, c.new) for c in action.changes]
-    made = [entry("create", new=option.label)] if action.kind == "create" else []
+    if action.kind == "uncouple":
+        return [entry("uncouple", old=option.business_central_id)]
+    made = []
+    if action.kind == "create" and action.side == "dataverse":
+        made = [entry("create", new=option.label)]
+    elif action.kind == "create":
+        told = entry("create", new=option.code)
+        made = [msgspec.structs.replace(told, side="business_central", record_id=option.business_central_id)]
     return [*made, entry("couple", new=option.business_central_id)]
 
 
@@ -72,58 +115,17 @@ def option_entry(
     return Entry(job, mapping, "dataverse", str(value), kind, field, old, new, why, code)
 
 
-async def _codes(session: Session, ready: Ready) -> Sequence[Record]:
-    end = ready.business_central
-    system = session.systems["business_central"]
-    return [
-        r async for page in system.query(end.schema.name, end.columns, filter=end.filter or None) for r in page.records
-    ]
-
-
-def _plan_all(
-    ready: Ready, records: Sequence[Record], coupled: Sequence[Option], labels: Mapping[int, str]
-) -> list[Action]:
-    known = {option.business_central_id: option for option in coupled}
-    taken = {option.value for option in coupled}
-    free = {label.casefold(): value for value, label in labels.items() if value not in taken}
-    return [_plan(ready, record, known.get(record.id), free, labels) for record in records]
-
-
-def _plan(
-    ready: Ready, record: Record, known: Option | None, free: dict[str, int], labels: Mapping[int, str]
-) -> Action:
-    code = ready.business_central.name_of(record)
-
-    def action(kind: str, reason: str, value: Scalar) -> Action:
-        return Action(
-            kind=kind,  # type: ignore[arg-type]
-            mapping=ready.mapping.name,
-            name=code,
-            side="dataverse",
-            reason=reason,
-            business_central_id=record.id,
-            to_dataverse={"value": value, "label": code},
-        )
-
-    if known is not None and known.value in labels:
-        if labels[known.value].casefold() == code.casefold():
-            return action("nothing", "equal", known.value)
-        renamed = action("update", f"the code is now {code}", known.value)
-        return msgspec.structs.replace(
-            renamed, changes=(Change("label", "dataverse", labels[known.value], code, renamed.reason),)
-        )
-    if code.casefold() in free:
-        return action("couple", "the option's label is the code", free.pop(code.casefold()))
-    return action("create", "no option bears the code", None)
-
-
-async def _do(dataverse: Dataverse, table: str, column: str, action: Action) -> Option:
-    value = action.to_dataverse["value"]
-    if action.kind == "create":
-        value = await _insert(dataverse, table, column, action.name)
+async def _do(session: Session, ready: Ready, action: Action) -> Option:
+    dataverse = cast(Dataverse, session.systems["dataverse"])
+    table, column = ready.mapping.dataverse.table, ready.mapping.dataverse.column
+    value, label, id = action.to_dataverse["value"], str(action.to_dataverse["label"]), action.business_central_id
+    if action.kind == "create" and action.side == "dataverse":
+        value = await _insert(dataverse, table, column, label)
+    elif action.kind == "create":
+        id = await _create_code(session, ready, action)
     elif action.kind == "update":
-        await dataverse.update_option(table, column, cast(int, value), action.name)
-    return Option(action.business_central_id, action.name, cast(int, value), action.name)
+        await dataverse.update_option(table, column, cast(int, value), label)
+    return Option(id, action.name, cast(int, value), label)
 
 
 async def _insert(dataverse: Dataverse, table: str, column: str, label: str) -> int:
@@ -137,6 +139,19 @@ async def _insert(dataverse: Dataverse, table: str, column: str, label: str) -> 
         if not made:
             raise
         return max(made)
+
+
+async def _create_code(session: Session, ready: Ready, action: Action) -> str:
+    """Add a code; its id. One that is there already, since an earlier answer got lost, is taken."""
+    system, end = session.systems["business_central"], ready.business_central
+    values = dict(action.to_business_central)
+    (written,) = await system.create(end.schema.name, [Create("", values)], ())
+    if isinstance(written.error, ExistsError | OutcomeUnknownError):
+        there = await system.by_keys(end.schema.name, (), ready.mapping.business_central.key, [action.name])
+        written = Written(id=there[0].id) if there else written
+    if written.error is not None:
+        raise written.error
+    return written.id
 
 
 def _held(action: Action, error: RemoteError) -> Action:

@@ -225,7 +225,8 @@ async def _run_line(session: Session, line: ReviewLine, force: bool) -> AsyncIte
 
 def only_coupled(session: Session, names: Sequence[str]) -> list[str]:
     """Those of these mappings that create nothing outside of a full synchronisation."""
-    return [name for name in names if session.mappings[name].only_coupled]
+    mappings = [session.mappings[name] for name in names]
+    return [mapping.name for mapping in mappings if mapping.only_coupled and mapping.kind == "records"]
 
 
 async def keep_creating(session: Session, names: Collection[str], keep: bool) -> None:

@@ -99,7 +99,7 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
         return
     ready = await ready_mapping(session, name)
     if ready.mapping.kind == "options":
-        async for action in synchronise_options(session, ready, apply=False):
+        async for action in synchronise_options(session, ready, apply=False, only=request.records):
             yield action
         return
     scope = await _scope(session, ready, request)
@@ -180,15 +180,20 @@ async def _end(
     await jobs.finish(session.connection, session.job, status, "" if error is None else str(error))
 
 
+_COUNTED = {
+    "create": "created",
+    "update": "updated",
+    "couple": "coupled",
+    "uncouple": "uncoupled",
+    "hold": "failed",
+}
+
+
 async def _run_options(session: Session, ready: Ready, request: Request, result: Result) -> None:
-    async for action in synchronise_options(session, ready, apply=True):
-        result.counts[
-            "created" if action.kind == "create" else "coupled" if action.kind == "couple" else action.kind
-        ] += 1
+    async for action in synchronise_options(session, ready, apply=True, only=request.records):
+        result.counts[_COUNTED.get(action.kind, "unchanged")] += 1
         if action.refusal:
             result.notice(told(action))
-    result.counts["unchanged"] = result.counts.pop("nothing", 0)
-    result.counts["failed"] = result.counts.pop("hold", 0)
     await jobs.count(session.connection, session.job, result.counts)
     await session.connection.commit()
 

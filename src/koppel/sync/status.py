@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
 from koppel.store import cursors, history, jobs, overview
 from koppel.sync.prepare import SIDES
@@ -40,7 +41,7 @@ async def _standing(session: Session, numbers: overview.Numbers) -> Standing:
     return Standing(
         mapping=numbers.mapping,
         caption=session.mappings[numbers.mapping].caption,
-        creates=not session.mappings[numbers.mapping].only_coupled,
+        creates=_creates(session.mappings[numbers.mapping]),
         numbers=numbers,
         last_job=last[0] if last else None,
         read_until={side: cursor.moved_at for side, cursor in found.items() if cursor and cursor.moved_at},
@@ -75,3 +76,7 @@ async def written(
         until=until,
         limit=limit,
     )
+
+
+def _creates(mapping: TableMapping) -> bool:
+    return mapping.kind == "options" or not mapping.only_coupled

@@ -36,6 +36,9 @@ async def undo_options(session: Session, ready: Ready, job: int, *, apply: bool)
 def _reversed(
     ready: Ready, past: Past, entry: Entry, option: Option | None, labels: dict[int, str], found: Reversal
 ) -> Action | None:
+    if entry.side == "business_central":
+        found.leave(entry, "records may hold the code")
+        return None
     value, label = int(entry.record_id), labels.get(int(entry.record_id))
 
     def action(kind: str, code: str, reason: str, label: str = "") -> Action:

@@ -1,0 +1,123 @@
+"""Codes and options of both directions, those that are gone, and single ones."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import cast
+
+import msgspec
+import pytest
+from world import World, new_world
+
+from koppel.store import options
+from koppel.store.database import Database
+from koppel.systems.dataverse import Dataverse
+
+NAME = "PAYMENT TERMS"
+COLUMN = "paymenttermscode"
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_world(database) as world:
+        yield world
+
+
+def backwards(world: World, **values: object) -> None:
+    """The mapping runs from Dataverse to Business Central."""
+    field = msgspec.structs.replace(world.mappings[NAME].fields[0], direction="from_dataverse")
+    world.change(NAME, direction="from_dataverse", fields=(field,), **values)
+
+
+async def labels(world: World) -> dict[str, int]:
+    client = cast(Dataverse, world.session.systems["dataverse"])
+    return {label: value for value, label in (await client.options("account", COLUMN)).items()}
+
+
+async def coupled(world: World) -> dict[str, int]:
+    found = {option.code: option.value for option in await options.every(world.session.connection, NAME)}
+    await world.session.connection.commit()
+    return found
+
+
+async def add_option(world: World, label: str) -> int:
+    client = cast(Dataverse, world.session.systems["dataverse"])
+    value = await client.insert_option("account", COLUMN, label)
+    await client.publish("account")
+    return value
+
+
+async def remove_option(world: World, label: str) -> None:
+    body = {"EntityLogicalName": "account", "AttributeLogicalName": COLUMN, "Value": (await labels(world))[label]}
+    await world.alice.create("DeleteOptionValue", body)
+    await cast(Dataverse, world.session.systems["dataverse"]).publish("account")
+
+
+async def test_one_code_is_synchronised_alone(world: World) -> None:
+    await world.bob.create("paymentTerms", code="NET 88")
+    await world.bob.create("paymentTerms", code="NET 99")
+    assert (await world.sync(NAME, records=("net 99",))).counts["created"] == 1
+    assert {"NET 88", "NET 99"} & (await coupled(world)).keys() == {"NET 99"}
+    assert (await world.sync(NAME, records=())).counts["unchanged"] == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "counted", "there"),
+    [("none", "failed", False), ("uncouple", "uncoupled", False), ("restore", "created", True)],
+)
+async def test_an_option_that_is_gone_is_treated_as_the_mapping_says(
+    world: World, policy: str, counted: str, there: bool
+) -> None:
+    world.change(NAME, deletions=policy)
+    await world.sync(NAME)
+    await remove_option(world, "COD")
+    result = await world.sync(NAME)
+    assert (result.counts[counted], "COD" in await labels(world)) == (1, there)
+    assert ("COD" in await coupled(world)) is (policy != "uncouple")
+    if policy == "none":
+        assert any("is gone from Dataverse" in line for line in result.notices)
+    if policy == "restore":
+        assert (await world.sync(NAME)).write_requests == 0
+
+
+async def test_options_become_codes_where_the_mapping_runs_that_way(world: World) -> None:
+    backwards(world)
+    value = await add_option(world, "Net 77")
+    long = await add_option(world, "Forty-five days net")
+    result = await world.sync(NAME)
+    assert (await world.bob.one("paymentTerms", "code eq 'NET 77'"))["code"] == "NET 77"
+    assert (await coupled(world))["NET 77"] == value
+    assert long not in (await coupled(world)).values()
+    assert any("is too long for a code of 10 characters" in line for line in result.notices)
+    again = await world.sync(NAME)
+    assert (again.counts["created"], again.write_requests) == (0, 0)
+
+
+async def test_an_option_with_the_label_of_a_code_is_coupled_to_it(world: World) -> None:
+    backwards(world)
+    await world.bob.create("paymentTerms", code="NET 66")
+    await add_option(world, "net 66")
+    assert (await world.sync(NAME)).counts["coupled"] >= 1
+    assert len(await world.bob.rows("paymentTerms", "code eq 'NET 66'")) == 1
+
+
+async def test_eng_340_a_label_that_is_edited_renames_no_code(world: World) -> None:
+    backwards(world)
+    value = await add_option(world, "Net 55")
+    await world.sync(NAME)
+    client = cast(Dataverse, world.session.systems["dataverse"])
+    await client.update_option("account", COLUMN, value, "Net 56")
+    await client.publish("account")
+    assert (await world.sync(NAME)).write_requests == 0
+    assert (await world.bob.one("paymentTerms", "code eq 'NET 55'"))["code"] == "NET 55"
+
+
+async def test_a_code_that_is_gone_is_created_again_where_the_mapping_says_so(world: World) -> None:
+    backwards(world, deletions="restore")
+    await add_option(world, "Net 44")
+    await world.sync(NAME)
+    row = await world.bob.one("paymentTerms", "code eq 'NET 44'")
+    await world.bob.delete("paymentTerms", row["id"])
+    assert (await world.sync(NAME)).counts["created"] == 1
+    assert (await world.bob.one("paymentTerms", "code eq 'NET 44'"))["id"] != row["id"]
+    assert (await world.sync(NAME)).write_requests == 0
