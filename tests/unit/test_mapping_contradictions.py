@@ -76,7 +76,7 @@ def test_contradictions_inside_a_group_are_refused_with_both_lines(tmp_path: Pat
     assert "the fields of group `g` differ in policy, see line 7" in found
 
 
-@pytest.mark.parametrize("key", ["deletions: uncouple", "left_filter: uncouple", "conflicts: newest"])
+@pytest.mark.parametrize("key", ["initial: dataverse", "left_filter: uncouple", "conflicts: newest"])
 def test_options_know_no_settings_of_records(tmp_path: Path, key: str) -> None:
     text = "mapping: TERMS\nkind: options\nbusiness_central: {table: paymentTerms, key: code}\n"
     text += f"dataverse: {{table: account, column: paymenttermscode}}\ndirection: to_dataverse\n{key}\n"
