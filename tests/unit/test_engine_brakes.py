@@ -32,7 +32,7 @@ def test_more_stops_the_job(couplings: int, updates: int, deletions: int, messag
         check_brakes(Brakes(), "CUSTOMER", couplings=couplings, updates=updates, deletions=deletions)
     assert caught.value.message == message
     assert caught.value.place == "CUSTOMER"
-    assert "--force" in caught.value.remedy
+    assert caught.value.remedy == "look at `koppel plan`; if it is what you want, run again with --force"
 
 
 def test_brakes_can_be_set() -> None:

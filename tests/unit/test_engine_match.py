@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from koppel.engine.match import Keys, form_of, match, match_key
+from koppel.engine.match import Form, Keys, form_of, match, match_key
 from koppel.mapping.model import MatchPair, Normaliser
 from koppel.odata.records import Scalar
 
-PLAIN = form_of(MatchPair("name", "name"))
+
+def plain() -> Form:
+    return form_of(MatchPair("name", "name"))
 
 
 def key(*parts: Scalar) -> object:
-    return match_key(parts, [PLAIN] * len(parts))
+    return match_key(parts, [plain()] * len(parts))
 
 
 def keys(*groups: str | None) -> Keys:
-    return tuple(None if group is None else match_key([group], [PLAIN]) for group in groups)
+    return tuple(None if group is None else match_key([group], [plain()]) for group in groups)
 
 
 @pytest.mark.parametrize(
@@ -58,15 +60,18 @@ def test_parts_do_not_run_into_each_other() -> None:
         (["company"], "Adatum Ltd.", "ADATUM, Inc"),
         (["company"], "Fabrikam B.V.", "Fabrikam"),
         (["company"], "Contoso GmbH & Co. KG", "Contoso"),
+        (["company"], "Contoso (Ltd.)", "Contoso"),
+        (["company"], "Adatum Foods, Ltd.", "Adatum Foods"),
         (["accents", "punctuation", "company"], "Société Générale, S.A.", "Societe Generale"),
         (["digits"], "+31 (0)20 123-4567", "0031201234567"),
         (["digits"], "(020) 123 45 67", "0201234567"),
+        (["digits"], "tel. 0031 20 123 45 67", "+31 20 123 45 67"),
     ],
 )
 def test_what_a_normaliser_leaves_out_does_not_matter(normalise: list[Normaliser], ours: str, theirs: str) -> None:
     form = form_of(MatchPair("name", "name", normalise=tuple(normalise)))
     assert form(ours) == form(theirs) != ""
-    assert PLAIN(ours) != PLAIN(theirs)
+    assert plain()(ours) != plain()(theirs)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +84,7 @@ def test_what_a_normaliser_leaves_out_does_not_matter(normalise: list[Normaliser
         (["punctuation"], "ab", "a b"),
         (["digits"], "1-2", "1-3"),
         (["digits"], "0201234567", "201234567"),
+        (["digits"], "(0)201234567", "201234567"),
     ],
 )
 def test_and_nothing_else_is_left_out(normalise: list[Normaliser], ours: str, theirs: str) -> None:
@@ -90,6 +96,28 @@ def test_and_nothing_else_is_left_out(normalise: list[Normaliser], ours: str, th
 def test_a_value_of_which_nothing_is_left_matches_nothing(normalise: list[Normaliser], value: str) -> None:
     form = form_of(MatchPair("name", "name", normalise=tuple(normalise)))
     assert match_key([value], [form]) is None
+
+
+@pytest.mark.parametrize(
+    ("normalise", "value", "left"),
+    [
+        ([], " Adatum \t Corp ", "adatum corp"),
+        ([], None, ""),
+        ([], 10000, "10000"),
+        (["accents"], "Café  Zürich", "cafe zurich"),
+        (["company"], "Adatum  Foods Ltd.", "adatum foods"),
+        (["punctuation"], "O'Neill & Sons", "o neill sons"),
+        (["digits"], "+31 (0)20 12", "312012"),
+        (["digits"], None, ""),
+    ],
+)
+def test_what_is_left_of_a_value(normalise: list[Normaliser], value: Scalar, left: str) -> None:
+    assert form_of(MatchPair("name", "name", normalise=tuple(normalise)))(value) == left
+
+
+def test_a_key_has_a_part_for_each_pair_of_columns() -> None:
+    with pytest.raises(ValueError, match=r"argument 2 is"):
+        match_key(["Contoso"], [plain(), plain()])
 
 
 def test_capitals_count_where_the_pair_says_so() -> None:

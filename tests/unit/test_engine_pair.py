@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from engine_samples import after_writes, field, lookup, merge, table
+from engine_samples import after_writes, field, lookup, merge, option, table
 from koppel.engine.action import base_after
 from koppel.engine.values import UNKNOWN
 from koppel.odata.records import Side
@@ -27,6 +28,14 @@ def test_a_change_goes_to_the_other_side_alone() -> None:
     back = merge(NAME, ("old",), ("new",), (("old",), ("old",)))
     assert (back.to_dataverse, back.to_business_central) == ({}, {"name": "new"})
     assert back.reason == "changed in Dataverse"
+
+
+def test_the_action_names_the_pair_and_what_was_read() -> None:
+    action = merge(NAME, ("new",), ("old",), (("old",), ("old",)), name="C1")
+    assert (action.mapping, action.name) == ("CUSTOMER", "C1")
+    assert (action.business_central_id, action.dataverse_id) == ("b-1", "d-1")
+    assert [found.values for found in action.records if found] == [("new",), ("old",)]
+    assert action.base_before == (("old",), ("old",))
 
 
 def test_nothing_changed_means_nothing_to_do() -> None:
@@ -129,6 +138,39 @@ class TestConflicts:
         times = ("2024-05-01T10:00:00.500Z", "2024-05-01T10:00:00Z")
         assert merge(found, ("ours",), ("theirs",), self.base, times=times).kind == "hold"
 
+    @pytest.mark.parametrize(
+        ("seconds", "ahead", "winner"),
+        [
+            (303, 300, "ours"),
+            (302, 300, "ours"),
+            (301, 300, None),
+            (300, 300, None),
+            (299, 300, None),
+            (298, 300, "theirs"),
+            (10, 300, "theirs"),
+            (-10, -300, "ours"),
+            (-302, -300, "theirs"),
+        ],
+    )
+    def test_newest_allows_for_clocks_that_are_apart(self, seconds: int, ahead: float, winner: str | None) -> None:
+        found = table(field("name"), conflicts="newest")
+        noon = datetime(2024, 5, 1, 12, tzinfo=UTC)
+        times = (noon + timedelta(seconds=seconds)).isoformat(), noon.isoformat()
+        action = merge(found, ("ours",), ("theirs",), self.base, times=times, ahead=ahead)
+        assert action.kind == ("update" if winner else "hold")
+        if winner:
+            assert after_writes(found, action) == ((winner,), (winner,))
+
+    def test_all_that_is_contested_is_named(self) -> None:
+        two = table(field("name"), field("city"))
+        action = merge(two, ("ours", "a"), ("theirs", "b"), (("old", "old"), ("old", "old")))
+        assert (action.kind, action.reason) == ("hold", "both sides changed name, city")
+
+    def test_another_spelling_is_no_rival_of_an_edit(self) -> None:
+        found = table(option())
+        action = merge(found, (" 30d ",), (2,), (("30D",), (1,)))
+        assert (action.conflicts, action.to_business_central) == ((), {"terms": "60D"})
+
     @pytest.mark.parametrize(("winner", "value"), [("business_central", "ours"), ("dataverse", "theirs")])
     def test_a_person_decides(self, winner: Side, value: str) -> None:
         action = merge(NAME, ("ours",), ("theirs",), self.base, decisions={"name": winner})
@@ -171,6 +213,17 @@ class TestGroups:
         action = merge(self.address, ("New 2", "Delft", "n"), ("Old 1", "Delft", "n"), self.base)
         assert action.to_dataverse == {"cr_street": "New 2"}
 
+    def test_members_in_another_spelling_are_not_written(self) -> None:
+        coded = table(field("street", group="address"), field("country", "code", group="address"), option())
+        base = ("Old 1", "NL", "30D"), ("Old 1", "nl", 1)
+        action = merge(coded, ("New 2", "NL", "30D"), ("Old 1", " nl", 1), base)
+        assert action.to_dataverse == {"cr_street": "New 2"}
+
+    def test_nor_are_references_that_stand_for_the_same(self) -> None:
+        found = table(field("name", group="g"), option(group="g"))
+        action = merge(found, ("old", " 30d "), ("new", 1), (("old", " 30d "), ("old", 1)))
+        assert action.to_business_central == {"name": "new"}
+
     def test_a_decision_is_about_the_whole_group(self) -> None:
         values = ("New 2", "Delft", "n"), ("Old 1", "Gouda", "n")
         action = merge(self.address, *values, self.base, decisions={"address": "dataverse"})
@@ -206,6 +259,11 @@ class TestFirstSynchronisation:
         found = table(field("a", direction="to_dataverse"), field("b", direction="from_dataverse"), initial=initial)
         action = merge(found, ("ours", "ours"), ("theirs", "theirs"))
         assert (action.to_dataverse, action.to_business_central) == ({"cr_a": "ours"}, {"b": "theirs"})
+        assert {change.why for change in action.changes} == {"first synchronisation"}
+
+    def test_zero_and_no_number_are_the_same_to_business_central(self) -> None:
+        assert merge(table(field("limit", "number")), (0,), (None,)).kind == "couple"
+        assert merge(table(field("limit", "number")), (5,), (None,)).to_dataverse == {"cr_limit": 5}
 
     def test_a_field_added_to_a_mapping_later_is_synchronised_for_the_first_time(self) -> None:
         two = table(field("name"), field("city"))
@@ -283,6 +341,15 @@ class TestKeepBlank:
     def test_the_other_sides_edit_is_no_drift_worth_telling_while_it_is_blank(self) -> None:
         found = table(field("name", keep_blank=True, direction="to_dataverse"))
         assert merge(found, ("",), ("edited",), (("",), ("kept",))).warnings == ()
+
+    def test_nor_is_one_in_business_central(self) -> None:
+        found = table(field("name", keep_blank=True, direction="from_dataverse"))
+        assert merge(found, ("edited",), (None,), (("kept",), (None,))).warnings == ()
+
+    def test_a_blank_on_the_side_that_only_receives_is_drift(self) -> None:
+        found = table(field("name", keep_blank=True, direction="to_dataverse"))
+        action = merge(found, ("kept",), ("",), (("kept",), ("kept",)))
+        assert action.warnings == ("name: changed on the side that only receives it; kept",)
 
     def test_a_blank_is_no_rival_of_an_edit(self) -> None:
         action = merge(self.owner, ("",), ("edited",), (("old",), ("old",)))

@@ -107,6 +107,7 @@ class TestOptions:
         action = merge(self.choice, ("14D", "n"), (1, "n"), (("30D", "n"), (1, "n")))
         assert action.to_dataverse == {"cr_terms": None}
         assert action.warnings == ("terms: '14D' has no counterpart in TERMS; left empty",)
+        assert [(change.old, change.new) for change in action.changes] == [(1, None)]
         assert action.base == ((UNKNOWN, "n"), (None, "n"))
 
     @pytest.mark.rule("OPT-02")
@@ -153,6 +154,25 @@ class TestLength:
         assert action.refusal is not None
         assert (action.refusal.code, action.refusal.field, action.refusal.value) == ("too-long", "name", "Fabrikam")
         assert action.refusal.message == "name has 8 characters, Dataverse takes 5"
+        assert action.refusal.remedy == "shorten it to 5 characters on the side where it was typed: 'Fabrikam'"
+        assert action.refusal.side == "business_central"
+
+    def test_one_that_is_there_as_far_as_there_is_room_is_left_while_its_group_moves(self) -> None:
+        found = table(field("name", lengths=(10, 5), group="g"), field("city", group="g"))
+        action = merge(found, ("Contoso", "new"), ("Conto", "c"), (("Contoso", "c"), ("Conto", "c")))
+        assert (action.kind, action.to_dataverse) == ("update", {"cr_city": "new"})
+        assert action.base == (("Contoso", "new"), ("Conto", "new"))
+
+    def test_a_text_that_just_fits_goes(self) -> None:
+        action = merge(self.short, ("Fabri", "c"), ("Conto", "c"), (("Conto", "c"), ("Conto", "c")))
+        assert action.to_dataverse == {"cr_name": "Fabri"}
+
+    def test_each_side_has_its_own_room(self) -> None:
+        long = table(field("name", lengths=(5, 10)))
+        action = merge(long, ("Conto",), ("Fabrikam",), (("Conto",), ("Conto",)))
+        assert action.refusal is not None
+        assert action.refusal.message == "name has 8 characters, Business Central takes 5"
+        assert action.refusal.side == "dataverse"
 
     def test_one_that_nobody_touched_refuses_nothing(self) -> None:
         action = merge(self.short, ("Contoso", "new"), ("Conto", "c"), (("Contoso", "c"), ("Conto", "c")))
@@ -161,6 +181,23 @@ class TestLength:
     def test_blanks_at_the_end_take_no_room(self) -> None:
         action = merge(self.short, ("New      ", "c"), ("Conto", "c"), (("Contoso", "c"), ("Conto", "c")))
         assert action.to_dataverse == {"cr_name": "New  "}
+
+
+def test_a_whole_number_has_no_decimals_to_round() -> None:
+    found = table(field("count", "number", scale=2), field("name"))
+    written = merge(found, (2, "n"), (1, "n"), ((1, "n"), (1, "n"))).to_dataverse
+    assert written == {"cr_count": 2}
+    assert isinstance(written["cr_count"], int)
+
+
+@pytest.mark.parametrize(
+    ("required", "held"),
+    [(True, True), ("both", True), ("to_dataverse", False), ("from_dataverse", True), (False, False)],
+)
+def test_a_reference_from_dataverse_is_required_where_the_mapping_says_so(required: Any, held: bool) -> None:
+    found = table(lookup(required=required), field("name"))
+    action = merge(found, ("JR", "n"), ("user-xx", "new"), (("JR", "n"), ("user-jr", "n")))
+    assert (action.kind == "hold") is held
 
 
 @pytest.mark.rule("GEN-16")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -123,3 +124,25 @@ def test_business_centrals_empty_value_means_no_value(kind: ValueKind) -> None:
 
 def test_a_number_without_decimals_to_round_stays() -> None:
     assert rounded(1e26, 4) == 1e26
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "expected"),
+    [(2.5, 0, 3), (-2.5, 0, -3), (0.125, 2, 0.13), (2.675, 2, 2.68), (1.004, 2, 1.0), (7.0, 3, 7.0)],
+)
+def test_a_column_stores_halves_away_from_zero(value: float, scale: int, expected: float) -> None:
+    assert rounded(value, scale) == expected
+
+
+def test_a_moment_without_a_zone_is_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        monkeypatch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert canonical("datetime")("2024-05-01T10:00:00") == datetime(2024, 5, 1, 10, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_code_that_is_cut_ends_without_a_blank() -> None:
+    assert canonical("code", length=3)("ab cd") == "AB"

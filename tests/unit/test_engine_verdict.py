@@ -65,6 +65,11 @@ def test_every_cell(direction: Direction, drift: Drift, alike: bool, column: int
         assert found is (expected or CONTESTED[policy, newer]), (policy, newer)
 
 
+def test_without_a_word_conflicts_are_asked_and_drift_is_kept() -> None:
+    assert verdict("both", business_central_changed=True, dataverse_changed=True, alike=False) is CONFLICT
+    assert verdict("to_dataverse", business_central_changed=False, dataverse_changed=True, alike=False) is DRIFT
+
+
 def test_the_table_has_a_row_for_everything() -> None:
     assert set(DIFFERENT) == set(product(DIRECTIONS, DRIFTS))
     assert set(CONTESTED) == set(product(POLICIES, NEWER))

@@ -92,7 +92,7 @@ def _digits(value: Scalar) -> str:
     text = str(value or "").strip()
     abroad = text.startswith(("+", "00"))
     digits = "".join(each for each in (text.replace("(0)", "") if abroad else text) if each.isdecimal())
-    return digits.removeprefix("00") if abroad else digits
+    return digits.removeprefix("00")
 
 
 def match_key(parts: Sequence[Scalar], forms: Sequence[Form]) -> Hashable | None:

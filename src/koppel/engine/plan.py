@@ -240,12 +240,12 @@ def towards(action: Action, direction: Direction) -> Action:
     if direction == "both":
         return action
     blocked: Side = "business_central" if direction == "to_dataverse" else "dataverse"
-    if not action.writes(blocked) and not (action.kind == "delete" and action.side == blocked):
-        return action
-    if action.kind in ("create", "delete"):
+    if action.kind in ("create", "delete") and action.side == blocked:
         return held(
             action, Refusal(message=f"this run does not write to {SPOKEN[blocked]}", code="direction", skip=True)
         )
+    if not action.writes(blocked):
+        return action
     left = msgspec.structs.replace(
         action,
         base=base_after(action, (blocked,)),
