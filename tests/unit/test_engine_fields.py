@@ -12,7 +12,10 @@ from koppel.engine.fields import Field, Step, in_groups
 from koppel.engine.pair import Table
 from koppel.engine.values import UNKNOWN
 from koppel.mapping.model import Direction, Drift
+from koppel.mapping.steps import LookUp
 from koppel.odata.records import Scalar, Side
+
+COUNTRY = LookUp(table="countriesRegions", where="code", take="displayName")
 
 
 def upper(value: Scalar) -> Scalar:
@@ -150,3 +153,25 @@ class TestGroups:
             (False, "both"),
             (True, "to_dataverse"),
         ]
+
+    @pytest.mark.parametrize(
+        ("found", "led_by"),
+        [
+            (field("kind", constant="Person", direction="to_dataverse"), "business_central"),
+            (field("kind", constant="Person", direction="from_dataverse"), "dataverse"),
+            (msgspec.structs.replace(field("f"), to_dataverse=(upper, COUNTRY)), "business_central"),
+            (msgspec.structs.replace(field("f"), to_business_central=(COUNTRY, upper)), "dataverse"),
+            (msgspec.structs.replace(field("f"), to_dataverse=(upper,)), None),
+            (field("f"), None),
+        ],
+        ids=["constant there", "constant here", "looked up there", "looked up here", "steps", "copied"],
+    )
+    def test_a_constant_and_a_table_that_is_looked_up_in_lead_without_an_edit(
+        self, found: Field, led_by: Side | None
+    ) -> None:
+        assert [group.led_by for group in in_groups((found,), "ask")] == [led_by]
+
+    def test_one_member_that_looks_something_up_is_enough(self) -> None:
+        plain = msgspec.structs.replace(field("name", group="g"), index=0)
+        looks = msgspec.structs.replace(field("f", group="g"), index=1, to_dataverse=(COUNTRY,))
+        assert [group.led_by for group in in_groups((plain, looks), "ask")] == ["business_central"]

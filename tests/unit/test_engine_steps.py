@@ -117,7 +117,9 @@ class TestTranslated:
     )
     def test_a_required_field_takes_no_blank(self, value: Scalar, was: str, message: str) -> None:
         found = translate(passing(blank, required=True), value, "business_central", {})
-        assert found == Unfit("name", "business_central", was, message, "fill it in in Business Central", "required")
+        assert found == Unfit(
+            "name", "business_central", was, message, "give it a value in Business Central", "required"
+        )
 
     @pytest.mark.parametrize(
         ("source", "spoken"), [("business_central", "Business Central"), ("dataverse", "Dataverse")]
@@ -167,6 +169,26 @@ class TestMerged:
         assert merge(from_dataverse, ("adatum",), ("adatum",)).to_business_central == {"name": "ADATUM"}
         to_dataverse = table(passing(upper, direction="to_dataverse"))
         assert merge(to_dataverse, ("adatum",), ("adatum",)).to_dataverse == {"cr_name": "ADATUM"}
+
+    def test_a_table_that_changed_leads_where_nobody_edited(self) -> None:
+        found = table(passing(COUNTRY, direction="to_dataverse"))
+        base = ("NL",), ("Holland",)
+        action = merge(found, ("NL",), ("Holland",), base, references=ROWS)
+        assert (action.to_dataverse, action.reason) == ({"cr_name": "Netherlands"}, "the mapping says so")
+        assert merge(found, ("NL",), ("Netherlands",), (("NL",), ("Netherlands",)), references=ROWS).kind == "nothing"
+
+    def test_what_drifted_stays_kept_at_the_next_look(self) -> None:
+        found = table(passing(COUNTRY, direction="to_dataverse"))
+        base = ("NL",), ("Netherlands",)
+        action = merge(found, ("NL",), ("Holland",), base, references=ROWS)
+        assert (action.to_dataverse, action.base) == ({}, base)
+        assert action.warnings == ("name: changed on the side that only receives it; kept",)
+
+    @pytest.mark.parametrize("own", ["business_central", "dataverse"])
+    def test_an_edit_of_the_connections_own_user_is_no_change_of_the_table(self, own: Side) -> None:
+        found = table(passing(COUNTRY, direction="to_dataverse"))
+        action = merge(found, ("NL",), ("Holland",), (("NL",), ("Holland",)), references=ROWS, own=frozenset({own}))
+        assert action.to_dataverse == {}
 
     def test_a_value_that_a_step_fails_at_holds_the_record(self) -> None:
         found = table(passing(number), field("city"))
