@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ def test_the_examples_of_the_page_run(shell: Shell, capsys: pytest.CaptureFixtur
 
 def test_every_method_is_on_the_page_and_has_a_blocking_twin() -> None:
     methods = {name for name, value in vars(AsyncKoppel).items() if callable(value) and not name.startswith("_")}
-    assert methods <= set(dir(Koppel))
+    assert methods - {"settled"} <= set(dir(Koppel))
     page = PAGE.read_text("utf-8")
     assert [name for name in methods if f"`{name}(" not in page] == []
     assert Koppel.sync.__doc__ == AsyncKoppel.sync.__doc__
@@ -106,4 +107,23 @@ def test_one_that_is_forgotten_closes_itself(shell: Shell) -> None:
     koppel = Koppel()
     assert koppel.jobs(limit=1)
     del koppel
+    assert _threads() == []
+
+
+def test_a_job_is_taken_back(shell: Shell) -> None:
+    with Koppel() as koppel:
+        shell.edit("business_central", "customers", "number", "AW00000004", phoneNumber="4444")
+        done = koppel.sync("CUSTOMER", records="AW00000004")
+        (job,) = (one.result.job for one in done.finished if one.result)
+        result, left = koppel.undo(job)
+        assert (result.counts["updated"], left) == (1, [])
+
+
+def test_ctrl_c_ends_a_call_in_good_order(shell: Shell) -> None:
+    with Koppel() as koppel:
+        koppel.status("CUSTOMER")
+        threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            koppel.verify()
+        assert koppel.status("CUSTOMER")
     assert _threads() == []

@@ -1,20 +1,14 @@
-"""Koppel for programs: ``Koppel`` for scripts and notebooks, ``AsyncKoppel`` for code that runs in an event loop.
-
-Both have the same methods, thin over the functions of ``koppel.sync`` that the command line calls as well.
-"""
+"""Koppel in an event loop: thin over the functions of ``koppel.sync``, which the command line calls as well."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from koppel.config import Config, find_config, load_config
 from koppel.engine.action import Action
@@ -77,6 +71,11 @@ class AsyncKoppel:
         """Give back connections and database; the next call would open them again."""
         self._session = None
         await self._stack.aclose()
+
+    async def settled(self) -> None:
+        """Wait until what was called, or cancelled, has ended."""
+        async with self._turn:
+            pass
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Session]:
@@ -340,107 +339,3 @@ class AsyncKoppel:
 
 def _tuple(records: Names) -> tuple[str, ...] | None:
     return (records,) if isinstance(records, str) else None if records is None else tuple(records)
-
-
-class _Loop:
-    """An event loop in a thread of its own, with one ``AsyncKoppel`` in it. It starts with the first piece of work."""
-
-    def __init__(self, koppel: AsyncKoppel) -> None:
-        self.koppel = koppel
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``; Ctrl-C ends it as orderly as it ends a command."""
-        with self._starting:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="koppel", daemon=True)
-                self._thread.start()
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            future.cancel()
-            self.run(_settled(self.koppel))
-            raise
-
-    def close(self) -> None:
-        """Close what is open and end the thread."""
-        if self._loop is not None and self._thread is not None:
-            self.run(self.koppel.close())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-            self._loop = self._thread = None
-
-
-async def _settled(koppel: AsyncKoppel) -> None:
-    """Wait until what was cancelled has ended."""
-    async with koppel._turn:
-        pass
-
-
-def _blocking(
-    method: Callable[Concatenate[AsyncKoppel, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Koppel, P], T]:
-    """The same method for those who wait."""
-
-    def call(self: Koppel, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._loop.run(method(self._loop.koppel, *args, **kwargs))
-
-    return wraps(method)(call)
-
-
-class Koppel:
-    """Koppel for scripts and notebooks: ``with Koppel() as koppel: koppel.sync("CUSTOMER")``.
-
-    ``config``: a ``Config``, the path of a ``koppel.yaml``, or nothing for the one that ``koppel`` itself would use.
-    Methods and results are those of ``AsyncKoppel``. Nothing is opened before the first call that needs it, and
-    nothing is left open after ``close``, the end of ``with``, or the end of the program.
-    """
-
-    def __init__(self, config: Config | Path | str | None = None) -> None:
-        self._loop = _Loop(AsyncKoppel(config))
-        self._end = weakref.finalize(self, self._loop.close)
-
-    @property
-    def mappings(self) -> dict[str, TableMapping]:
-        """The mappings by name, in the order of their dependencies."""
-        return self._loop.koppel.mappings
-
-    def __enter__(self) -> Koppel:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give back connections, database and thread; the next call would open them again."""
-        self._loop.close()
-
-    sync = _blocking(AsyncKoppel.sync)
-    plan = _blocking(AsyncKoppel.plan)
-    review = _blocking(AsyncKoppel.review)
-    full = _blocking(AsyncKoppel.full)
-    full_again = _blocking(AsyncKoppel.full_again)
-    match_preview = _blocking(AsyncKoppel.match_preview)
-    match = _blocking(AsyncKoppel.match)
-    couple = _blocking(AsyncKoppel.couple)
-    couple_pairs = _blocking(AsyncKoppel.couple_pairs)
-    create = _blocking(AsyncKoppel.create)
-    uncouple = _blocking(AsyncKoppel.uncouple)
-    orphans = _blocking(AsyncKoppel.orphans)
-    status = _blocking(AsyncKoppel.status)
-    jobs = _blocking(AsyncKoppel.jobs)
-    history = _blocking(AsyncKoppel.history)
-    undo = _blocking(AsyncKoppel.undo)
-    explain = _blocking(AsyncKoppel.explain)
-    verify = _blocking(AsyncKoppel.verify)
-    errors = _blocking(AsyncKoppel.errors)
-    retry = _blocking(AsyncKoppel.retry)
-    conflicts = _blocking(AsyncKoppel.conflicts)
-    resolve = _blocking(AsyncKoppel.resolve)
