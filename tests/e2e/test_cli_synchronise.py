@@ -168,9 +168,14 @@ def test_a_conflict_is_held_shown_and_decided(shell: Shell) -> None:
     assert "phoneNumber" in shown
     assert "111" in shown
     assert "222" in shown
-    (conflict,) = shell.json("conflicts", "customer")["conflicts"]
+    assert len(shell.json("conflicts", "customer")["conflicts"]) == 1
     assert shell.run("resolve", "4711", "--use", "dataverse").status == 2
-    assert shell.run("resolve", str(conflict["id"]), "--use", "dataverse").status == 0
+    assert shell.run("resolve", "customer", "--use", "dataverse").status == 2, "all of them must be said"
+    assert shell.run("resolve", "--all", "--use", "nobody").status == 2
+    assert shell.run("resolve", "--where", "colour=red", "--use", "dataverse").status == 2
+    assert shell.run("resolve", "customer", "--where", "field=name", "--use", "dataverse").status == 0
+    assert len(shell.json("conflicts")["conflicts"]) == 1
+    assert shell.run("resolve", "customer", "--all", "--use", "dataverse").status == 0
     assert shell.get("business_central", "customers", "number", "AW00000006", "phoneNumber").values == ("222",)
     assert shell.json("conflicts")["conflicts"] == []
 

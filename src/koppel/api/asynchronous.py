@@ -29,6 +29,7 @@ from koppel.sync.full import Outcome, outcome, run_in_order
 from koppel.sync.open import known_mappings, open_session
 from koppel.sync.orphan import Orphan
 from koppel.sync.preview import Preview
+from koppel.sync.retry import Winner
 from koppel.sync.reverse import Left
 from koppel.sync.review import Line
 from koppel.sync.run import Request, Result
@@ -331,8 +332,8 @@ class AsyncKoppel:
         async with self._open() as session:
             return await conflicts.find(session.connection, mapping=self._one(name))
 
-    async def resolve(self, numbers: Sequence[int], winner: Side) -> Outcome:
-        """Let a side win these conflicts (``Conflict.id``) and synchronise their records."""
+    async def resolve(self, numbers: Sequence[int], winner: Winner) -> Outcome:
+        """Let a side, or whoever was last (``newest``), win these conflicts (``Conflict.id``) and synchronise them."""
         async with self._open() as session:
             return await outcome(session, retry.resolve(session, numbers, winner))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, cast
+from typing import Annotated, cast, get_args
 
 import msgspec
 import typer
@@ -20,6 +20,7 @@ from koppel.store import conflicts as store_conflicts
 from koppel.store import failures as store_failures
 from koppel.store.conflicts import Conflict
 from koppel.store.failures import Failure, State
+from koppel.sync.retry import Winner, contested
 from koppel.sync.retry import resolve as decide
 from koppel.sync.retry import retry as try_again
 from koppel.sync.session import Session
@@ -100,7 +101,7 @@ def conflicts(mapping: Only = None, limit: Limit = 100, config: ConfigPath = Non
     run(work, config, as_json)
 
 
-_HOW = Text("koppel resolve NUMBER... --use business_central, or --use dataverse", "dim")
+_HOW = Text("koppel resolve NUMBER... (or MAPPING --all) --use business_central, dataverse or newest", "dim")
 
 
 def _conflicts(found: Sequence[Conflict]) -> RenderableType:
@@ -114,9 +115,9 @@ def _conflicts(found: Sequence[Conflict]) -> RenderableType:
                 conflict.field,
                 _was(conflict),
                 _value(conflict.business_central),
-                _time(conflict.business_central_modified_at),
+                _edited(conflict.business_central_modified_at, conflict.business_central_modified_by),
                 _value(conflict.dataverse),
-                _time(conflict.dataverse_modified_at),
+                _edited(conflict.dataverse_modified_at, conflict.dataverse_modified_by),
                 (conflict.decision or "").replace("_", " "),
             )
             for conflict in found
@@ -136,22 +137,52 @@ def _value(value: store_conflicts.Value) -> str:
     return spelled(value)
 
 
-def _time(text: str) -> str:
-    return text[:19].replace("T", " ")
+def _edited(time: str, user: str) -> str:
+    return time[:19].replace("T", " ") + (f" by {user}" if user else "")
 
 
 def resolve(
-    numbers: Annotated[list[int], typer.Argument(metavar="NUMBER...", help="As `koppel conflicts` shows them.")],
-    use: Annotated[str, typer.Option("--use", metavar="business_central|dataverse", help="The side that wins.")],
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NUMBER]... | [MAPPING]", help="As `koppel conflicts` shows them, or a mapping."),
+    ] = None,
+    use: Annotated[
+        str, typer.Option("--use", metavar="business_central|dataverse|newest", help="The side that wins.")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="All conflicts, or all of the mapping.")] = False,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only those of `field=NAME`, or of `record=NAME`.")
+    ] = None,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
     """Decide conflicts and synchronise their records at once."""
 
     async def work(session: Session, output: Output) -> int:
-        side = use.replace("-", "_").lower()
-        if side not in ("business_central", "dataverse"):
-            raise UsageError(f"there is no side {use!r}", remedy="Write --use business_central or --use dataverse.")
-        return await follow(session, output, decide(session, numbers, cast(Side, side)))
+        winner = use.replace("-", "_").lower()
+        if winner not in get_args(Side) and winner != "newest":
+            remedy = "Write --use business_central, --use dataverse or --use newest."
+            raise UsageError(f"there is no side {use!r}", remedy=remedy)
+        numbers = await _numbers(session, which or [], where or [], every=every)
+        return await follow(session, output, decide(session, numbers, cast(Winner, winner)))
 
     run(work, config, as_json)
+
+
+async def _numbers(session: Session, which: Sequence[str], where: Sequence[str], *, every: bool) -> list[int]:
+    """The conflicts that are meant; ``UsageError`` when that is not clear."""
+    if which and all(word.isdecimal() for word in which) and not (where or every):
+        return [int(word) for word in which]
+    if len(which) > 1 or not (where or every):
+        remedy = "Give their numbers, or MAPPING --all, or --where field=NAME."
+        raise UsageError("it is not clear which conflicts are meant", remedy=remedy)
+    mapping = mapping_named(session.mappings, which[0]) if which else None
+    return [conflict.id for conflict in await contested(session, mapping, **_conditions(where))]
+
+
+def _conditions(where: Sequence[str]) -> dict[str, str]:
+    conditions = dict(condition.partition("=")[::2] for condition in where)
+    if unknown := set(conditions) - {"field", "record"}:
+        remedy = "Write --where field=NAME or --where record=NAME."
+        raise UsageError(f"conflicts cannot be chosen by {', '.join(sorted(unknown))}", remedy=remedy)
+    return conditions

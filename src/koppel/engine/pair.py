@@ -226,16 +226,20 @@ _CLOCK_ERROR = 2.0
 
 
 def _newer(pair: Pair) -> Side | None:
-    """The side that was edited last; none when it cannot be told.
+    return newer(pair.business_central.modified_at, pair.dataverse.modified_at, pair.ahead)
+
+
+def newer(business_central_time: str, dataverse_time: str, ahead: float = 0.0) -> Side | None:
+    """The side that was edited last; none when it cannot be told. ``ahead``: see ``Pair``.
 
     Dataverse tells whole seconds, so where one side lacks the fraction, two edits within a second have no order.
     """
-    times = pair.business_central.modified_at, pair.dataverse.modified_at
+    times = business_central_time, dataverse_time
     business_central, dataverse = map(_moment, times)
     if not isinstance(business_central, datetime) or not isinstance(dataverse, datetime):
         return None
-    if pair.ahead:
-        gap = (business_central - dataverse).total_seconds() - pair.ahead
+    if ahead:
+        gap = (business_central - dataverse).total_seconds() - ahead
         return None if abs(gap) < _CLOCK_ERROR else "business_central" if gap > 0 else "dataverse"
     if not all("." in time for time in times):
         business_central, dataverse = business_central.replace(microsecond=0), dataverse.replace(microsecond=0)

@@ -156,7 +156,7 @@ async def merge_all(
     for side in SIDES:
         refusals.update(await refused(session, ready, side, records[side]))
     known = await references(session, ready, records["business_central"], records["dataverse"], scope.answers)
-    scope.ahead = _ahead(session)
+    scope.ahead = clocks_apart(session)
     own = {side: await own_user(session, side) for side in SIDES} if _leaves_own_alone(scope, incoming) else {}
     return [
         _merge_one(scope, coupling, business_central, dataverse, known, own, incoming, refusals)
@@ -164,7 +164,7 @@ async def merge_all(
     ]
 
 
-def _ahead(session: Session) -> float:
+def clocks_apart(session: Session) -> float:
     """Seconds by which Business Central's clock is ahead of Dataverse's, if it can be told that they differ."""
     ahead = session.systems["business_central"].counters.ahead - session.systems["dataverse"].counters.ahead
     return ahead if abs(ahead) >= CLOCKS_AGREE else 0.0

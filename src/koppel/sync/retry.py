@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Literal
 
+from koppel.engine.pair import newer
 from koppel.errors import UsageError
-from koppel.odata.records import Side
+from koppel.odata.records import ZERO_GUID, Side
 from koppel.store import conflicts, failures
 from koppel.sync.full import Finished, run_in_order
+from koppel.sync.pairs import clocks_apart
+from koppel.sync.prepare import SIDES
 from koppel.sync.run import Request
 from koppel.sync.session import Session
 
 CHUNK = 5000
+Winner = Side | Literal["newest"]
 
 
 async def retry(session: Session, mapping: str | None, names: Sequence[str] | None = None) -> AsyncIterator[Finished]:
@@ -38,21 +43,50 @@ async def retry(session: Session, mapping: str | None, names: Sequence[str] | No
         yield finished
 
 
-async def resolve(session: Session, numbers: Sequence[int], winner: Side) -> AsyncIterator[Finished]:
-    """Let a side win these conflicts, and synchronise their records. ``UsageError`` for a number that there is not."""
+async def contested(
+    session: Session, mapping: str | None, *, field: str = "", record: str = ""
+) -> list[conflicts.Conflict]:
+    """The conflicts of a mapping, or of all; only those of a field (or group), of a record (by name or id)."""
+    found = await conflicts.find(session.connection, mapping=mapping)
+    wanted = record.casefold()
+    return [
+        c
+        for c in found
+        if not field or c.field == field
+        if not wanted or wanted in (c.record_name.casefold(), c.business_central_id, c.dataverse_id)
+    ]
+
+
+async def resolve(session: Session, numbers: Sequence[int], winner: Winner) -> AsyncIterator[Finished]:
+    """Let a side win these conflicts, or whoever was last, and synchronise their records; where it cannot be told who
+    was last, the conflict stays. ``UsageError`` for a number that there is not."""
     found = await conflicts.find(session.connection, ids=numbers)
     if unknown := sorted(set(numbers) - {conflict.id for conflict in found}):
         listed = ", ".join(map(str, unknown))
         raise UsageError(
             f"there is no conflict {listed}", remedy="`koppel conflicts` lists them; settled ones are gone."
         )
-    await conflicts.decide(session.connection, winner, ids=numbers)
+    won = await _winners(session, found, winner)
+    for side in SIDES:
+        mine = [conflict.id for conflict in found if won[conflict.id] == side]
+        await conflicts.decide(session.connection, side, ids=mine)
     await session.connection.commit()
     ids: dict[str, list[str]] = {}
     for conflict in found:
-        ids.setdefault(conflict.mapping, []).append(conflict.business_central_id)
+        if won[conflict.id]:
+            ids.setdefault(conflict.mapping, []).append(conflict.business_central_id)
     async for finished in _run(session, ids, create=False):
         yield finished
+
+
+async def _winners(session: Session, found: Sequence[conflicts.Conflict], winner: Winner) -> dict[int, Side | None]:
+    if winner != "newest":
+        return dict.fromkeys((conflict.id for conflict in found), winner)
+    for side in SIDES if found else ():
+        table = session.mappings[found[0].mapping].endpoint(side).table
+        await session.systems[side].by_ids(table, (), [ZERO_GUID])  # any answer tells the time by its clock
+    ahead = clocks_apart(session)
+    return {c.id: newer(c.business_central_modified_at, c.dataverse_modified_at, ahead) for c in found}
 
 
 async def _run(session: Session, ids: Mapping[str, Sequence[str]], *, create: bool) -> AsyncIterator[Finished]:
