@@ -66,6 +66,7 @@ def _planned(actions: Sequence[Action]) -> list[dict[str, str]]:
 
 
 def _explained(found: Explanation) -> Iterator[RenderableType]:
+    yield Text(found.answer, "bold")
     yield from _side("business_central", found.business_central)
     yield from _side("dataverse", found.dataverse)
     if found.coupling is None:

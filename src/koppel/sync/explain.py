@@ -15,15 +15,16 @@ from koppel.odata.filter import compile_filter
 from koppel.odata.literals import is_guid
 from koppel.odata.records import Record, Scalar, Side
 from koppel.odata.syntax import columns_of, operands_of, parse_filter
-from koppel.store import conflicts, failures, jobs, pending
+from koppel.store import conflicts, cursors, failures, jobs, pending
 from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling
 from koppel.store.failures import Failure
 from koppel.store.pending import Pending
 from koppel.store.snapshots import field_names, open_codec
+from koppel.sync.answer import Known, answer, candidates
 from koppel.sync.chunk import plan_chunk
 from koppel.sync.prepare import SIDES, End, Ready, column_behind
-from koppel.sync.scope import Incoming, Scope, base_of, read_side
+from koppel.sync.scope import Incoming, Scope, Why, base_of, read_side
 from koppel.sync.session import Session, own_user, ready_mapping
 from koppel.sync.uncouple import coupling_named
 
@@ -56,10 +57,12 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of one record. ``next``: what the next run would do, were it to look at the record;
-    ``full``: what a full synchronisation would, which creates partners too."""
+    """All that is known of one record. ``answer``: in one sentence. ``next``: what the next run would do, were it to
+    look at the record; ``full``: what a full synchronisation would, which creates partners too. ``candidates``: records
+    of the other side that share a match field with one that is not coupled."""
 
     mapping: str
+    answer: str
     business_central: Seen | None
     dataverse: Seen | None
     coupling: Coupling | None
@@ -70,6 +73,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     job: jobs.Job | None
     next: list[Action]
     full: list[Action]
+    candidates: list[str]
 
 
 async def explain(session: Session, mapping: str, name: str) -> Explanation:
@@ -93,17 +97,21 @@ async def explain(session: Session, mapping: str, name: str) -> Explanation:
         )
     ids = {side: _id(coupling, records.get(side), side) for side in SIDES}
     base = base_of(scope.codec, coupling.base) if coupling and coupling.base else None
-    return Explanation(
+    failed = [
+        failure
+        for side in SIDES
+        for failure in (await failures.by_ids(session.connection, mapping, side, [ids[side]])).values()
+    ]
+    due = {(one.side, one.record_id) for one in await failures.due(session.connection, mapping)}
+    why: Why = "again" if any((one.side, one.record_id) in due for one in failed) else "changed"
+    found = Explanation(
         mapping=mapping,
+        answer="",
         business_central=await _seen(session, ready, "business_central", records),
         dataverse=await _seen(session, ready, "dataverse", records),
         coupling=coupling,
         fields=_compared(ready, records, base),
-        failures=[
-            failure
-            for side in SIDES
-            for failure in (await failures.by_ids(session.connection, mapping, side, [ids[side]])).values()
-        ],
+        failures=failed,
         conflicts=(await _conflicts(session, mapping, ids["business_central"])),
         waiting=[
             w
@@ -111,8 +119,37 @@ async def explain(session: Session, mapping: str, name: str) -> Explanation:
             if w.business_central_id == ids["business_central"]
         ],
         job=await jobs.get(session.connection, coupling.job) if coupling and coupling.job else None,
-        next=await _next(session, scope, records),
-        full=await _next(session, msgspec.structs.replace(scope, create=True), records) if coupling is None else [],
+        next=await _next(session, scope, records, why),
+        full=await _next(session, msgspec.structs.replace(scope, create=True), records, why) if not coupling else [],
+        candidates=[] if coupling else await _candidates(session, ready, records),
+    )
+    return msgspec.structs.replace(found, answer=await _answer(session, ready, found, records))
+
+
+async def _candidates(session: Session, ready: Ready, records: dict[Side, Record]) -> list[str]:
+    side, record = next(iter(records.items()))
+    return await candidates(session, ready, side, record)
+
+
+async def _answer(session: Session, ready: Ready, found: Explanation, records: dict[Side, Record]) -> str:
+    read = {side: await cursors.get(session.connection, found.mapping, side) for side in SIDES}
+    seen = {"business_central": found.business_central, "dataverse": found.dataverse}
+    named = [ready.end(side).name_of(record) for side, record in records.items()]
+    return answer(
+        Known(
+            mapping=ready.mapping,
+            name=named[0] if named else "",
+            coupled=found.coupling is not None,
+            records=records,
+            outside={side: one.outside for side in SIDES if (one := seen[side])},
+            failures=found.failures,
+            conflicts=found.conflicts,
+            waiting=found.waiting,
+            read_until={side: cursor.moved_at for side, cursor in read.items() if cursor and cursor.moved_at},
+            planned=found.next,
+            full=found.full,
+            candidates=found.candidates,
+        )
     )
 
 
@@ -206,11 +243,11 @@ def _differ(field: Field, side: Side, then: Scalar, now: Scalar) -> bool:
     return form(then) != form(now)
 
 
-async def _next(session: Session, scope: Scope, records: dict[Side, Record]) -> list[Action]:
+async def _next(session: Session, scope: Scope, records: dict[Side, Record], why: Why) -> list[Action]:
     """What is planned when the record is looked at as one that changed; for a pair, from either side."""
     found: Sequence[Action] = ()
     for side in SIDES:
         if side in records and not found:
-            planned = await plan_chunk(session, scope, Incoming(side=side, records=[records[side]]))
+            planned = await plan_chunk(session, scope, Incoming(side=side, records=[records[side]], why=why))
             found = planned.actions
     return list(found)
