@@ -86,6 +86,14 @@ async def test_what_business_central_makes_of_a_new_customer_comes_back_in_the_s
     await world.quiet("CUSTOMER")
 
 
+async def test_so_does_what_it_fills_in_of_its_own_accord(world: World) -> None:
+    account = await world.alice.create("accounts", name="Fabrikam", customertypecode=3)
+    assert account["_transactioncurrencyid_value"] is None
+    await world.sync(create=True)
+    assert await world.currency(await world.alice.row("accounts", account["accountid"])) == "USD"
+    await world.quiet("CUSTOMER")
+
+
 @pytest.mark.rule("GEN-10")
 async def test_the_local_currency_has_no_record_but_its_iso_code(world: World) -> None:
     customer = await world.bob.create("customers", displayName="Adatum", currencyCode="")

@@ -15,7 +15,7 @@ from koppel.engine.rule import RULES
 from koppel.engine.translate import Waiting
 from koppel.engine.values import UNKNOWN, Unknown
 from koppel.errors import OutcomeUnknownError, RemoteError, TransientError
-from koppel.odata.records import Scalar, Side
+from koppel.odata.records import Record, Scalar, Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, partings, pending
 from koppel.store.couplings import Coupling
 from koppel.store.database import Connection
@@ -126,10 +126,17 @@ def _version(one: Done, side: Side) -> str:
     if one.action.kind == "create" and one.action.base and UNKNOWN in one.action.base[SIDES.index(side)]:
         return ""  # there is more to do about it: it must be looked at once more
     if answer and not answer.error:
-        return answer.version
+        # What the system made of the write beside what was sent is looked at when the record is read next.
+        return answer.version if _shows(one, side, answer.record) else ""
     if answer and isinstance(answer.error, TransientError):
         return ""  # it may have been carried out: then the next version is our own doing
     return record.version if record else ""
+
+
+def _shows(one: Done, side: Side, record: Record | None) -> bool:
+    """Whether the record holds what both sides agree on, and nothing else."""
+    base = one.action.base and one.action.base[SIDES.index(side)]
+    return record is not None and base is not None and record.values[: len(base)] == base
 
 
 def _key(ready: Ready, one: Done) -> str:
