@@ -252,11 +252,11 @@ async def plan_removals(session: Session, scope: Scope, past: Past) -> Reversal:
 async def _plan_deletions(session: Session, scope: Scope, past: Past, found: Reversal) -> None:
     """A record that the job created goes, if it and its partner are as the last synchronisation left them."""
     mapping = scope.ready.mapping.name
+    own = {side: await own_user(session, side) for side in SIDES}
     for side in SIDES:
         created = {entry.record_id: entry for entry in past.by("create") if entry.side == side}
         if not created:
             continue
-        own = await own_user(session, side)
         coupled = await couplings.by_ids(session.connection, mapping, side, created)
         read = await _read(session, scope, list(coupled.values()))
         alone = await read_side(session, scope, side, [id for id in created if id not in coupled])
@@ -276,27 +276,31 @@ async def _plan_deletions(session: Session, scope: Scope, past: Past, found: Rev
                 found.actions.append(_deletion(scope, past, pair, read, side))
 
 
-def _why_kept(scope: Scope, past: Past, pair: Coupling, read: Read, side: Side, own: str) -> str:
+def _why_kept(scope: Scope, past: Past, pair: Coupling, read: Read, side: Side, own: Mapping[Side, str]) -> str:
     """Why a created record is not deleted; empty when nobody touched the pair."""
     ids = {each: coupled_id(pair, each) for each in SIDES}
     if later := past.later(ids):
         return f"job {later} wrote to it or its partner since"
     record = read[side][ids[side]]
-    if own and record.modified_by and record.modified_by != own:
+    if own[side] and record.modified_by and record.modified_by != own[side]:
         return "somebody changed it since"
     for each in (side, other(side)):
         touched = read[each].get(ids[each])
         who = "it" if each == side else f"its partner in {SPOKEN[each]}"
         if touched is None:
             return f"{who} is deleted"
-        if _is_touched(scope, pair, each, touched):
+        if _is_touched(scope, pair, each, touched, own[each]):
             return f"somebody changed {who} since"
     return ""
 
 
-def _is_touched(scope: Scope, pair: Coupling, side: Side, record: Record) -> bool:
-    """Whether a record is another one than that recorded, in its version or in a value that was agreed on."""
-    if record.version != recorded_version(pair, side):
+def _is_touched(scope: Scope, pair: Coupling, side: Side, record: Record, own: str) -> bool:
+    """Whether a record is another one than that recorded, in its version or in a value that was agreed on.
+
+    Where it was not read since Koppel wrote it, no version is recorded: then who edited it last tells.
+    """
+    recorded = recorded_version(pair, side)
+    if record.version != recorded and (recorded or record.modified_by != own):
         return True
     base = base_of(scope.codec, pair.base)[SIDES.index(side)] if pair.base else scope.ready.table.unknown
     return any(
