@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench simulate clean
+.PHONY: demo test lint bench simulate mutants clean
 
 demo: .venv/ready
 	@$(BIN)/koppel demo
@@ -25,8 +25,13 @@ bench: .venv/ready-dev
 simulate: .venv/ready-dev
 	@PYTHONPATH=tests:tests/integration $(BIN)/python -m simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
+# What the tests of the engine do not notice; only functions that changed since the last time are tried again.
+mutants: .venv/ready-mutation
+	@nice -n 19 $(BIN)/python -m mutmut run --max-children $$($(BIN)/python -c 'import os; print(os.cpu_count())')
+	@$(BIN)/python -m mutmut results --all true | $(BIN)/python tests/mutation_score.py
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,4 +49,9 @@ clean:
 	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python --group dev; \
 	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' && \
 	       $(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev; fi
+	@touch $@
+
+.venv/ready-mutation: .venv/ready-dev
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python --group mutation; \
+	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutation; fi
 	@touch $@

@@ -65,6 +65,7 @@ def test_parts_do_not_run_into_each_other() -> None:
         (["accents", "punctuation", "company"], "Société Générale, S.A.", "Societe Generale"),
         (["digits"], "+31 (0)20 123-4567", "0031201234567"),
         (["digits"], "(020) 123 45 67", "0201234567"),
+        (["digits"], "0031 (0)20 123 45 67", "+31 20 123 45 67"),
         (["digits"], "tel. 0031 20 123 45 67", "+31 20 123 45 67"),
     ],
 )

@@ -28,6 +28,12 @@ def test_more_than_were_sent_cannot_be_told_apart() -> None:
     assert told.unsure == {0: frozenset({0, 1})}
 
 
+def test_each_is_doubted_for_its_own_reason() -> None:
+    fabrikam = {"name": "Fabrikam", "phone": "2", "city": "Delft", "street": "x"}
+    told = recognise([ADATUM, fabrikam], [ADATUM, ADATUM, fabrikam, fabrikam])
+    assert told.unsure == {0: frozenset({0, 1}), 1: frozenset({2, 3})}
+
+
 def test_as_many_as_were_sent_are_taken_in_any_order() -> None:
     assert recognise([ADATUM, ADATUM], [ADATUM, ADATUM]).made == {0: 0, 1: 1}
 

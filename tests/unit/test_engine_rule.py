@@ -49,15 +49,15 @@ def test_it_keeps_what_it_declares(register: Callable[..., Any], kind: str) -> N
     assert (found.needs, found.volatile) == ((RATES,), False)
 
 
-@pytest.mark.parametrize("register", [compute(reads=("x",)), refuse(reads=("x",)), complete(), follow()])
-def test_it_looks_at_business_central_unless_it_says_otherwise(register: Callable[[Any], Any]) -> None:
-    register(a_rule)
+@pytest.mark.parametrize("register", [compute, refuse, complete, follow])
+def test_it_looks_at_business_central_unless_it_says_otherwise(register: Callable[..., Any]) -> None:
+    register(reads=("x",))(a_rule)
     assert (rule_named(NAME).side, rule_named(NAME).needs) == ("business_central", ())
 
 
-@pytest.mark.parametrize("register", [complete(), follow()])
-def test_what_is_done_for_every_record_needs_no_column(register: Callable[[Any], Any]) -> None:
-    register(a_rule)
+@pytest.mark.parametrize("register", [complete, follow])
+def test_what_is_done_for_every_record_needs_no_column(register: Callable[..., Any]) -> None:
+    register()(a_rule)
     assert rule_named(NAME).reads == ()
 
 
@@ -73,6 +73,15 @@ def test_references_are_of_a_kind_of_their_own() -> None:
     references(needs=(RATES,))(users)
     found = rule_named("test_engine_rule.users")
     assert (found.kind, found.needs, found.reads) == ("references", (RATES,), ())
+
+
+def test_a_mapping_names_the_module_without_its_packages() -> None:
+    def group_name(batch: Batch) -> Any:
+        return a_rule(batch)
+
+    group_name.__module__ = "koppel.rules.unit"
+    assert refuse(reads=("code",))(group_name) is group_name
+    assert rule_named("unit.group_name").function is group_name
 
 
 def test_a_name_that_no_rule_has_is_refused_with_those_there_are() -> None:
