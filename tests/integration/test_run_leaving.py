@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from world import World, new_world
+from world import COMPANION, World, new_world
 from world_data import Row
 
 from koppel.mapping.model import LeftFilter
@@ -87,20 +87,35 @@ async def test_what_left_may_be_uncoupled(world: World, full: bool) -> None:
     assert (entry.action, entry.why) == ("uncouple", "left the filter of Business Central")
 
 
-async def test_what_was_uncoupled_is_not_made_anew_from_the_partner(world: World) -> None:
-    customer = await customer_in_step(world, "uncouple")
-    await block(world, customer)
-    await world.sync()
-    result = await world.sync(full=True)
-    assert len(await world.bob.rows("customers")) == 1
-    assert await world.couplings() == []
-    [failure] = await world.failures()
-    assert "a record with its id is there already, outside the filter of Business Central" in failure.message
-    assert any("outside the filter" in line for line in result.notices)
-    await unblock(world, customer)
+@pytest.mark.parametrize("route", [COMPANION, "v2.0"])
+async def test_what_was_uncoupled_is_not_made_anew_from_the_partner(database: Database, route: str) -> None:
+    async with new_world(database, route=route) as world:
+        world.change_field("salespersonCode", enabled=False)
+        world.change(only_coupled=False, match=())
+        account = await world.alice.create("accounts", name="Adatum", customertypecode=3)
+        policy(world, "uncouple")
+        await world.sync(full=True)
+        customer = await world.customer_of(account)
+        await block(world, customer)
+        assert (await world.sync()).counts["uncoupled"] == 1
+        await world.alice.update("accounts", account["accountid"], telephone1="2")
+        for full in (False, True):
+            assert (await world.sync(full=full)).write_requests == 0
+        assert len(await world.bob.rows("customers")) == 1
+        assert (await world.couplings(), await world.failures()) == ([], [])
+        await unblock(world, customer)
+        assert (await world.sync()).counts["coupled"] == 1
+        assert (await world.bob.row("customers", customer["id"]))["phoneNumber"] == "2"
+        await world.quiet("CUSTOMER")
+
+
+async def test_a_record_that_would_be_made_with_the_id_of_one_outside_is_held(world: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum", blocked="All")
+    await world.alice.create("accounts", accountid=customer["id"], name="Adatum", customertypecode=3)
     await world.sync(full=True)
-    assert len(await world.couplings()) == 1
-    await world.quiet("CUSTOMER")
+    [failure] = await world.failures()
+    assert "is there already, outside the filter of Business Central" in failure.message
+    assert await world.couplings() == []
 
 
 async def test_an_account_is_deactivated_when_its_customer_leaves(world: World) -> None:

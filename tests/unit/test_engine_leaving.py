@@ -79,8 +79,10 @@ class TestWhere:
         assert (action.kind, writes(action)) == ("hold", {})
         assert action.refusal is not None
         assert action.refusal.code == "outside-filter"
-        assert action.refusal.message == f"a record with its id is there already, outside the filter of {where}"
-        assert action.refusal.remedy == "bring that one back inside the filter and couple the two, or delete it"
+        assert (
+            action.refusal.message == f"the record that it belongs to is there already, outside the filter of {where}"
+        )
+        assert action.refusal.remedy == "bring that one back inside the filter, or delete it"
 
 
 @pytest.mark.parametrize("left_filter", ["keep", "deactivate"])

@@ -58,9 +58,10 @@ class Conflict(msgspec.Struct, frozen=True):
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to do about one pair of records.
 
-    ``side``: where a create or delete happens. ``writes``: columns by side. ``base``: what both sides agree on once
-    every write succeeded; ``base_before``: the same before, for the side whose write fails. ``written``: indices of
-    the fields whose base hangs on each side's write: those that it carries, and the others of their groups.
+    ``side``: where a create or delete happens, or where the record of an uncoupled pair left the filter. ``writes``:
+    columns by side. ``base``: what both sides agree on once every write succeeded; ``base_before``: the same before,
+    for the side whose write fails. ``written``: indices of the fields whose base hangs on each side's write: those that
+    it carries, and the others of their groups.
     ``records``: what was read, (Business Central, Dataverse). ``replaces``: the created record takes the place of a
     deleted partner. ``left_alone``: sides that the connection's own user edited otherwise than by Koppel, with the
     version recorded before: it stays recorded, so that these edits are left alone until a person edits the record.

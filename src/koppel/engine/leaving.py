@@ -46,9 +46,9 @@ def plan_outside(mapping: TableMapping, pair: Outside, *, name: str, tell: bool)
     if pair.new:
         return held(action, _exists(where))
     if mapping.left_filter == "uncouple":
-        return msgspec.structs.replace(
-            action, kind="uncouple", reason=f"left the filter of {where}", records=(ours, theirs)
-        )
+        gone = next(iter(pair.outside)) if len(pair.outside) == 1 else None
+        reason = f"left the filter of {where}"
+        return msgspec.structs.replace(action, kind="uncouple", side=gone, reason=reason, records=(ours, theirs))
     told = any(side in pair.changed for side in pair.outside) or tell
     if mapping.left_filter == "deactivate" and len(pair.outside) == 1:
         return _deactivated(mapping, pair, action, told)
@@ -58,8 +58,8 @@ def plan_outside(mapping: TableMapping, pair: Outside, *, name: str, tell: bool)
 def _exists(where: str) -> Refusal:
     return Refusal(
         code="outside-filter",
-        message=f"a record with its id is there already, outside the filter of {where}",
-        remedy="bring that one back inside the filter and couple the two, or delete it",
+        message=f"the record that it belongs to is there already, outside the filter of {where}",
+        remedy="bring that one back inside the filter, or delete it",
     )
 
 

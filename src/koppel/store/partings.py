@@ -1,4 +1,4 @@
-"""Pairs that were taken apart because one record was deleted, for the case that it comes back."""
+"""Pairs that were taken apart because one record was deleted or left the filter, for the case that it comes back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOTE = """
 INSERT INTO parting (mapping, side, gone_id, survivor_id) VALUES (%s, %s, %s, %s)
 ON CONFLICT (mapping, side, gone_id) DO UPDATE SET survivor_id = EXCLUDED.survivor_id, at = now()"""
 SURVIVORS = "SELECT gone_id, survivor_id FROM parting WHERE mapping = %s AND side = %s AND gone_id = ANY (%s::uuid[])"
-LEFT = "SELECT survivor_id FROM parting WHERE mapping = %s AND side = %s AND survivor_id = ANY (%s::uuid[])"
+LEFT = "SELECT survivor_id, gone_id FROM parting WHERE mapping = %s AND side = %s AND survivor_id = ANY (%s::uuid[])"
 FORGET = """
 DELETE FROM parting
 WHERE mapping = %(mapping)s AND (gone_id = ANY (%(ids)s::uuid[]) OR survivor_id = ANY (%(ids)s::uuid[]))"""
@@ -28,10 +28,10 @@ async def survivors(connection: Connection, mapping: str, side: Side, ids: Colle
     return {row[0]: row[1] for row in await rows.fetchall()}
 
 
-async def left(connection: Connection, mapping: str, gone: Side, ids: Collection[str]) -> set[str]:
-    """Those of these records whose partner was deleted on the side ``gone``."""
+async def left(connection: Connection, mapping: str, gone: Side, ids: Collection[str]) -> dict[str, str]:
+    """By id, the former partners of these records that they lost on the side ``gone``."""
     rows = await connection.execute(LEFT, [mapping, gone, array(ids)])
-    return {row[0] for row in await rows.fetchall()}
+    return {row[0]: row[1] for row in await rows.fetchall()}
 
 
 async def forget(connection: Connection, mapping: str, ids: Collection[str]) -> None:

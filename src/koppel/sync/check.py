@@ -93,6 +93,9 @@ def _failed(place: str, error: KoppelError) -> Finding:
 
 
 async def _check_mapping(mapping: TableMapping, systems: Mapping[Side, System]) -> AsyncIterator[Finding]:
+    if not mapping.enabled:
+        yield Finding("ok", mapping.name, "off")
+        return
     if len(systems) < len(SIDES):
         return
     try:

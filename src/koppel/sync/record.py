@@ -174,9 +174,10 @@ async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Do
 
 
 async def _part(connection: Connection, mapping: str, pair: Coupling, action: Action) -> None:
-    """Remember a pair of which one record was deleted, and the other is still there."""
+    """Remember a pair of which one record was deleted or left the filter, and the other is still there."""
     await partings.forget(connection, mapping, [pair.business_central_id, pair.dataverse_id])
-    left = [side for side in SIDES if action.record(side) is not None]
+    gone_away = action.side if action.kind == "uncouple" else None
+    left = [side for side in SIDES if action.record(side) is not None and side != gone_away]
     if len(left) == 1 and action.kind != "delete":
         gone = other(left[0])
         if coupled_id(pair, gone) != action.id(gone) or action.kind == "uncouple":

@@ -1,4 +1,4 @@
-"""Records that were deleted and came back with their id: coupled again with the partner that they had."""
+"""Records that were deleted, or outside the filter, and came back: coupled again with the partner that they had."""
 
 from __future__ import annotations
 
@@ -31,14 +31,19 @@ async def returned(session: Session, scope: Scope, incoming: Incoming, records: 
 async def left_behind(
     session: Session, scope: Scope, incoming: Incoming, records: Sequence[Record]
 ) -> dict[str, Action]:
-    """By id, records whose partner was deleted: what the mapping had uncoupled is not made anew by just any run."""
+    """By id, records whose partner was deleted or left its filter: what the mapping had uncoupled is not made anew by
+    just any run, and not at all as long as it is only outside the filter."""
     mapping, side = scope.ready.mapping, incoming.side
-    if incoming.why != "changed":
-        return {}
     gone = await partings.left(session.connection, mapping.name, other(side), [record.id for record in records])
-    why = f"{deleted_in(other(side))}; a full synchronisation creates it again"
+    if not gone:
+        return {}
+    there = await read_side(session, scope, other(side), list(gone.values()))
+    reasons = {id: f"its partner is outside the filter of {SPOKEN[other(side)]}" for id in gone if gone[id] in there}
+    if incoming.why == "changed":
+        why = f"{deleted_in(other(side))}; a full synchronisation creates it again"
+        reasons = dict.fromkeys(gone, why) | reasons
     end = scope.ready.end(side)
-    return {r.id: nothing(mapping, side, r, why, name=end.name_of(r)) for r in records if r.id in gone}
+    return {r.id: nothing(mapping, side, r, reasons[r.id], name=end.name_of(r)) for r in records if r.id in reasons}
 
 
 async def _again(
