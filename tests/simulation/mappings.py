@@ -23,6 +23,12 @@ PLAIN: tuple[tuple[str, str], ...] = (
     ("city", "address1_city"),
 )
 CODES = frozenset({"postalCode"})
+SPELLED_OTHERWISE = frozenset({"website", "city", "addressLine2"})
+STEPS = {
+    "to_dataverse": [{"do": "replace", "find": "v", "by": "q"}],
+    "from_dataverse": [{"do": "replace", "find": "q", "by": "v"}],
+}
+"""What Business Central spells with v, Dataverse spells with q; people type v on either side."""
 ADDRESS = ("addressLine1", "addressLine2", "postalCode", "city", "state")
 POLICIES = ("ask", "business_central", "dataverse", "newest")
 
@@ -80,6 +86,8 @@ def _plain_fields(dice: Random) -> list[Field]:
             field["policy"] = dice.choice(POLICIES)
         if dice.random() < 0.15:
             field["keep_blank"] = True
+        if business_central in SPELLED_OTHERWISE and dice.random() < 0.4:
+            field |= {way: steps for way, steps in STEPS.items() if field["direction"] in (way, "both")}
         fields.append(field)
     return fields
 

@@ -45,8 +45,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plain(value: Any) -> str:
-    """A value as people would compare it."""
-    return "" if value is None else str(value).strip()
+    """A value as people would compare it, whichever way it is spelled (``mappings.STEPS``)."""
+    return "" if value is None else str(value).strip().replace("q", "v")
 
 
 class People:

@@ -64,8 +64,12 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     def copied(self) -> bool:
         """Whether both sides hold the same value, each in its own spelling."""
         said = self.mapping
-        translated = said.lookup or said.options or self.to_dataverse or self.to_business_central
-        return said.constant is None and not translated
+        return said.constant is None and not (said.lookup or said.options or self.transformed)
+
+    @property
+    def transformed(self) -> bool:
+        """Whether values go through steps, on one way at least."""
+        return bool(self.to_dataverse or self.to_business_central)
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ def _form(ready: Ready, side: Side, pair: MatchPair) -> Form:
 def _transformed(ready: Ready, pair: MatchPair) -> Field | None:
     columns = pair.business_central, pair.dataverse
     fields = (f for f in ready.table.fields if (f.mapping.business_central, f.mapping.dataverse) == columns)
-    return next((field for field in fields if field.to_dataverse or field.to_business_central), None)
+    return next((field for field in fields if field.transformed), None)
 
 
 def _place(ready: Ready, side: Side, pair: MatchPair) -> int:
