@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +63,17 @@ class Typed:
         return Outcome(status, self._out.read_text("utf-8"), self._err.read_text("utf-8"))
 
 
+def _read_until(terminal: int, found: Callable[[str], bool]) -> str:
+    """What appears, until that is found or the other end is closed."""
+    text = ""
+    while not found(text):
+        try:
+            text += os.read(terminal, 4096).decode(errors="replace")
+        except OSError:
+            break
+    return text
+
+
 class Shell:
     """A folder with a koppel.yaml, in which commands are typed, one at a time."""
 
@@ -89,6 +102,21 @@ class Shell:
     def run(self, *words: str, env: Mapping[str, str] | None = None) -> Outcome:
         """Run a command to its end."""
         return self.start(*words, env=env).end()
+
+    def on_terminal(self, *words: str, question: str, answer: str) -> str:
+        """What a person sees at a terminal who reads the question for a while before answering."""
+        command = [sys.executable, "-m", "koppel.cli", *words]
+        ours, theirs = pty.openpty()
+        env = {**os.environ, SECRET: KOPPEL.secret, "TERM": "xterm", "COLUMNS": "200"}
+        with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=self.folder, env=env) as process:
+            os.close(theirs)
+            seen = _read_until(ours, lambda text: question in text)
+            time.sleep(0.5)
+            os.write(ours, f"{answer}\n".encode())
+            seen += _read_until(ours, lambda text: False)
+            process.wait()
+        os.close(ours)
+        return seen
 
     def json(self, *words: str) -> dict[str, Any]:
         """What a command prints with ``--json``."""

@@ -45,6 +45,13 @@ def test_the_review_alone_changes_nothing(shell: Shell) -> None:
     assert shell.writes() == 0
 
 
+def test_a_question_stays_where_a_person_can_read_it(shell: Shell) -> None:
+    told = shell.on_terminal("full", "customer", question="to change a line", answer="n")
+    question = told.index("to change a line")
+    assert "nothing was run" in told[question:]
+    assert "\x1b[2K" not in told[question : told.index("\n", question)], "the progress bar wiped the line away"
+
+
 def test_full_synchronisation_creates_and_couples_and_names_what_failed(shell: Shell) -> None:
     outcome = shell.run("full", "--yes", "--json")
     customers, contacts = (outcome.data["mappings"][name] for name in ("CUSTOMER", "CONTACT"))

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 from world import World, new_world
 
+from koppel.errors import StoreError, UsageError
 from koppel.store import options
 from koppel.store.database import Database
+from koppel.sync.couple import couple
 from koppel.systems.dataverse import Dataverse
 
 NAME = "PAYMENT TERMS"
@@ -121,3 +123,20 @@ async def test_a_code_that_is_gone_is_created_again_where_the_mapping_says_so(wo
     assert (await world.sync(NAME)).counts["created"] == 1
     assert (await world.bob.one("paymentTerms", "code eq 'NET 44'"))["id"] != row["id"]
     assert (await world.sync(NAME)).write_requests == 0
+
+
+async def test_a_code_and_an_option_are_coupled_by_hand(world: World) -> None:
+    await world.bob.create("paymentTerms", code="NET 33")
+    value = await add_option(world, "Thirty-three")
+    assert (await couple(world.session, NAME, "net 33", "thirty-three")).counts["coupled"] == 1
+    assert await coupled(world) == {"NET 33": value}
+    result = await world.sync(NAME, records=("NET 33",))
+    assert (result.counts["created"], result.counts["updated"]) == (0, 1), "the label becomes the code"
+    assert (await labels(world))["NET 33"] == value
+    await world.bob.create("paymentTerms", code="NET 34")
+    with pytest.raises(StoreError, match="code NET 33 is coupled to option"):
+        await couple(world.session, NAME, "NET 34", str(value))
+    with pytest.raises(UsageError, match="no option 'Nothing'"):
+        await couple(world.session, NAME, "NET 34", "Nothing")
+    with pytest.raises(UsageError, match="no code 'NET 35'"):
+        await couple(world.session, NAME, "NET 35", "NET 33")

@@ -17,6 +17,7 @@ from koppel.odata.records import SPOKEN, Record, Side
 from koppel.store import couplings, history, jobs
 from koppel.store.couplings import Coupling
 from koppel.store.locks import mapping_lock
+from koppel.sync.couple_option import couple_option
 from koppel.sync.full import Finished, run_in_order
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.run import Request, Result, synchronise
@@ -61,7 +62,8 @@ async def examine(session: Session, mapping: str, wanted: Sequence[Wanted]) -> E
     """
     ready = await ready_mapping(session, mapping)
     if ready.mapping.kind == "options":
-        raise UsageError("options couple by themselves", place=mapping, remedy="Give the option the code as its label.")
+        remedy = "Couple them one by one, or give the options their codes as labels."
+        raise UsageError("options are not coupled in bulk", place=mapping, remedy=remedy)
     found = Examined(mapping=mapping, pairs=[], names={}, refused=[])
     already = 0
     taken: dict[tuple[Side, str], Wanted] = {}
@@ -183,10 +185,15 @@ def _id(coupling: Coupling, side: Side) -> str:
 async def couple(
     session: Session, mapping: str, business_central: str, dataverse: str, *, sync: bool = True, initial: Initial = ""
 ) -> Result:
-    """Couple two records, each given by id or by what people call it; see ``couple_pairs``.
+    """Couple two records, each given by id or by what people call it; see ``couple_pairs``. Or a code and an option,
+    by label or value.
 
     ``UsageError`` or ``StoreError`` says why they cannot be. A pair that is coupled already is only synchronised.
     """
+    if session.mappings[mapping].kind == "options":
+        ready = await ready_mapping(session, mapping)
+        async with coupling_job(session, mapping, "couple") as job:
+            return await couple_option(session, ready, job, business_central, dataverse)
     found = await examine(session, mapping, [Wanted(business_central, dataverse)])
     for refused in found.refused:
         raise refused.error

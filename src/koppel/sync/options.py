@@ -50,7 +50,7 @@ async def synchronise_options(
 
 async def _planned(session: Session, ready: Ready, only: Collection[str] | None) -> list[Action]:
     dataverse = cast(Dataverse, session.systems["dataverse"])
-    records = await _codes(session, ready)
+    records = await codes_of(session, ready)
     coupled = await options.every(session.connection, ready.mapping.name)
     elsewhere = {option.business_central_id for option in coupled} - {record.id for record in records}
     there = await session.systems["business_central"].by_ids(ready.business_central.schema.name, (), list(elsewhere))
@@ -65,7 +65,8 @@ async def _planned(session: Session, ready: Ready, only: Collection[str] | None)
     return [action for action in actions if wanted is None or action.name.casefold() in wanted]
 
 
-async def _codes(session: Session, ready: Ready) -> Sequence[Record]:
+async def codes_of(session: Session, ready: Ready) -> Sequence[Record]:
+    """The codes inside the filter."""
     end = ready.business_central
     system = session.systems["business_central"]
     return [
