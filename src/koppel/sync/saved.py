@@ -11,15 +11,16 @@ import msgspec
 from koppel.engine.action import Action, ActionKind, Change
 from koppel.engine.brakes import check_brakes
 from koppel.errors import KoppelError, UsageError
-from koppel.mapping.model import Direction
 from koppel.odata.records import SPOKEN, Scalar, Side
 from koppel.store import couplings
 from koppel.sync.full import Finished
 from koppel.sync.prepare import SIDES
 from koppel.sync.run import Request, carry_out_plan, plan, synchronise
-from koppel.sync.session import Session
+from koppel.sync.session import Session, ready_mapping
 
 SHOWN = 20
+Key = tuple[str, str, str]
+"""Mapping and both ids."""
 
 
 class SavedAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,26 +38,18 @@ class SavedAction(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...]
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Key:
         """What it is about."""
         return self.mapping, self.business_central_id, self.dataverse_id
 
 
 class SavedPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as it stands in a file. ``mappings``: the digest of each, by name."""
+    """A plan as it stands in a file. ``request``: what it was asked to do; ``mappings``: the digest of each by name."""
 
     made_at: datetime
-    full: bool = False
-    records: tuple[str, ...] | None = None
-    direction: Direction = "both"
-    create: bool = False
+    request: Request
     mappings: dict[str, str]
     actions: list[SavedAction]
-
-    @property
-    def request(self) -> Request:
-        """What the plan was asked to do."""
-        return Request(full=self.full, records=self.records, direction=self.direction, create=self.create)
 
 
 def saved_action(action: Action) -> SavedAction:
@@ -87,10 +80,7 @@ def save_plan(
     """Write a plan into a file. ``UsageError`` when it cannot be written."""
     made = SavedPlan(
         made_at=datetime.now(UTC),
-        full=request.full,
-        records=request.records,
-        direction=request.direction,
-        create=request.create,
+        request=request,
         mappings={name: session.mappings[name].digest for name in names},
         actions=list(actions),
     )
@@ -115,9 +105,12 @@ async def apply_plan(session: Session, saved: SavedPlan, *, force: bool = False)
     """Carry out a plan if a run would still do just that; else ``KoppelError`` names what moved and nothing is done."""
     _require_same_mappings(session, saved)
     now: dict[str, list[Action]] = {}
+    held: dict[Key, str] = {}
     for name in saved.mappings:
-        now[name] = [action async for action in plan(session, name, saved.request) if is_written(action)]
-    if moved := _moved(saved.actions, [saved_action(a) for actions in now.values() for a in actions]):
+        actions = [action async for action in plan(session, name, saved.request)]
+        now[name] = [action for action in actions if is_written(action)]
+        held |= {saved_action(action).key: action.reason for action in actions if not is_written(action)}
+    if moved := await _moved(session, saved.actions, [saved_action(a) for some in now.values() for a in some], held):
         more = f"\n  and {len(moved) - SHOWN:,} more" if len(moved) > SHOWN else ""
         raise KoppelError(
             "the plan is out of date, nothing was written:\n  " + "\n  ".join(moved[:SHOWN]) + more,
@@ -143,23 +136,56 @@ def _require_same_mappings(session: Session, saved: SavedPlan) -> None:
             )
 
 
-def _moved(before: Sequence[SavedAction], now: Sequence[SavedAction]) -> list[str]:
-    """One line for each record about which something else is to be done than the plan says."""
+async def _moved(
+    session: Session, before: Sequence[SavedAction], now: Sequence[SavedAction], held: Mapping[Key, str]
+) -> list[str]:
+    """One line for each record about which something else is to be done than planned; ``held``: why nothing is."""
     old, new = {action.key: action for action in before}, {action.key: action for action in now}
     lines = [
         f"{new[key].mapping} {new[key].name}: not in the plan ({new[key].reason})" for key in new if key not in old
     ]
-    lines += [f"{old[key].mapping} {old[key].name}: there is nothing to do any more" for key in old if key not in new]
+    lines += [
+        f"{old[key].mapping} {old[key].name}: {held.get(key) or await _why_nothing(session, old[key])}"
+        for key in old
+        if key not in new
+    ]
     both = [(old[key], new[key]) for key in old if key in new]
     return [*lines, *(f"{one.mapping} {one.name}: {_difference(one, two)}" for one, two in both if one != two)]
 
 
+async def _why_nothing(session: Session, one: SavedAction) -> str:
+    """Why there is nothing to do about a record any more: it is gone, uncoupled, or as it should be."""
+    ready = await ready_mapping(session, one.mapping)
+    ids: dict[Side, str] = {"business_central": one.business_central_id, "dataverse": one.dataverse_id}
+    for side in one.versions:
+        if not await session.systems[side].by_ids(ready.end(side).schema.name, (), [ids[side]]):
+            return f"deleted in {SPOKEN[side]} since"
+    coupled = await couplings.by_ids(session.connection, one.mapping, "business_central", [one.business_central_id])
+    if one.kind == "update" and ready.mapping.kind == "records" and not coupled:
+        return "not coupled any more"
+    return "there is nothing to do any more"
+
+
 def _difference(one: SavedAction, two: SavedAction) -> str:
-    sides: Mapping[Side, str] = SPOKEN
-    changed = [sides[side] for side in SIDES if one.versions.get(side) != two.versions.get(side)]
-    if changed:
-        return f"changed in {' and '.join(changed)} since"
-    return f"{one.kind} ({one.reason}) is now {two.kind} ({two.reason})"
+    """What moved: the versions of the records, and the fields about which something else is planned now."""
+    changed = [
+        f"changed in {SPOKEN[side]} since (version {one.versions.get(side)} is now {two.versions.get(side)})"
+        for side in SIDES
+        if one.versions.get(side) != two.versions.get(side)
+    ]
+    then, now = _by_field(one), _by_field(two)
+    fields = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    told = [f"{name}: {then.get(name, 'nothing')} is now {now.get(name, 'nothing')}" for name in fields]
+    if one.kind != two.kind or not (changed or told):
+        told.append(f"{one.kind} ({one.reason}) is now {two.kind} ({two.reason})")
+    return "; ".join((*changed, *told))
+
+
+def _by_field(action: SavedAction) -> dict[str, str]:
+    """What is planned of each field, as ``old -> new``; of a creation the columns."""
+    created = {**action.to_business_central, **action.to_dataverse} if action.kind == "create" else {}
+    planned = {f"{c.field} in {SPOKEN[c.side]}": f"{c.old!r} -> {c.new!r}" for c in action.changes}
+    return {column: repr(value) for column, value in created.items()} | planned
 
 
 async def _check_brakes(session: Session, planned: Mapping[str, Sequence[Action]]) -> None:
