@@ -86,7 +86,7 @@ def _check(
     raise MappingError(
         f"{who} {_listed(wanted)}, and gets {_listed(given - taken)}",
         place=f"{mapping.file}:{field.line}",
-        remedy="put a step before it that makes one of the other: format_decimal, parse_decimal, format_date, parse_date",
+        remedy="put a step before it that fits: format_decimal, parse_decimal, format_date, parse_date",
     )
 
 
