@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from koppel.store.database import Connection, Database, open_database
 from koppel.store.embedded import embedded_server
@@ -18,6 +18,8 @@ from postgres_server import administer, other_database
 
 # How long an example takes is no property of the code: tests never measure time.
 settings.register_profile("koppel", deadline=None)
+# A mutant is noticed or not, the same every time; nobody asks for its smallest example.
+settings.register_profile("mutants", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 settings.load_profile("koppel")
 
 TABLES = """

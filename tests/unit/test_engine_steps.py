@@ -130,12 +130,23 @@ class TestTranslated:
             "name", source, "adatum", "'adatum' is no number", remedy, "transformation"
         )
 
-    def test_what_comes_out_has_to_fit(self) -> None:
-        found = passing(lambda value: f"{value} {value}", lengths=(10, 10))
-        assert translate(found, "abc", "business_central", {}) == "abc abc"
-        assert translate(found, "adatum", "business_central", {}) == TooLong(
-            "name", "dataverse", "adatum adatum", 13, 10
+    @pytest.mark.parametrize(("source", "side"), [("business_central", "dataverse"), ("dataverse", "business_central")])
+    def test_what_comes_out_has_to_fit(self, source: Side, side: Side) -> None:
+        def twice(value: Scalar) -> Scalar:
+            return f"{value} {value}"
+
+        lengths = (20, 10) if side == "dataverse" else (10, 20)
+        found = passing(twice, back=(twice,), lengths=lengths)
+        assert translate(found, "abc", source, {}) == "abc abc"
+        assert translate(found, "adatum", source, {}) == TooLong("name", side, "adatum adatum", 13, 10)
+
+    def test_a_blank_is_what_the_destination_means_by_it(self) -> None:
+        enum = msgspec.structs.replace(
+            passing(back=(lambda _: "_x0020_",)), business_central=field("f", "enum").end("business_central")
         )
+        assert translate(enum, "Open", "dataverse", {}) == "_x0020_"
+        required = msgspec.structs.replace(enum, mapping=msgspec.structs.replace(enum.mapping, required=True))
+        assert isinstance(translate(required, "Open", "dataverse", {}), Unfit)
 
 
 class TestMerged:
@@ -183,6 +194,13 @@ class TestMerged:
         action = merge(found, ("NL",), ("Holland",), base, references=ROWS)
         assert (action.to_dataverse, action.base) == ({}, base)
         assert action.warnings == ("name: changed on the side that only receives it; kept",)
+
+    def test_every_member_of_a_group_that_drifted_is_told(self) -> None:
+        flow: dict[str, Any] = {"direction": "to_dataverse", "group": "address"}
+        found = table(passing(COUNTRY, **flow), field("city", **flow))
+        base = ("NL", "Delft"), ("Netherlands", "Delft")
+        action = merge(found, ("NL", "Delft"), ("Holland", "Gouda"), base, references=ROWS)
+        assert len(action.warnings) == 2
 
     @pytest.mark.parametrize("own", ["business_central", "dataverse"])
     def test_an_edit_of_the_connections_own_user_is_no_change_of_the_table(self, own: Side) -> None:
