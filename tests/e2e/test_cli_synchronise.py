@@ -245,6 +245,7 @@ def test_uncoupling_keeps_data_and_matching_couples_again(shell: Shell) -> None:
     assert (unique["business_central"]["name"], unique["dataverse"]["id"]) == ("AW00000009", account["id"])
     outcome = shell.run("match", "customer", "--json")
     assert (outcome.status, outcome.data["mappings"]["CUSTOMER"]["created"]) == (0, 0)
+    assert "AW00000007" in [record["name"] for record in outcome.data["unmatched"]["business_central"]]
     assert shell.json("explain", "customer", account["id"])["coupling"]["dataverse_id"] == account["id"]
 
 

@@ -60,7 +60,8 @@ def match(
             output.show(msgspec.to_builtins(found), *_unique(found), *_left_alone(found))
             return DONE
         runs = match_now(session, found, sync=sync, initial=_winner(initial), create=create)
-        status = await follow(session, output, runs)
+        left = {"ambiguous": msgspec.to_builtins(found.ambiguous), "unmatched": msgspec.to_builtins(found.unmatched)}
+        status = await follow(session, output, runs, left)
         output.say(*_left_alone(found))
         return status
 
