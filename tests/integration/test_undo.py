@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from world import CrashError, World, new_world
 from world_data import Row
+from world_state import differences, state_of
 
 from koppel.errors import BrakeError, UsageError
 from koppel.store import jobs
@@ -344,3 +345,26 @@ async def test_what_cannot_be_taken_back_is_told(world: World) -> None:
     await world.reopen()
     with pytest.raises(UsageError, match="ran mapping CUSTOMER, which is not there any more"):
         await job_to_undo(world.session, job)
+
+
+async def test_both_systems_are_as_they_were_and_then_as_they_became(database: Database) -> None:
+    async with new_world(database, customers=12) as world:
+        await world.sync_all(full=True)
+        await world.sync("CUSTOMER")
+        pairs = await world.couplings()
+        for number, pair in enumerate(pairs[:6]):
+            await world.bob.update("customers", pair.business_central_id, website=f"b{number}.example", city="Delft")
+            await world.alice.update("accounts", pair.dataverse_id, telephone1=f"555-{number}", address1_fax=None)
+        await world.alice.create("accounts", name="Fabrikam", customertypecode=3, telephone1="4")
+        await world.bob.create("customers", displayName="Contoso", phoneNumber="5")
+        before = state_of(world)
+        job = (await world.sync(create=True)).job
+        after = state_of(world)
+        undone, left = await take_back(world, job)
+        assert left == []
+        gone = differences(before, state_of(world))
+        assert gone.keys() <= {"companies"}, "the company contact that Business Central made of a customer stays"
+        again, left = await take_back(world, undone.job)
+        assert left == []
+        assert (again.counts["created"], again.counts["updated"]) == (2, undone.counts["updated"])
+        assert differences(after, state_of(world)).keys() <= {"companies"}
