@@ -90,6 +90,7 @@ class Person:
 
     def __init__(self, sandbox: Sandbox, user: User, root: str) -> None:
         self._transport = AsgiTransport(sandbox.faults.app)
+        self._limits = sandbox.dataverse.limits
         self._tokens = tokens_for(_credentials(user), self._transport)
         self._root = root
 
@@ -130,7 +131,9 @@ class Person:
             **({"If-Match": "*"} if method in ("PATCH", "DELETE") else {}),
         }
         content = b"" if body is None else msgspec.json.encode(body)
+        enforced, self._limits.enforced = self._limits.enforced, False
         answer = await self._transport.send(HttpRequest(method, self._root + path, headers, content))
+        self._limits.enforced = enforced
         if answer.status == 401:
             self._tokens.discard(token)
             return await self._send(method, path, body)

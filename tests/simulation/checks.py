@@ -107,9 +107,15 @@ class Checks:
                 yield f"a record of {side} is coupled twice"
             rows = self.people.rows(side)
             for coupling in books.couplings:
-                known = {coupling.business_central_id, coupling.dataverse_id} & books.troubled
-                if _coupled(coupling, side) not in rows and not known:
+                if _coupled(coupling, side) not in rows and not self._is_told(books, coupling):
                     yield f"coupled to nothing in {side}: {coupling.business_central_id} {coupling.dataverse_id}"
+
+    def _is_told(self, books: Books, coupling: Coupling) -> bool:
+        """Whether a pair that lost a record is listed, or what is left of it is outside the filter."""
+        if {coupling.business_central_id, coupling.dataverse_id} & books.troubled:
+            return True
+        left = [self.people.rows(side).get(_coupled(coupling, side)) for side in SIDES]
+        return not _inside(*left)
 
     def _duplicates(self, books: Books) -> Iterator[str]:
         """Every record that nobody typed is the partner of one that somebody did."""
@@ -191,7 +197,10 @@ class Checks:
 
     def _replaced(self, books: Books, edit: Edit, names: set[str], policy: str) -> bool:
         mapping = books.ready.mapping
-        way = next(f.mapping.direction for f in books.ready.table.fields if f.name == edit.field)
+        said = next(f.mapping for f in books.ready.table.fields if f.name == edit.field)
+        if said.keep_blank and not edit.value:
+            return True  # a blank is nothing to be kept there
+        way = said.direction
         receives = way == ("to_dataverse" if edit.side == "dataverse" else "from_dataverse")
         if receives and mapping.drift == "overwrite":
             return True
@@ -214,7 +223,8 @@ class Checks:
         found = await verify(self.world.session, ["CUSTOMER"])
         await self.world.session.connection.commit()
         wrong: list[object] = [*found.differences]
-        wrong += [one for one in found.orphans if not books.troubled & {one.business_central_id, one.dataverse_id}]
+        known = {c.business_central_id for c in books.couplings if self._is_told(books, c)}
+        wrong += [one for one in found.orphans if one.business_central_id not in known]
         return [f"verify: {one}" for one in wrong]
 
 
@@ -225,8 +235,8 @@ def _coupled(coupling: Coupling, side: Side) -> str:
     return coupling.business_central_id if side == "business_central" else coupling.dataverse_id
 
 
-def _inside(one: Row, two: Row) -> bool:
-    return plain(one.get("blocked")) in ("", "_x0020_") and two["statecode"] == 0
+def _inside(ours: Row | None, theirs: Row | None) -> bool:
+    return plain((ours or {}).get("blocked")) in ("", "_x0020_") and (theirs or {}).get("statecode", 0) == 0
 
 
 def _told(field: Field, one: Row, two: Row) -> tuple[str, str]:

@@ -72,6 +72,10 @@ class People:
             return self.world.sandbox.business_central.companies[COMPANY].stores["customers"].rows
         return self.world.sandbox.dataverse.tables["account"].rows
 
+    def deletions(self, side: Side) -> int:
+        """How many records of a side they have deleted."""
+        return sum(where == side for where, _ in self.deleted)
+
     async def act(self) -> None:
         """Somebody does something."""
         acts: tuple[tuple[int, Callable[[Side], Awaitable[None]]], ...] = (
@@ -82,10 +86,7 @@ class People:
             (1, self._leave_or_return),
         )
         [act] = self.dice.choices([act for _, act in acts], [weight for weight, _ in acts])
-        limits = self.world.sandbox.dataverse.limits  # they are not for people
-        enforced, limits.enforced = limits.enforced, False
         await act(self.dice.choice(SIDES))
-        limits.enforced = enforced
 
     async def _create(self, side: Side) -> None:
         names = [f for f in self.fields if f.business_central == "displayName" or self.dice.random() < 0.5]
@@ -112,9 +113,12 @@ class People:
                 self._note(side, made, field, values[field.name], "")
 
     async def _edit(self, side: Side) -> None:
-        if (found := self._any(side)) is None:
-            return
-        id = _id(found, side)
+        if found := self._any(side):
+            await self.edit(side, _id(found, side))
+
+    async def edit(self, side: Side, id: str) -> None:
+        """Change a field or two of a record."""
+        found = self.rows(side)[id]
         fields = self.dice.sample(self.fields, self.dice.randint(1, 2))
         values = {field.name: self._edited(field) for field in fields}
         robot = side == "dataverse" and self.dice.random() < 0.1

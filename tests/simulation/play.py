@@ -17,6 +17,7 @@ from world import COMPANION, World, new_world
 from koppel.sandbox.business_central import work
 from koppel.sandbox.clock import Clock
 from koppel.sandbox.dataverse import service
+from koppel.sandbox.server import Sandbox
 from koppel.store import conflicts, failures
 from koppel.store.database import Database
 from koppel.sync.prepare import SIDES
@@ -29,7 +30,7 @@ from .trouble import troubled_run
 
 log = logging.getLogger(__name__)
 
-EPOCHS = 3
+EPOCHS = 2
 ROUNDS = 3
 """Runs after which everything is in step: what waited for references and what was recovered takes one more each."""
 
@@ -56,6 +57,7 @@ async def play(database: Database, seed: int) -> None:
             (Path(folder) / name).write_text(text)
         route = dice.choice((COMPANION, "v2.0"))
         async with new_world(database, route=route, folders=[Path(folder)], clock=SteadyClock()) as world:
+            _set_apart(world.sandbox, dice)
             people = People(world, dice, world.mappings["CUSTOMER"])
             try:
                 await _epochs(world, people, dice)
@@ -64,6 +66,13 @@ async def play(database: Database, seed: int) -> None:
                 raise
             finally:
                 await world.forget()
+
+
+def _set_apart(sandbox: Sandbox, dice: random.Random) -> None:
+    """The clocks of both systems go wrong by up to five minutes, each its own way."""
+    clock, skews = sandbox.clock, [timedelta(seconds=dice.choice((0, dice.randint(-299, 299)))) for _ in SIDES]
+    sandbox.business_central._clock = lambda: clock() + skews[0]
+    sandbox.dataverse.clock = lambda: clock() + skews[1]
 
 
 @contextmanager
@@ -86,7 +95,8 @@ async def _epochs(world: World, people: People, dice: random.Random) -> None:
     checks = Checks(world, people)
     for epoch in range(EPOCHS):
         people.epoch = epoch
-        deleted = len(people.deleted)
+        world.sandbox.clock.advance(dice.choice((0, 1_000)))
+        deleted = people.deletions("business_central")
         for _ in range(dice.randint(2, 7)):
             await people.act()
         for _ in range(dice.randint(0, 3)):
@@ -94,7 +104,7 @@ async def _epochs(world: World, people: People, dice: random.Random) -> None:
             for _ in range(dice.randint(0, 2)):
                 await people.act()
         # Business Central tells of deletions to those who read everything.
-        await _settle(world, full=dice.random() < 0.5 or len(people.deleted) > deleted)
+        await _settle(world, full=dice.random() < 0.2 or people.deletions("business_central") > deleted)
         await checks.check()
         await _decide(world, checks, dice)
         await _settle(world, full=await _tidy_up(world, people))

@@ -8,7 +8,7 @@ from koppel.store.database import Database
 
 from .play import play
 
-SEEDS, BATCH = 10, 10
+SEEDS, BATCH = 100, 20
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))

@@ -11,6 +11,7 @@ from random import Random
 from world import CrashError, World
 
 from koppel.errors import LockedError, TransientError
+from koppel.odata.records import Side
 from koppel.sandbox.business_central import Limits
 from koppel.sandbox.faults import Faults, SystemFaults
 from koppel.sync.run import Request, synchronise
@@ -25,7 +26,7 @@ Trouble = Callable[[World, People, Random], Awaitable[None]]
 
 async def troubled_run(world: World, people: People, dice: Random) -> None:
     """A run of which nobody knows how it ends; afterwards, there is a session again, and nothing is in the way."""
-    found: list[Trouble] = dice.sample(TROUBLES, dice.choice((1, 1, 2)))
+    found: list[Trouble] = list(dict.fromkeys(dice.choices(TROUBLES, k=dice.choice((1, 1, 2)))))
     for trouble in found:
         await trouble(world, people, dice)
     full, run = dice.random() < 0.4, _two_workers if dice.random() < 0.2 else _one
@@ -68,10 +69,10 @@ async def _two_workers(world: World, full: bool) -> None:
 
 async def _death(world: World, people: People, dice: Random) -> None:
     """The process dies before or after a request, or before a commit."""
-    kind, number = dice.choice(("before", "after", "commit")), dice.randint(1, 25)
+    kind, number = dice.choice(("before", "after", "commit")), dice.randint(1, 10)
     if kind == "commit":
         connection, commits, commit = world.session.connection, 0, world.session.connection.commit
-        deadly = dice.randint(1, 12)
+        deadly = dice.randint(1, 10)
 
         async def committing() -> None:
             nonlocal commits
@@ -82,10 +83,10 @@ async def _death(world: World, people: People, dice: Random) -> None:
 
         connection.commit = committing  # type: ignore[method-assign]
         return
-    end = len(world.line.requests) + number
+    writes_only, first = dice.random() < 0.5, len(world.line.requests)
 
-    async def die(number: int, request: HttpRequest) -> None:
-        if number >= end:
+    async def die(at: int, request: HttpRequest) -> None:
+        if writes(request) if writes_only else at >= first + number:
             world.crash()
 
     _add(world, kind, die)
@@ -106,6 +107,19 @@ async def _throttling(world: World, people: People, dice: Random) -> None:
     world.sandbox.business_central.settings.limits = Limits(requests=6, window=0.01)
 
 
+async def _rivals(world: World, people: People, dice: Random) -> None:
+    """Somebody edits a record while Koppel's update of it is on its way."""
+
+    async def edit(number: int, request: HttpRequest) -> None:
+        if b"PATCH" in request.body and dice.random() < 0.7:
+            side: Side = "business_central" if "/bc/" in request.url else "dataverse"
+            ids = [id for id in people.rows(side) if id.encode() in request.body]
+            if ids:
+                await people.edit(side, dice.choice(ids))
+
+    _add(world, "before", edit)
+
+
 async def _faster_people(world: World, people: People, dice: Random) -> None:
     """People go on working while Koppel does."""
 
@@ -114,6 +128,11 @@ async def _faster_people(world: World, people: People, dice: Random) -> None:
             await people.act()
 
     _add(world, dice.choice(("before", "after")), act)
+
+
+def writes(request: HttpRequest) -> bool:
+    """Whether a request creates or changes something."""
+    return any(word in request.body for word in (b"PATCH", b"Targets", b"POST"))
 
 
 def _add(world: World, when: str, what: Callable[[int, HttpRequest], Awaitable[None]]) -> None:
@@ -127,4 +146,4 @@ def _add(world: World, when: str, what: Callable[[int, HttpRequest], Awaitable[N
     setattr(world.line, when, both)
 
 
-TROUBLES: tuple[Trouble, ...] = (_death, _faults, _throttling, _faster_people)
+TROUBLES: tuple[Trouble, ...] = (_death, _death, _faults, _throttling, _faster_people, _rivals)

@@ -45,7 +45,8 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await _record_conflicts(session, mapping, pairs)
     await _record_failures(session, ready, settled)
     recovered = [(key, one) for one in pairs for key in _keys(one.action) if key in scope.recovered]
-    await history.add(connection, [_found_again(scope, side, id, one) for (side, id), one in recovered])
+    if recovered:
+        await history.add(connection, [_found_again(scope, side, id, one) for (side, id), one in recovered])
     await _settle_intents(session, mapping, done, [key for key, _ in recovered])
     await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
     await connection.commit()

@@ -81,6 +81,8 @@ async def _note_updates(session: Session, scope: Scope, open_: Sequence[Intent])
     """Updates of which no answer was recorded: those that were made are written into the history."""
     for side in SIDES:
         mine = [intent for intent in open_ if intent.side == side]
+        if not mine:
+            continue
         records = await read_side(session, scope, side, [intent.intended_id for intent in mine])
         entries = [
             entry

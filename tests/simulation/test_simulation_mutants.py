@@ -1,0 +1,94 @@
+"""Tests of the simulation: an engine that breaks a promise does not get through it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from koppel.engine import pair
+from koppel.engine.action import Action
+from koppel.engine.merge import Verdict, verdict
+from koppel.odata.records import Side
+from koppel.store import couplings
+from koppel.store.couplings import Coupling
+from koppel.store.database import Connection, Database
+from koppel.sync import run, write
+from koppel.sync.prepare import Ready
+from koppel.sync.read import Changes, read_changes, save_cursor
+from koppel.sync.scope import Incoming
+from koppel.sync.session import Session
+
+from . import trouble
+from .checks import BrokenError
+from .play import play
+
+SEEDS = 60
+
+
+async def is_caught(database: Database, *likely: int) -> bool:
+    """Whether an invariant fails within the first seeds; ``likely`` ones come first, to save time."""
+    for seed in (*likely, *range(SEEDS)):
+        try:
+            await play(database, seed)
+        except BrokenError:
+            return True
+    return False
+
+
+async def test_a_merge_that_goes_the_wrong_way(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: Any, **told: Any) -> Verdict:
+        found = verdict(*args, **told)
+        return Verdict.TO_DATAVERSE if found is Verdict.TO_BUSINESS_CENTRAL else found
+
+    monkeypatch.setattr(pair, "verdict", wrong)
+    assert await is_caught(database, 4)
+
+
+async def test_a_merge_that_asks_nobody(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: Any, **told: Any) -> Verdict:
+        found = verdict(*args, **told)
+        return Verdict.TO_BUSINESS_CENTRAL if found is Verdict.CONFLICT else found
+
+    monkeypatch.setattr(pair, "verdict", wrong)
+    assert await is_caught(database, 1)
+
+
+async def test_updates_whatever_the_version(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def any_version(action: Action, side: Side) -> str:
+        return "*"
+
+    monkeypatch.setattr(write, "_version", any_version)
+    assert await is_caught(database, 24)
+
+
+async def test_couplings_that_are_not_recorded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = couplings.save
+
+    async def forgetful(connection: Connection, mapping: str, found: Sequence[Coupling], *, new: bool = False) -> None:
+        await right(connection, mapping, found[1:], new=new)
+
+    monkeypatch.setattr(couplings, "save", forgetful)
+    assert await is_caught(database, 0)
+
+
+async def test_cursors_that_move_before_the_work_is_done(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hasty(session: Session, ready: Ready, changes: Changes) -> AsyncIterator[Incoming]:
+        pages = [page async for page in read_changes(session, ready, changes)]
+        await save_cursor(session, ready, changes)
+        for page in pages:
+            yield page
+
+    monkeypatch.setattr(run, "read_changes", hasty)
+    monkeypatch.setattr(trouble, "TROUBLES", (trouble._death,))
+    assert await is_caught(database, 14)
+
+
+async def test_creations_that_are_not_written_down(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*args: Any) -> list[Action]:
+        return []
+
+    monkeypatch.setattr(run, "recover", nothing)
+    monkeypatch.setattr(run, "intend", nothing)
+    assert await is_caught(database, 7)
