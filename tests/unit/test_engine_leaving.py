@@ -68,6 +68,7 @@ class TestWhere:
     def test_uncoupling_writes_nothing_either(self, outside: tuple[Side, ...], where: str) -> None:
         action = plan(mapping("uncouple"), *outside)
         assert (action.kind, action.reason, writes(action)) == ("uncouple", f"left the filter of {where}", {})
+        assert action.side == (outside[0] if len(outside) == 1 else None)
         assert action.records == RECORDS
         assert action.warnings == ()
 
