@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from koppel.store import migrate
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "koppel"
 LONGEST = 500
@@ -115,3 +117,8 @@ def test_rules_that_tests_show_are_in_the_rule_book() -> None:
     ]
     assert known
     assert unknown == []
+
+
+def test_every_migration_has_a_number_of_its_own() -> None:
+    numbers = sorted(int(path.name[:4]) for path in migrate.FOLDER.glob("*.sql"))
+    assert numbers == list(range(1, len(numbers) + 1))

@@ -204,9 +204,9 @@ def _of_record(ready: Ready, side: Side, record: Record, coupling: Coupling, kno
     version = coupling.business_central_version if side == "business_central" else coupling.dataverse_version
     if record.version == version:
         return ""
-    # Without a version it was not read since Koppel itself wrote it.
-    if version and known.own.get(side) and record.modified_by == known.own[side]:
-        return "changed by the connection's own user"
+    if known.own.get(side) and record.modified_by == known.own[side]:
+        # Without a version it was not read since Koppel itself wrote it.
+        return "changed by the connection's own user" if version else ""
     until = known.read_until.get(side)
     edited = parse_instant(record.modified_at) if record.modified_at else None
     # Dataverse tells the time of an edit in whole seconds.
