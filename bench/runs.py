@@ -45,12 +45,10 @@ def _near(customers: int, folder: Path) -> list[Row]:
         _beside(f"whole synchronisation of {created:,} new customers", full, sdk),
         _requests("requests for 1,000 creations", full, created),
         _requests("requests for 1,000 updates", updated, updated.counts.get("updated", 0)),
-        judged("nothing changed: requests of each system", max(nothing.requests.values()), _told(nothing), most=2),
-        judged("nothing changed: seconds", nothing.seconds, f"{nothing.seconds:.2f}", most=5),
-        judged("nothing changed: write requests", nothing.write_requests, str(nothing.write_requests), most=0),
-        _whole(f"full compare of {customers:,} customers with their accounts", compared),
-        _whole(f"coupling {coupled:,} customers with as many accounts by matching", matched),
-        judged("peak memory of the process, MB", matched.peak / MEGABYTE, f"{matched.peak / MEGABYTE:,.0f}", most=400),
+        *quiet(nothing),
+        whole(f"full compare of {customers:,} customers with their accounts", compared),
+        whole(f"coupling {coupled:,} customers with as many accounts by matching", matched),
+        memory(matched),
     ]
 
 
@@ -94,9 +92,24 @@ def _requests(what: str, run: Finished, records: int) -> Row:
     return judged(what, rate, f"{rate:.1f} ({_told(run)})", most=11)
 
 
-def _whole(what: str, run: Finished) -> Row:
+def quiet(nothing: Finished) -> list[Row]:
+    """A run that found nothing changed."""
+    return [
+        judged("nothing changed: requests of each system", max(nothing.requests.values()), _told(nothing), most=2),
+        judged("nothing changed: seconds", nothing.seconds, f"{nothing.seconds:.2f}", most=5),
+        judged("nothing changed: write requests", nothing.write_requests, str(nothing.write_requests), most=0),
+    ]
+
+
+def whole(what: str, run: Finished) -> Row:
+    """A run over everything: seconds, requests, peak memory so far."""
     measured = f"{run.seconds:.1f} s, {_told(run)}, {run.peak / MEGABYTE:,.0f} MB"
     return Row(what=what, measured=measured, how=f"{run.write_requests} write requests")
+
+
+def memory(run: Finished) -> Row:
+    """The most memory so far."""
+    return judged("peak memory of the process, MB", run.peak / MEGABYTE, f"{run.peak / MEGABYTE:,.0f}", most=400)
 
 
 def _told(run: Finished) -> str:
