@@ -38,9 +38,7 @@ def measure(customers: int) -> list[Row]:
         whole(f"creating {full.counts.get('created', 0):,} customers", full),
         *quiet(nothing),
         whole(f"full compare of {customers:,} customers with their accounts", compared),
-        judged(
-            "peak memory of the process, MB", compared.peak / MEGABYTE, f"{compared.peak / MEGABYTE:,.0f}", most=400
-        ),
+        memory(compared),
     ]
 
 
