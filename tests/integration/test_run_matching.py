@@ -138,3 +138,13 @@ async def test_adventure_works(database: Database) -> None:
                 assert now["name"].strip() == customer["displayName"]
         await world.sync_all()
         await world.quiet()
+
+
+async def test_a_double_with_blanks_around_its_name_is_a_rival_in_a_second_try_too(world: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum", postalCode="1000 AA")
+    for name in ("Adatum", "Adatum "):
+        await account(world, name=name, address1_postalcode="1000 AA")
+    for _ in range(2):
+        await world.sync(full=True)
+        await world.sync(records=(customer["number"],), create=True)
+    assert await world.couplings() == []

@@ -168,13 +168,13 @@ async def _sharing(
 def _searched(ready: Ready, side: Side, group: Sequence[MatchPair]) -> MatchPair | None:
     """The pair of a group by which a system finds all that matching would take for the same.
 
-    To Business Central a text in other capitals is another one, unless it is a code, and neither system knows
-    normalised or transformed values: without such a pair everything uncoupled has to be looked at.
+    A text in other capitals, or with blanks around it, is another one to a system: only codes are searched for, as they
+    are. Neither system knows normalised or transformed values. Without a code everything uncoupled has to be looked at.
     """
     codes = {field.business_central for field in ready.mapping.fields if field.code}
     codes.add(ready.mapping.business_central.key)
     found = (p for p in group if _column(p, side) and not p.normalise and _transformed(ready, p) is None)
-    return next((pair for pair in found if side == "dataverse" or pair.business_central in codes), None)
+    return next((pair for pair in found if pair.business_central in codes), None)
 
 
 def _parts(place: int, records: Sequence[Record]) -> list[Scalar]:
