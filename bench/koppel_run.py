@@ -20,7 +20,8 @@ from koppel.cli.running import run_to_end
 from koppel.mapping.load import in_dependency_order
 from koppel.sync.open import open_session
 from koppel.sync.prepare import Ready
-from koppel.sync.run import Request, synchronise
+from koppel.sync.request import Request
+from koppel.sync.run import synchronise
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.uncouple import uncouple
 

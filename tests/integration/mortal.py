@@ -16,7 +16,8 @@ from koppel.config import Auth, BusinessCentral, Config, Dataverse, Secret
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sandbox.tokens import KOPPEL
 from koppel.sync.open import open_session
-from koppel.sync.run import Request, synchronise
+from koppel.sync.request import Request
+from koppel.sync.run import synchronise
 from koppel.systems import transport
 
 

@@ -20,7 +20,7 @@ from koppel.sync.couple import Examined, Wanted, couple, couple_pairs, examine
 from koppel.sync.full import Outcome, outcome
 from koppel.sync.partners import create_partners, without_partner
 from koppel.sync.preview import match_now, match_preview
-from koppel.sync.run import Result
+from koppel.sync.request import Result
 from koppel.sync.uncouple import orphans, remove_orphans, uncouple
 
 

@@ -10,7 +10,7 @@ from world_data import Row
 
 from koppel.errors import TransientError
 from koppel.store.database import Database
-from koppel.sync import run
+from koppel.sync import passes
 from koppel.sync.chunk import plan_chunk
 from koppel.sync.scope import Incoming, Planned, Scope
 from koppel.sync.session import Session
@@ -24,7 +24,7 @@ NUMBER = 10
 async def world(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     async with new_world(database) as world:
         await world.sync_all(full=True)
-        monkeypatch.setattr(run, "CHUNK", CHUNK)
+        monkeypatch.setattr(passes, "CHUNK", CHUNK)
         yield world
 
 
@@ -104,10 +104,10 @@ async def test_what_was_sent_is_recorded_when_the_next_chunk_cannot_be_planned(
             raise TransientError("the line is down")
         return await plan_chunk(session, scope, incoming)
 
-    monkeypatch.setattr(run, "plan_chunk", failing)
+    monkeypatch.setattr(passes, "plan_chunk", failing)
     with pytest.raises(TransientError, match="the line is down"):
         await world.sync(create=True)
     assert len(await world.couplings()) == 2 * CHUNK
-    monkeypatch.setattr(run, "plan_chunk", plan_chunk)
+    monkeypatch.setattr(passes, "plan_chunk", plan_chunk)
     assert (await world.sync(create=True)).counts["created"] == NUMBER - 2 * CHUNK
     await world.quiet()

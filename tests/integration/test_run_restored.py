@@ -13,7 +13,7 @@ from world_data import Row
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.store import history
 from koppel.store.database import Database
-from koppel.sync.run import Result
+from koppel.sync.request import Result
 
 
 @pytest.fixture

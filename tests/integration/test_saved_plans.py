@@ -12,7 +12,8 @@ from world_data import Row
 
 from koppel.errors import KoppelError
 from koppel.store.database import Database
-from koppel.sync.run import Request, plan
+from koppel.sync.request import Request
+from koppel.sync.run import plan
 from koppel.sync.saved import apply_plan, is_written, read_plan, save_plan, saved_action
 from koppel.sync.uncouple import uncouple
 

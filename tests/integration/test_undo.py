@@ -13,8 +13,8 @@ from koppel.errors import BrakeError, UsageError
 from koppel.store import jobs
 from koppel.store.database import Database
 from koppel.sync.couple import couple
+from koppel.sync.request import Result
 from koppel.sync.reverse import Left
-from koppel.sync.run import Result
 from koppel.sync.uncouple import uncouple
 from koppel.sync.undo import job_to_undo, preview_undo, undo
 

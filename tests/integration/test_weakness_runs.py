@@ -25,7 +25,7 @@ from koppel.sandbox.faults import Faults, SystemFaults
 from koppel.sandbox.tokens import KOPPEL
 from koppel.store import jobs
 from koppel.store.database import Database
-from koppel.sync import run, write
+from koppel.sync import passes, write
 from koppel.sync.couple import couple
 from koppel.sync.run import synchronise
 from koppel.sync.uncouple import uncouple
@@ -119,8 +119,8 @@ async def test_eng_327_no_more_than_a_chunk_is_held_at_once(world: World, monkey
         held.append(len(actions))
         return await write.send(session, scope, actions)
 
-    monkeypatch.setattr(run, "CHUNK", 7)
-    monkeypatch.setattr("koppel.sync.run.send", counted)
+    monkeypatch.setattr(passes, "CHUNK", 7)
+    monkeypatch.setattr("koppel.sync.carry.send", counted)
     for number in range(30):
         await world.bob.create("customers", displayName=f"Customer {number}")
     await world.sync(full=True)

@@ -33,7 +33,8 @@ from koppel.store.couplings import Coupling
 from koppel.store.database import Connection, Database
 from koppel.store.failures import Failure
 from koppel.sync.prepare import SIDES
-from koppel.sync.run import Request, Result, plan, synchronise
+from koppel.sync.request import Request, Result
+from koppel.sync.run import plan, synchronise
 from koppel.sync.session import Session
 from koppel.systems.auth import Credentials, tokens_for
 from koppel.systems.business_central import BusinessCentral

@@ -14,7 +14,7 @@ from koppel.odata.records import Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling
 from koppel.store.database import Connection, Database
-from koppel.sync import run, write
+from koppel.sync import carry, passes, run, write
 from koppel.sync.prepare import Ready
 from koppel.sync.read import Changes, read_changes, save_cursor
 from koppel.sync.scope import Incoming
@@ -80,7 +80,7 @@ async def test_cursors_that_move_before_the_work_is_done(database: Database, mon
         for page in pages:
             yield page
 
-    monkeypatch.setattr(run, "read_changes", hasty)
+    monkeypatch.setattr(passes, "read_changes", hasty)
     monkeypatch.setattr(trouble, "TROUBLES", (trouble._death,))
     assert await is_caught(database, 14)
 
@@ -89,6 +89,7 @@ async def test_creations_that_are_not_written_down(database: Database, monkeypat
     async def nothing(*args: Any) -> list[Action]:
         return []
 
-    monkeypatch.setattr(run, "recover", nothing)
-    monkeypatch.setattr(run, "intend", nothing)
+    for module in (run, passes):
+        monkeypatch.setattr(module, "recover", nothing)
+    monkeypatch.setattr(carry, "intend", nothing)
     assert await is_caught(database, 7)

@@ -14,7 +14,8 @@ from koppel.errors import LockedError, TransientError
 from koppel.odata.records import Side
 from koppel.sandbox.business_central import Limits
 from koppel.sandbox.faults import Faults, SystemFaults
-from koppel.sync.run import Request, synchronise
+from koppel.sync.request import Request
+from koppel.sync.run import synchronise
 from koppel.systems.transport import Request as HttpRequest
 
 from .people import People

@@ -16,7 +16,7 @@ from koppel.errors import LockedError, UsageError
 from koppel.mapping.names import mapping_named, mappings_named
 from koppel.store.failures import Failure
 from koppel.sync.full import Finished
-from koppel.sync.run import Result
+from koppel.sync.request import Result
 
 KNOWN = ("SALESPEOPLE", "CUSTOMER", "CONTACT")
 

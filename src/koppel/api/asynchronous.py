@@ -29,10 +29,10 @@ from koppel.sync.full import Outcome, outcome, run_in_order
 from koppel.sync.open import known_mappings, open_session
 from koppel.sync.orphan import Orphan
 from koppel.sync.preview import Preview
+from koppel.sync.request import Request, Result
 from koppel.sync.retry import Winner
 from koppel.sync.reverse import Left
 from koppel.sync.review import Line
-from koppel.sync.run import Request, Result
 from koppel.sync.selection import choose
 from koppel.sync.session import Session
 from koppel.sync.status import Standing

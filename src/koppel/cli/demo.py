@@ -32,7 +32,8 @@ from koppel.sandbox.process import SandboxProcess, start_sandbox
 from koppel.store import conflicts, couplings, failures
 from koppel.sync.full import run_full
 from koppel.sync.open import connect_business_central, connect_dataverse, known_mappings, open_session
-from koppel.sync.run import Request, Result, plan, synchronise
+from koppel.sync.request import Request, Result
+from koppel.sync.run import plan, synchronise
 from koppel.sync.session import Session
 from koppel.sync.verify import Verification, verify
 

@@ -15,7 +15,7 @@ from koppel.engine.action import Action
 from koppel.odata.records import SPOKEN
 from koppel.store.conflicts import Conflict
 from koppel.store.failures import Failure
-from koppel.sync.run import Result
+from koppel.sync.request import Result
 from koppel.sync.verify import Verification
 
 FEW = 50

@@ -30,7 +30,7 @@ from koppel.cli.running import DONE, MISUSED, AsJson, ConfigPath, run
 from koppel.cli.sync import follow
 from koppel.engine.action import Action
 from koppel.mapping.names import mappings_named
-from koppel.sync.run import Request
+from koppel.sync.request import Request
 from koppel.sync.run import plan as planned
 from koppel.sync.saved import SavedAction, apply_plan, is_written, read_plan, save_plan, saved_action
 from koppel.sync.selection import choose

@@ -29,7 +29,7 @@ from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
 from koppel.mapping.names import mappings_named
 from koppel.store import overview
 from koppel.sync.full import Finished, outcome, run_in_order
-from koppel.sync.run import Request
+from koppel.sync.request import Request
 from koppel.sync.selection import choose
 from koppel.sync.session import Session
 

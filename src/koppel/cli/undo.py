@@ -15,8 +15,8 @@ from koppel.cli.options import Force
 from koppel.cli.output import Output
 from koppel.cli.running import DONE, FAILED, MISUSED, AsJson, ConfigPath, run
 from koppel.store.jobs import Job
+from koppel.sync.request import Result
 from koppel.sync.reverse import Left
-from koppel.sync.run import Result
 from koppel.sync.session import Session
 from koppel.sync.undo import job_to_undo, preview_undo
 from koppel.sync.undo import undo as take_back

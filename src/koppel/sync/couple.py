@@ -20,7 +20,8 @@ from koppel.store.locks import mapping_lock
 from koppel.sync.couple_option import couple_option
 from koppel.sync.full import Finished, run_in_order
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.run import Request, Result, synchronise
+from koppel.sync.request import Request, Result
+from koppel.sync.run import synchronise
 from koppel.sync.session import Session, ready_mapping
 
 CHUNK = 5000

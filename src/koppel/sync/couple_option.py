@@ -11,7 +11,7 @@ from koppel.store import history, jobs, options
 from koppel.store.options import Option
 from koppel.sync.options import codes_of, option_entry
 from koppel.sync.prepare import Ready
-from koppel.sync.run import Result
+from koppel.sync.request import Result
 from koppel.sync.session import Session
 from koppel.systems.dataverse import Dataverse
 

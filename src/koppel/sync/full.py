@@ -10,7 +10,8 @@ import msgspec
 from koppel.errors import AuthenticationError, KoppelError, StoreError, TransientError
 from koppel.store import failures, pending
 from koppel.store.failures import Failure
-from koppel.sync.run import Request, Result, synchronise
+from koppel.sync.request import Request, Result
+from koppel.sync.run import synchronise
 from koppel.sync.session import Session
 
 

@@ -15,7 +15,7 @@ from koppel.store.couplings import Coupling
 from koppel.sync.couple import records_called
 from koppel.sync.full import Finished, run_in_order
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.run import Request
+from koppel.sync.request import Request
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.uncouple import uncouple_pairs
 

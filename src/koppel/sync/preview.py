@@ -17,7 +17,7 @@ from koppel.sync.couple import Initial, require_initial, store_couplings
 from koppel.sync.full import Finished, run_in_order
 from koppel.sync.match import uncoupled
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.run import Request
+from koppel.sync.request import Request
 from koppel.sync.session import Session, ready_mapping
 
 CHUNK = 5000

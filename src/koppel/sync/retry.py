@@ -12,7 +12,7 @@ from koppel.store import conflicts, failures
 from koppel.sync.full import Finished, run_in_order
 from koppel.sync.pairs import clocks_apart
 from koppel.sync.prepare import SIDES
-from koppel.sync.run import Request
+from koppel.sync.request import Request
 from koppel.sync.session import Session
 
 CHUNK = 5000

@@ -18,7 +18,7 @@ from koppel.store.locks import mapping_lock
 from koppel.store.reviews import Choice, ReviewLine, State
 from koppel.sync.full import Finished, complete, run_in_order
 from koppel.sync.prepare import SIDES
-from koppel.sync.run import Request
+from koppel.sync.request import Request
 from koppel.sync.session import Progress, Session, ready_mapping
 from koppel.systems.dataverse import Dataverse
 

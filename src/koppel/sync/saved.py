@@ -15,7 +15,8 @@ from koppel.odata.records import SPOKEN, Scalar, Side
 from koppel.store import couplings
 from koppel.sync.full import Finished
 from koppel.sync.prepare import SIDES
-from koppel.sync.run import Request, carry_out_plan, plan, synchronise
+from koppel.sync.request import Request
+from koppel.sync.run import carry_out_plan, plan, synchronise
 from koppel.sync.session import Session, ready_mapping
 
 SHOWN = 20

@@ -19,11 +19,12 @@ from koppel.store.history import Entry
 from koppel.store.jobs import Job
 from koppel.store.snapshots import field_names, open_codec
 from koppel.sync.intend import intend
+from koppel.sync.job import as_job
 from koppel.sync.prepare import Ready
 from koppel.sync.record import count_done, record_chunk
+from koppel.sync.request import Result
 from koppel.sync.restore import plan_returns
 from koppel.sync.reverse import Left, Past, Reversal, plan_removals, plan_updates
-from koppel.sync.run import Result, as_job
 from koppel.sync.scope import Scope
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.undo_options import undo_options
