@@ -98,7 +98,8 @@ class BusinessCentral:
         self.company_rows.put(row | {"timestamp": stamp[1]}, stamp)
         self.load(name, "companyInformation", [{"displayName": display_name or name}])
         self.load(name, "generalLedgerSetup", [{"localCurrencyCode": local_currency}])
-        self.load(name, "marketingSetup", [{}])
+        for setup in ("marketingSetup", "salesReceivablesSetup"):
+            self.load(name, setup, [{}])
         return company
 
     def stamp(self) -> Stamp:

@@ -71,6 +71,7 @@ def _table(page: BusinessCentralPage) -> TableInfo:
         name=page.table,
         caption=page.caption or page.entity,
         key=page.key,
+        blank=frozenset(),
         relations={},
         pairs={},
         code_pairs={},

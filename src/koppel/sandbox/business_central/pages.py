@@ -79,12 +79,14 @@ class Navigation(msgspec.Struct, frozen=True):
 class TableInfo(msgspec.Struct, frozen=True):
     """A table: its key and what its fields refer to. See companion.yaml for the words.
 
-    ``code_pairs`` is ``pairs`` the other way round: code field -> id field of the same reference.
+    ``blank`` are the fields of the key that may be blank. ``code_pairs`` is ``pairs`` the other way round: code field ->
+    id field of the same reference.
     """
 
     name: str
     caption: str
     key: tuple[str, ...]
+    blank: frozenset[str]
     relations: dict[str, str]
     pairs: dict[str, str]
     code_pairs: dict[str, str]
@@ -151,9 +153,9 @@ SYSTEM_FIELDS: tuple[dict[str, Any], ...] = tuple(
 def catalogue() -> Catalogue:
     """The data files, read once."""
     standard, companion = _read("business-central-api-v2.yaml"), _read("companion.yaml")
-    enums = {
+    enums: dict[str, dict[str, int]] = {
         name: {member["name"]: member["value"] for member in members} for name, members in standard["enums"].items()
-    }
+    } | companion["enums"]
     entities = {entity["entitySet"]: entity for entity in standard["entities"]}
     described = {COMPANIES: {"key": ["name"]}, **companion["tables"]}
     v2, own, tables = {}, {}, {}
@@ -211,6 +213,7 @@ def _table(name: str, facts: dict[str, Any], entity: dict[str, Any] | None, fiel
         name=name,
         caption=entity["sourceTable"]["name"] if entity else facts["source"],
         key=tuple(facts["key"]),
+        blank=frozenset(facts.get("blank", ())),
         relations=facts.get("relations", {}),
         pairs=facts.get("pairs", {}),
         code_pairs={code: key for key, code in facts.get("pairs", {}).items()},

@@ -142,5 +142,5 @@ def identification(info: TableInfo, key: Key) -> str:
 
 def _check_key(store: Store, row: Row) -> None:
     for name in store.info.key:
-        if not row.get(name):
+        if not row.get(name) and name not in store.info.blank:
             raise errors.must_not_be_blank(name)
