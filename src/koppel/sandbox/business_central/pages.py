@@ -79,8 +79,8 @@ class Navigation(msgspec.Struct, frozen=True):
 class TableInfo(msgspec.Struct, frozen=True):
     """A table: its key and what its fields refer to. See companion.yaml for the words.
 
-    ``blank`` are the fields of the key that may be blank. ``code_pairs`` is ``pairs`` the other way round: code field ->
-    id field of the same reference.
+    ``blank``: fields of the key that may be blank. ``code_pairs`` is ``pairs`` the other way round: code field -> id
+    field of the same reference.
     """
 
     name: str
