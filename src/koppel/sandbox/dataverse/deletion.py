@@ -25,8 +25,8 @@ _BELONGS = frozenset(
         ("invoicedetail", "_invoiceid_value"),
         ("opportunityclose", "_opportunityid_value"),
         ("orderclose", "_salesorderid_value"),
-        ("productpricelevel", "_pricelevelid_value"),
         ("productpricelevel", "_productid_value"),
+        ("product", "_parentproductid_value"),
         ("uom", "_uomscheduleid_value"),
         ("uom", "_baseuom_value"),
     }
@@ -36,6 +36,9 @@ _BELONGS = frozenset(
 _HOLDS = frozenset({"transactioncurrency", "uom", "uomschedule", "pricelevel", "product", "businessunit"})
 """Tables whose rows stay as long as others use them."""
 
+_LETS_GO = frozenset({("opportunity", "_pricelevelid_value")})
+"""Lookups to such tables that hold nothing."""
+
 
 def delete(dataverse: Dataverse, table: str, key: str, caller: Caller) -> None:
     """Delete a row and settle what points to it. 405 when a restricted relation holds it."""
@@ -43,7 +46,7 @@ def delete(dataverse: Dataverse, table: str, key: str, caller: Caller) -> None:
         raise errors.ServiceError(405, "0x80040227", f"Rows of {table} cannot be deleted.")
     used = list(_users(dataverse, table, key))
     for child, column, _ in used:
-        if table in _HOLDS and (child, column) not in _BELONGS:
+        if table in _HOLDS and (child, column) not in _BELONGS | _LETS_GO:
             raise errors.in_use(table, child)
     for child, column, row_key in used:
         if (child, column) not in _BELONGS:

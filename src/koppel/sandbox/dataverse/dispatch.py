@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from koppel.sandbox.dataverse import actions, bulk, errors, metadata, reading, tracking, writing
+from koppel.sandbox.dataverse import actions, bulk, errors, metadata, operations, reading, tracking, writing
 from koppel.sandbox.dataverse.addresses import Key, find_id, follow, missing, read_key, segments_of, split_key
 from koppel.sandbox.dataverse.messages import Request, Response
 from koppel.sandbox.dataverse.privileges import require
@@ -132,7 +132,7 @@ def _below_row(dataverse: Dataverse, table: TableSchema, key: str, rest: list[st
     if name in table.collections:
         return _collection(dataverse, table, key, table.collections[name], child_key, rest[1:], request)
     if name.startswith(_NAMESPACE):
-        raise errors.not_implemented(name.removeprefix(_NAMESPACE))
+        return _row_operation(dataverse, table, key, name.removeprefix(_NAMESPACE), rest[1:], request)
     if name not in table.columns or rest[1:] not in ([], ["$value"]):
         raise errors.no_segment(rest[0])
     if rest[1:]:
@@ -143,6 +143,17 @@ def _below_row(dataverse: Dataverse, table: TableSchema, key: str, rest: list[st
     if request.method == "DELETE":
         return writing.delete_property(dataverse, table, key, name, request)
     return reading.read_property(dataverse, table, key, name, request)
+
+
+def _row_operation(
+    dataverse: Dataverse, table: TableSchema, key: str, name: str, rest: list[str], request: Request
+) -> Response:
+    operation = operations.OF_ROWS.get((table.name, name))
+    if operation is None or rest:
+        raise errors.not_implemented(name)
+    _only(request, "POST")
+    require(dataverse, request.caller, "Write", table.name)
+    return operation(dataverse, key, request)
 
 
 def _navigation(

@@ -30,6 +30,8 @@ WITHOUT_BULK = frozenset({"productpricelevel", "organization"})
 WITHOUT_TRACKING = frozenset({"organization", "businessunit", "orderclose", "opportunityclose"})
 
 _SERVER_FILLS = frozenset({"organizationid", "statecode", "propertyconfigurationstatus", "revisionnumber"})
+_YES = frozenset({("organization", "oobpricecalculationenabled")})
+"""Two-option columns that say yes in a new row."""
 _NOT_CHECKED = frozenset({"systemuser", "team", "businessunit", "organization"})
 
 
@@ -48,6 +50,7 @@ class Dataverse:
     (``prvCreateAccount``). ``tracked`` are the tables with change tracking, ``bulk`` the bulk messages of each table.
     ``empty_last_page``: a full page is followed by a link even when no row is left. ``option_prefix`` begins the
     values that the server picks for new options. ``keys.build_seconds`` is how long a new alternate key is not usable.
+    ``draft_columns`` are those of products that stay as they are while the product is active or retired.
     """
 
     def __init__(self, clock: Callable[[], datetime], tables: Sequence[DataverseTable] = ()) -> None:
@@ -65,6 +68,7 @@ class Dataverse:
         self.bulk = {name: frozenset() if name in WITHOUT_BULK else BULK for name in self.schema.tables}
         self.empty_last_page = True
         self.option_prefix = 10_000
+        self.draft_columns = frozenset({"quantitydecimal"})
         self.defaults: dict[str, dict[str, Any]] = {
             name: _defaults(table, self.option_sets) for name, table in self.schema.tables.items()
         }
@@ -246,8 +250,9 @@ def _prepare(dataverse: Dataverse, table: str, row: Row, caller: Caller) -> None
 
 
 def _defaults(table: TableSchema, sets: Mapping[str, OptionSet]) -> dict[str, Any]:
-    """What a new row holds without being told: two-option columns say no, the state is the first one."""
-    defaults: dict[str, Any] = {column.name: False for column in table.columns.values() if column.kind == "Boolean"}
+    """What a new row holds without being told: two-option columns mostly say no, the state is the first one."""
+    options = (column.name for column in table.columns.values() if column.kind == "Boolean")
+    defaults: dict[str, Any] = {name: (table.name, name) in _YES for name in options}
     return defaults | states.first(table, sets)
 
 

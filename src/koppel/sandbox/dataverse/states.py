@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _FIRST = {"product": 2}
 """Tables that begin in another state than 0."""
+_PUBLISHED = {"statecode": 0, "statuscode": 1}
 
 
 def first(table: TableSchema, sets: Mapping[str, OptionSet]) -> dict[str, Any]:
@@ -31,11 +32,19 @@ def at_birth(dataverse: Dataverse, table: str, row: Row, values: Mapping[str, An
     born = dataverse.defaults[table]
     if "statecode" not in born:
         return
+    if table == "product" and _published_at_once(dataverse, values):
+        born = _PUBLISHED
     ignored = values.get("statecode") not in (None, born["statecode"])
     row["statecode"] = born["statecode"]
-    if ignored:
+    if ignored or values.get("statuscode") is None:
         row["statuscode"] = born["statuscode"]
     _check(dataverse, table, str(row[dataverse.schema.tables[table].id_column]), row)
+
+
+def _published_at_once(dataverse: Dataverse, values: Mapping[str, Any]) -> bool:
+    """Whether a new product skips its draft: the organisation says so, and it belongs to no family."""
+    wanted = dataverse.organization.get("createproductswithoutparentinactivestate")
+    return bool(wanted) and values.get("_parentproductid_value") is None and values.get("productstructure") in (None, 1)
 
 
 def complete(dataverse: Dataverse, table: str, row: Row, given: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from koppel.sandbox.dataverse.logic.hooks import General, TableLogic
 from koppel.sandbox.dataverse.logic.money import settle
 from koppel.sandbox.dataverse.logic.note import NOTE
 from koppel.sandbox.dataverse.logic.person import PERSON
+from koppel.sandbox.dataverse.logic.price import PRICE, PRICE_LIST
 from koppel.sandbox.dataverse.logic.product import PRODUCT
 from koppel.sandbox.dataverse.logic.unit import UNIT, UNIT_GROUP
 
@@ -31,6 +32,8 @@ LOGIC: Mapping[str, TableLogic] = {
     "uomschedule": UNIT_GROUP,
     "uom": UNIT,
     "product": PRODUCT,
+    "pricelevel": PRICE_LIST,
+    "productpricelevel": PRICE,
     "opportunity": OPPORTUNITY,
     "quote": QUOTE,
     "salesorder": SALES_ORDER,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from koppel.sandbox.tables import Row
@@ -14,6 +15,7 @@ CURRENCY = "_transactioncurrencyid_value"
 PRICES = frozenset({"amount", "currentcost", "price", "priceperunit", "standardcost", "volumediscountamount"})
 """Columns that are rounded to the organisation's precision for prices, not to the currency's."""
 _BASE_DECIMALS = 4
+_STEPS = [Decimal(1).scaleb(-decimals) for decimals in range(11)]
 
 
 def settle(dataverse: Dataverse, table: str, row: Row, changed: Mapping[str, Any], caller: Caller) -> None:
@@ -48,8 +50,15 @@ def _convert(dataverse: Dataverse, row: Row, name: str, base: str, currency: Row
     if value is None:
         row.pop(base, None)
         return
-    row[name] = rounded = round(value, _decimals(dataverse, name, currency))
-    row[base] = round(rounded / (currency.get("exchangerate") or 1), _BASE_DECIMALS)
+    row[name] = amount = rounded(value, _decimals(dataverse, name, currency))
+    row[base] = rounded(amount / (currency.get("exchangerate") or 1), _BASE_DECIMALS)
+
+
+def rounded(value: float, decimals: int) -> float:
+    """To so many decimals, halves away from zero, as the number is written and not as it is stored."""
+    if round(value, decimals) == value:
+        return value
+    return float(Decimal(repr(value)).quantize(_STEPS[decimals], ROUND_HALF_UP))
 
 
 def _decimals(dataverse: Dataverse, name: str, currency: Row) -> int:
