@@ -19,9 +19,14 @@ Line = dict[str, str]
 @cache
 def lines(name: str) -> tuple[Line, ...]:
     """The lines of one file (``company_customers.csv``), by column name. Shared: not to be changed."""
+    return tuple(line_stream(name))
+
+
+def line_stream(name: str) -> Iterator[Line]:
+    """The same lines, one after another, for files of which few lines may be wanted."""
     packed = (files("koppel.sandbox") / "data" / "adventureworks" / name).read_bytes()
-    text = gzip.decompress(packed) if name.endswith(".gz") else packed
-    return tuple(csv.DictReader(io.StringIO(text.decode("utf-8"), newline="")))
+    binary = gzip.GzipFile(fileobj=io.BytesIO(packed)) if name.endswith(".gz") else io.BytesIO(packed)
+    return csv.DictReader(io.TextIOWrapper(binary, encoding="utf-8", newline=""))
 
 
 @cache

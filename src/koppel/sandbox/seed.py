@@ -17,11 +17,15 @@ from koppel.sandbox.seed_business_central import (
     setup_rows,
 )
 from koppel.sandbox.seed_dataverse import account_rows, organization_rows, user_rows
+from koppel.sandbox.seed_sales import invoice_rows
 from koppel.sandbox.tokens import BOB, User
 
 Data = Literal["adventureworks", "empty"]
 """Adventure Works, or nothing but the organisation, the company and those who may log in."""
 DATA: tuple[Data, ...] = get_args(Data)
+
+INVOICES = 500
+"""How many of the 25,164 orders are posted as invoices, unless more are asked for."""
 
 _CHUNK = 5_000
 
@@ -35,8 +39,8 @@ def seed_dataverse(dataverse: Dataverse, data: Data, customers: int | None, user
         dataverse.load("account", account_rows(customers))
 
 
-def seed_business_central(system: BusinessCentral, data: Data, customers: int | None) -> None:
-    """Make the company; with data load its set-up tables, customers and contacts.
+def seed_business_central(system: BusinessCentral, data: Data, customers: int | None, invoices: int = INVOICES) -> None:
+    """Make the company; with data load its set-up tables, customers and contacts, and up to so many posted invoices.
 
     Customers come in chunks: there may be a million.
     """
@@ -51,6 +55,16 @@ def seed_business_central(system: BusinessCentral, data: Data, customers: int | 
     coming = customer_rows(customers)
     while chunk := list(islice(coming, _CHUNK)):
         _load_customers(system, chunk)
+    _load_invoices(system, invoices)
+
+
+def _load_invoices(system: BusinessCentral, number: int) -> None:
+    stores = system.companies[COMPANY].stores
+    coming = islice(invoice_rows(stores["customers"].find, stores["items"].find), number)
+    while chunk := list(islice(coming, _CHUNK)):
+        system.load(COMPANY, "postedSalesInvoices", (rows.invoice for rows in chunk), user=BOB.id)
+        system.load(COMPANY, "postedSalesInvoiceLines", (line for rows in chunk for line in rows.lines), user=BOB.id)
+        system.load(COMPANY, "customerLedgerEntries", (rows.entry for rows in chunk), user=BOB.id)
 
 
 def _load_customers(system: BusinessCentral, chunk: list[CustomerRows]) -> None:

@@ -55,7 +55,13 @@ class Company:
         self.name = name
         self.id = str(uuid5(NAMESPACE_URL, f"koppel:company:{name}"))
         self.stores = {key: Store(info) for key, info in tables.tables.items() if _belongs_to_company(key, tables)}
-        self.series: dict[str, NumberSeries] = {"CUST": NumberSeries("C00000"), "CONT": NumberSeries("CT000000")}
+        self.series: dict[str, NumberSeries] = {
+            "CUST": NumberSeries("C00000"),
+            "CONT": NumberSeries("CT000000"),
+            "S-ORD": NumberSeries("S-ORD101000"),
+            "S-INV+": NumberSeries("PS-INV200000"),
+            "S-CR+": NumberSeries("PS-CR104000"),
+        }
         self.customer_series = "CUST"
         self.tags: dict[Page, dict[str, tuple[Row, str]]] = {}
         self.writers: dict[tuple[Page, tuple[str, ...] | None], Callable[[Row], dict[str, Any]]] = {}
@@ -98,8 +104,8 @@ class BusinessCentral:
         self.company_rows.put(row | {"timestamp": stamp[1]}, stamp)
         self.load(name, "companyInformation", [{"displayName": display_name or name}])
         self.load(name, "generalLedgerSetup", [{"localCurrencyCode": local_currency}])
-        for setup in ("marketingSetup", "salesReceivablesSetup"):
-            self.load(name, setup, [{}])
+        self.load(name, "marketingSetup", [{}])
+        self.load(name, "salesReceivablesSetup", [_SALES_NUMBERS])
         return company
 
     def stamp(self) -> Stamp:
@@ -139,6 +145,7 @@ class BusinessCentral:
         return {name: value for name, value in row.items() if value != fields[name].empty or name in _TIMES}
 
 
+_SALES_NUMBERS = {"orderNos": "S-ORD", "postedInvoiceNos": "S-INV+", "postedCreditMemoNos": "S-CR+"}
 _TIMES = frozenset({"lastModifiedDateTime", "systemCreatedAt"})
 """An unset time says something: that the row was copied."""
 

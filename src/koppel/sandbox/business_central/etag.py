@@ -32,7 +32,7 @@ def tag_reader(company: Company, page: Page) -> Callable[[Row], str]:
         if entry is not None and entry[0] is row:
             return entry[1]
         get = row.get
-        shown = [get(name, empty) for name, empty in parts]
+        shown = [get(source, empty) for _, source, empty in parts]
         if currency_place is not None:
             shown[currency_place] = shown[currency_place] or currency
         made = _shaped(blake2b(orjson.dumps(shown), digest_size=8, key=salt).digest())
@@ -43,10 +43,10 @@ def tag_reader(company: Company, page: Page) -> Callable[[Row], str]:
 
 
 @lru_cache(maxsize=512)
-def shown_parts(page: Page, select: tuple[str, ...] | None) -> list[tuple[str, Any]]:
-    """Names and empty values of what a page shows; the key comes even when it is not selected."""
-    names = [name for name in page.names if select is None or name in select or name == page.key]
-    return [(name, page.fields[name].empty) for name in names]
+def shown_parts(page: Page, select: tuple[str, ...] | None) -> list[tuple[str, str, Any]]:
+    """What a page shows: names, names in the row, empty values. The key comes even when it is not selected."""
+    fields = [page.fields[name] for name in page.names if select is None or name in select or name == page.key]
+    return [(field.name, field.source, field.empty) for field in fields]
 
 
 def check_tag(given: str | None, current: str) -> None:

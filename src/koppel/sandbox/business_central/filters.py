@@ -66,10 +66,10 @@ def read_filter(page: Page, text: str, *, newer: bool, currency: str) -> Filter:
 
 def _reader(page: Page, currency: str) -> Callable[[str], Callable[[Any], Any]]:
     def read(name: str) -> Callable[[Any], Any]:
-        empty = page.fields[name].empty
+        source, empty = page.fields[name].source, page.fields[name].empty
         if name == page.table.local_currency:
             return lambda row: row.get(name) or currency
-        return lambda row: row.get(name, empty)
+        return lambda row: row.get(source, empty)
 
     return read
 

@@ -48,12 +48,14 @@ _EMPTIES: dict[Kind, Any] = {
 
 
 _LINK = re.compile(r'SystemId = field\("?([^")]+)"?\)')
+_PARENT_LINK = re.compile(r'"([^"]+)" = field\((?:Id|SystemId)\)')
 
 
 class Field(msgspec.Struct, frozen=True):
     """A field of a page.
 
-    ``caption`` is the table field's name, ``members`` are those of an enum, ``empty`` is what a blank shows.
+    ``caption`` is the table field's name, ``members`` are those of an enum, ``empty`` is what a blank shows. ``stored``
+    is the name under which rows hold it, where that is another one.
     """
 
     name: str
@@ -65,15 +67,26 @@ class Field(msgspec.Struct, frozen=True):
     max_length: int | None = None
     caption: str = ""
     members: tuple[str, ...] = ()
+    stored: str = ""
+
+    @property
+    def source(self) -> str:
+        """The name under which rows hold it."""
+        return self.stored or self.name
 
 
 class Navigation(msgspec.Struct, frozen=True):
-    """A way from a row to others of an entity type; ``by`` is the field that holds the id, if it leads to one row."""
+    """A way from a row to others of an entity type.
+
+    ``by`` is the field that holds the id, if it leads to one row; ``child`` that of the other rows which holds this
+    one's id, if it leads to its lines.
+    """
 
     name: str
     entity: str
     collection: bool
     by: str
+    child: str = ""
 
 
 class TableInfo(msgspec.Struct, frozen=True):
@@ -100,7 +113,8 @@ class TableInfo(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True, eq=False):
     """What a route shows of a table.
 
-    ``names`` are those of the fields that stand in a row, in order; ``unchecked`` the relations that it does not check.
+    ``names`` are those of the fields that stand in a row, in order; ``unchecked`` the relations that it does not check;
+    ``parent`` the field by which, or by id, it must be read.
     """
 
     route: RouteName
@@ -115,6 +129,7 @@ class Page(msgspec.Struct, frozen=True, eq=False):
     modify: bool
     delete: bool
     unchecked: frozenset[str] = frozenset()
+    parent: str = ""
 
     @property
     def type_name(self) -> str:
@@ -163,13 +178,31 @@ def catalogue() -> Catalogue:
         entity = entities.get(name)
         system = () if name == COMPANIES or facts.get("computed") else SYSTEM_FIELDS[2:]
         shown = _fields(entity["fields"] if entity else SYSTEM_FIELDS[:2], facts, enums)
-        added = _fields([*facts.get("fields", ()), *system], facts, enums)
-        tables[name] = _table(name, facts, entity, shown | added)
+        copied = _copied(facts["like"], entities, described) if "like" in facts else []
+        added = _fields([*copied, *facts.get("fields", ()), *system], facts, enums)
+        standard_fields, hidden = _stored(shown, facts)
+        tables[name] = _table(name, facts, entity, shown | added | hidden)
         if entity:
-            v2[name] = _page("v2.0", tables[name], entity, facts, shown)
+            v2[name] = _page("v2.0", tables[name], entity, facts, standard_fields)
         own[name] = _page("companion", tables[name], entity, facts, _companion_fields(shown, added, facts))
     unsupported = frozenset(entities) - frozenset(v2)
     return Catalogue(tables, {"v2.0": v2, "companion": own}, enums, unsupported)
+
+
+def _copied(like: dict[str, Any], entities: dict[str, Any], described: dict[str, Any]) -> list[dict[str, Any]]:
+    """The fields of another entity set, those of every table excepted: to be read only."""
+    name, without = like["set"], {"id", "lastModifiedDateTime", *like.get("without", ())}
+    facts = [*entities[name]["fields"], *described.get(name, {}).get("fields", ())]
+    return [{**fact, "editable": False} for fact in facts if fact["name"] not in without]
+
+
+def _stored(shown: dict[str, Field], facts: dict[str, Any]) -> tuple[dict[str, Field], dict[str, Field]]:
+    """The fields as API v2.0 shows them, and those that it takes from under another name."""
+    renamed = facts.get("stored", {})
+    hidden = {stored: msgspec.structs.replace(shown[name], name=stored) for name, stored in renamed.items()}
+    return shown | {
+        name: msgspec.structs.replace(shown[name], stored=stored) for name, stored in renamed.items()
+    }, hidden
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -231,7 +264,7 @@ def _page(
     rights = {verb: bool(entity and entity[verb]) for verb in ("insert", "modify", "delete")}
     if route == "companion":
         rights |= {verb: facts[verb] for verb in rights if verb in facts}
-    steps = entity.get("navigation", ()) if entity else ()
+    steps = entity.get("navigation", ()) if entity else facts.get("navigation", ())
     return Page(
         route=route,
         set_name=table.name,
@@ -243,15 +276,23 @@ def _page(
         navigation={step["name"]: _navigation(step, fields) for step in steps},
         **rights,
         unchecked=frozenset(facts.get("unchecked", ())) if route == "companion" else frozenset(),
+        parent=facts.get("parent", "") if route == "v2.0" else "",
     )
 
 
 def _navigation(step: dict[str, Any], fields: dict[str, Field]) -> Navigation:
-    """A part that links to a SystemId is a reference by the field that holds it."""
-    by = step.get("by", "").partition("=")[0]
-    if found := _LINK.fullmatch(step.get("link", "")):
+    """A part that links to a SystemId is a reference by the field that holds it; one linked to ours are lines."""
+    by, link = step.get("by", "").partition("=")[0], step.get("link", "")
+    if found := _LINK.fullmatch(link):
         by = next(field.name for field in fields.values() if field.caption == found[1])
-    return Navigation(step["name"], step["to"], step["collection"], by)
+    lines = _PARENT_LINK.fullmatch(link) if step["collection"] else None
+    return Navigation(step["name"], step["to"], step["collection"], by, _camel(lines[1]) if lines else "")
+
+
+def _camel(caption: str) -> str:
+    """``Document Id`` as ``documentId``."""
+    first, *others = caption.split()
+    return first.lower() + "".join(others)
 
 
 def _companion_fields(shown: dict[str, Field], added: dict[str, Field], facts: dict[str, Any]) -> dict[str, Field]:
@@ -260,7 +301,8 @@ def _companion_fields(shown: dict[str, Field], added: dict[str, Field], facts: d
     if "lastModifiedDateTime" in shown:
         own = {name: fields.pop(name) for name in list(fields) if name.startswith("system")}
         fields |= {"lastModifiedDateTime": shown["lastModifiedDateTime"]} | own
-    for name in ("id", *facts.get("editable", ())):
+    own_id = () if facts.get("server_ids") else ("id",)
+    for name in (*own_id, *facts.get("editable", ())):
         if name in fields and facts.get("insert", True):
             fields[name] = msgspec.structs.replace(fields[name], editable=True)
     return fields

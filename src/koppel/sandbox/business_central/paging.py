@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -35,6 +35,12 @@ def source_of(store: Store, query: Query) -> Source:
     if ids is None and not query.order:
         return Source(store.rows, store.table.ordered(), sort_key)
     return Source(store.rows, _sorted(store, query, ids, sort_key), sort_key)
+
+
+def source_among(store: Store, ids: Iterable[str], query: Query) -> Source:
+    """Some rows of a store, such as the lines of a document, in the order of a query."""
+    sort_key, rows = _sort_key(store, query.order), store.rows
+    return Source(rows, sorted(ids, key=lambda row_id: sort_key(rows[row_id])), sort_key)
 
 
 def count(source: Source, given: Filter | None) -> int:

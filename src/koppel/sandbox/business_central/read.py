@@ -10,7 +10,7 @@ from koppel.sandbox.business_central.calls import Call, Reply, write_options
 from koppel.sandbox.business_central.company import BusinessCentral, Company
 from koppel.sandbox.business_central.information import information_by_filter, information_of
 from koppel.sandbox.business_central.pages import Navigation, Page
-from koppel.sandbox.business_central.paging import Source, count, rows_of_page, source_of, token_after
+from koppel.sandbox.business_central.paging import Source, count, rows_of_page, source_among, source_of, token_after
 from koppel.sandbox.business_central.query import Expand, Query, navigate, read_query
 from koppel.sandbox.business_central.rows import Shown, Writer, row_writer, streams_of
 from koppel.sandbox.business_central.store import Store
@@ -44,7 +44,7 @@ def read_navigation(system: BusinessCentral, call: Call, company: Company, page:
     step, target = navigate(system.catalogue, page, name)
     query = _query(system, call, company, target)
     if step.collection:
-        source = source_of(information_of(company, target, row["id"]), query)
+        source = _children(company, step, target, row, query)
         place = f"{_place(company, page)}({row['id']})/{name}"
         return collection(system, call, query, source, full_writer(call, company, target, query), place)
     found = _related(company, step, target, row)
@@ -109,10 +109,20 @@ def _expander(call: Call, company: Company, expand: Expand) -> Callable[[Row], A
         return None if found is None else write(found)
 
     def many(row: Row) -> Any:
-        source = source_of(information_of(company, page, row["id"]), query)
+        source = _children(company, step, page, row, query)
         return [write(found) for found in rows_of_page(source, query, len(source.ids))[0]]
 
     return many if step.collection else one
+
+
+def _children(company: Company, step: Navigation, page: Page, row: Row, query: Query) -> Source:
+    """The rows that a collection leads to."""
+    if page.table.computed:
+        return source_of(information_of(company, page, row["id"]), query)
+    if not step.child:
+        raise errors.not_implemented(f"the navigation property {step.name}")
+    store = company.stores[page.set_name]
+    return source_among(store, store.ids_of(step.child, [row["id"]]) or (), query)
 
 
 def _related(company: Company, step: Navigation, page: Page, row: Row) -> Row | None:
@@ -128,7 +138,13 @@ def _query(system: BusinessCentral, call: Call, company: Company, page: Page) ->
 def _store(company: Company, page: Page, query: Query) -> Store:
     if page.table.computed:
         return information_by_filter(company, page, query.filter)
+    if page.parent and not _names_parent(page, query):
+        raise errors.dialog("You must specify an Id or a Document Id to get the lines.")
     return company.stores[page.set_name]
+
+
+def _names_parent(page: Page, query: Query) -> bool:
+    return query.filter is not None and ("id" in query.filter.equal or page.parent in query.filter.equal)
 
 
 def _stream(page: Page, name: str) -> Reply:

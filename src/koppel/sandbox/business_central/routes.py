@@ -11,7 +11,7 @@ from koppel.sandbox.business_central.company import BusinessCentral, Company, Ri
 from koppel.sandbox.business_central.metadata import metadata, service_document
 from koppel.sandbox.business_central.pages import COMPANIES, Page
 from koppel.sandbox.business_central.paging import count, source_of
-from koppel.sandbox.business_central.query import read_query
+from koppel.sandbox.business_central.query import navigate, read_query
 from koppel.sandbox.business_central.read import collection, read_count, read_navigation, read_row, read_set
 from koppel.sandbox.business_central.rows import company_writer
 from koppel.sandbox.business_central.write import create_row, delete_row, update_row
@@ -103,12 +103,17 @@ def _none(given: str) -> Company:
 def _in_company(system: BusinessCentral, call: Call, company: Company, segments: tuple[Segment, ...]) -> Reply:
     head, rest = segments[0], segments[1:]
     page = _page(system, call, head.name)
-    _check_right(system, call, page)
     if head.key is None:
+        _check_right(system, call, page)
         return _on_set(system, call, company, page, rest)
     row = _row(company, page, head.key)
     if rest:
         return _below_row(system, call, company, page, row, rest)
+    return _on_row(system, call, company, page, row)
+
+
+def _on_row(system: BusinessCentral, call: Call, company: Company, page: Page, row: Row) -> Reply:
+    _check_right(system, call, page)
     if call.method == "GET":
         return read_row(system, call, company, page, row)
     if call.method == "PATCH" and page.modify:
@@ -163,10 +168,36 @@ def _below_row(
     name = rest[0].name
     if name.startswith("Microsoft.NAV."):
         raise errors.not_implemented(f"the action {name} on {page.set_name}")
+    if name not in page.fields and name not in page.navigation:
+        raise errors.no_segment(name)
+    step = page.navigation.get(name)
+    if step is not None and step.child:
+        return _on_lines(system, call, company, page, row, rest)
     if len(rest) > 1 or rest[0].key is not None:
         raise errors.not_implemented("addresses of more than one step below a row")
     if call.method != "GET":
         raise errors.not_implemented(f"{call.method} below a row ({name})")
-    if name not in page.fields and name not in page.navigation:
-        raise errors.no_segment(name)
+    _check_right(system, call, page)
     return read_navigation(system, call, company, page, row, name)
+
+
+def _on_lines(
+    system: BusinessCentral, call: Call, company: Company, page: Page, row: Row, rest: tuple[Segment, ...]
+) -> Reply:
+    """What is addressed through the document that it belongs to."""
+    step, lines = navigate(system.catalogue, page, rest[0].name)
+    if rest[0].key is not None:
+        line = _row(company, lines, rest[0].key)
+        if line.get(step.child) != row["id"]:
+            raise errors.not_found(lines.table.caption, f"SystemId='{line['id']}'")
+        if len(rest) > 1:
+            return _below_row(system, call, company, lines, line, rest[1:])
+        return _on_row(system, call, company, lines, line)
+    if len(rest) > 1:
+        raise errors.no_segment(rest[1].name)
+    _check_right(system, call, lines)
+    if call.method == "GET":
+        return read_navigation(system, call, company, page, row, rest[0].name)
+    if call.method == "POST" and lines.insert:
+        return create_row(system, call, company, lines, {step.child: row["id"]})
+    raise errors.method_not_allowed(call.method, lines.set_name)

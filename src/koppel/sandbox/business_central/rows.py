@@ -34,10 +34,10 @@ def row_writer(company: Company, page: Page, select: tuple[str, ...] | None = No
 
 
 def _row_writer(company: Company, page: Page, select: tuple[str, ...] | None) -> Writer:
-    parts = [(ETAG, ""), *shown_parts(page, select)]
+    parts = [(ETAG, "", ""), *shown_parts(page, select)]
     tag = tag_reader(company, page)
     currency_field = page.table.local_currency
-    if not any(name == currency_field for name, _ in parts):
+    if not any(name == currency_field for name, _, _ in parts):
         return lambda row: _shown(row, parts, tag(row))
     currency = company.local_currency
 
@@ -53,12 +53,12 @@ def _row_writer(company: Company, page: Page, select: tuple[str, ...] | None) ->
 def company_writer(page: Page, select: tuple[str, ...] | None) -> Writer:
     """Companies carry no tag."""
     parts = shown_parts(page, select)
-    return lambda row: {name: row.get(name, empty) for name, empty in parts}
+    return lambda row: {name: row.get(name, empty) for name, _, empty in parts}
 
 
-def _shown(row: Row, parts: list[tuple[str, Any]], tag: str) -> Shown:
+def _shown(row: Row, parts: list[tuple[str, str, Any]], tag: str) -> Shown:
     get = row.get
-    shown = {name: get(name, empty) for name, empty in parts}
+    shown = {name: get(source, empty) for name, source, empty in parts}
     shown[ETAG] = tag
     return shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from koppel.sandbox.business_central import errors
@@ -18,11 +19,14 @@ from koppel.sandbox.business_central.work import Work
 from koppel.sandbox.tables import Row
 
 _NOTHING = Logic()
+_NO_VALUES: Mapping[str, Any] = {}
 
 
-def create_row(system: BusinessCentral, call: Call, company: Company, page: Page) -> Reply:
-    """POST of a row: 201 with the row and its address."""
-    work, body = Work(system, company, call.user, call.journal), call.json()
+def create_row(
+    system: BusinessCentral, call: Call, company: Company, page: Page, given: Mapping[str, Any] = _NO_VALUES
+) -> Reply:
+    """POST of a row: 201 with the row and its address. ``given`` are values that the address says."""
+    work, body = Work(system, company, call.user, call.journal), {**given, **call.json()}
     table = page.set_name
     logic = LOGIC.get(table, _NOTHING)
     row: Row = dict(page.table.initial)
