@@ -77,7 +77,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     ``places``: the fields' indices. ``constant``: the one field is a constant, missing whenever the value is another.
     ``led_by``: the side whose values lead where nobody edited anything and the values differ all the same: that of a
-    constant, and of what is looked up in a table that changed.
+    constant, and of what is looked up in a table that changed. ``last``: it waits until all parts are there.
     """
 
     name: str
@@ -87,6 +87,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     places: frozenset[int]
     constant: bool
     led_by: Side | None = None
+    last: bool = False
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +163,7 @@ def _group(key: str, found: list[Field], default: Policy) -> Group:
         places=frozenset(field.index for field in found),
         constant=found[0].mapping.fixed,
         led_by=_led_by(found),
+        last=any(field.mapping.last for field in found),
     )
 
 

@@ -47,7 +47,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     ``own``: sides last edited by the connection's own user in another way than by Koppel; their changes are left
     alone.
-    ``decisions``: groups whose conflict a person has decided, with the side that wins. ``ahead``: how many seconds the
+    ``decisions``: groups whose conflict a person has decided, with the side that wins. ``incomplete``: parts of it are
+    still to come, and what is written last waits for them. ``ahead``: how many seconds the
     clock of Business Central is ahead of Dataverse's, 0 if they agree.
     """
 
@@ -57,6 +58,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     own: frozenset[Side] = frozenset()
     decisions: Mapping[str, Side] = {}
     name: str = ""
+    incomplete: bool = False
     ahead: float = 0.0
 
 
@@ -90,6 +92,8 @@ def merge_pair(table: Table, pair: Pair, references: AllReferences) -> Action:
     draft = _Draft(table, pair)
     touched = _touched(pair, draft.before)
     for group in table.groups:
+        if pair.incomplete and group.last:
+            continue
         if group.led_by or group.name in pair.decisions or not touched.isdisjoint(group.places):
             _merge_group(table, group, pair, references, draft)
     return _finish(table, pair, draft)

@@ -104,7 +104,7 @@ class _Partner:
             self._write(step, wanted)
 
     def _write(self, step: Step, wanted: Scalar) -> None:
-        if not step.end.creatable:
+        if not step.end.creatable or step.field.mapping.last:
             # It can only be written later: as long as it is not, there is no agreement about it.
             self.own[step.place] = UNKNOWN
             return

@@ -52,8 +52,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ``table``: entity set (Business Central) or logical name (Dataverse). ``key``: the column that names a record to
     people and by which references find it (a code, a number); ``filter``: OData, which records take part; ``create``:
     constants for records that Koppel creates here; ``templates``: values that depend on the source record;
-    ``deactivate``: values for a record whose partner left its filter (``left_filter``). ``column`` is set on option
-    mappings only: the choice column whose options are coupled; it is the ``key`` there.
+    ``deactivate``: values for a record whose partner left its filter (``left_filter``); ``reopen``: values that open a
+    closed record, which takes no edits, before it is changed: it is closed again with the change. ``column`` is set on
+    option mappings only: the choice column whose options are coupled; it is the ``key`` there.
     """
 
     table: str
@@ -62,6 +63,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     create: dict[str, Scalar] = {}
     templates: tuple[Template, ...] = ()
     deactivate: dict[str, Scalar] = {}
+    reopen: dict[str, Scalar] = {}
     column: str = ""
 
 
@@ -93,7 +95,8 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     something on a two-way field. ``required``: a blank that would have to be written holds the record. ``compute``:
     the rule function that supplies the source's value (``module.function``). ``code``: a Business Central Code field
     (trimmed, upper-cased). ``options``: the option mapping that translates a code into the integer of a choice;
-    ``on_missing``: what an uncoupled code does. ``keep_blank``: a blank never overwrites. ``group``: fields of one
+    ``on_missing``: what an uncoupled code does. ``keep_blank``: a blank never overwrites. ``last``: written once all
+    parts of the record are there (``part_of``): totals, and the state that closes it. ``group``: fields of one
     group merge as one value. ``policy``: overrides the mapping's ``conflicts``. ``line``: where the file says it.
     """
 
@@ -108,6 +111,7 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     options: str = ""
     on_missing: Literal["empty", "fail"] = "empty"
     keep_blank: bool = False
+    last: bool = False
     required: bool = False
     to_dataverse: tuple[Step, ...] = ()
     from_dataverse: tuple[Step, ...] = ()
@@ -160,7 +164,8 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     """A named pairing of one table of each side. ``kind`` ``options`` pairs codes with the options of a choice column.
 
     ``caption``: the name for people. ``enabled``: off, it is left out of every run. A field's
-    ``direction`` never exceeds the mapping's.
+    ``direction`` never exceeds the mapping's. ``part_of``: the mapping whose records these are parts of, lines of a
+    document: they are sent when their whole was created, and never on their own.
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
     coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
     ``file`` and ``digest`` tell where it was loaded from and which version of it (a change leads to a full compare),
@@ -176,6 +181,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction = "both"
     only_coupled: bool = True
     depends_on: tuple[str, ...] = ()
+    part_of: str = ""
     conflicts: Policy = "ask"
     deletions: DeletionPolicy = "none"
     left_filter: LeftFilter = "keep"
@@ -195,6 +201,11 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     def endpoint(self, side: Side) -> Endpoint:
         """The mapping's end on ``side``."""
         return self.business_central if side == "business_central" else self.dataverse
+
+    @property
+    def whole(self) -> FieldMapping:
+        """The field that says which whole a part belongs to (``part_of``)."""
+        return next(field for field in self.fields if field.lookup and field.lookup.mapping == self.part_of)
 
     def writes_to(self, side: Side) -> bool:
         """Whether the direction allows writing to ``side``."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from koppel.engine.action import Action
 from koppel.engine.plan import other
 from koppel.odata.records import Scalar, Side
-from koppel.store import couplings, intents
+from koppel.store import couplings, intents, parts
 from koppel.store.couplings import Seen
 from koppel.store.intents import Intended, Intent
 from koppel.store.snapshots import encode
@@ -22,6 +22,9 @@ async def intend(session: Session, scope: Scope, actions: Sequence[Action]) -> N
     if not written:
         return
     await intents.save(session.connection, scope.ready.mapping.name, written)
+    created = [a.business_central_id for a in actions if a.kind == "create" and a.side == "dataverse"]
+    for name in scope.ready.parts if created else ():
+        await parts.add(session.connection, name, created, session.job)
     for side, ids in (await _own_changes(session, scope, actions)).items():
         await couplings.touch(session.connection, scope.ready.mapping.name, side, [Seen(id, "") for id in ids])
     await session.connection.commit()

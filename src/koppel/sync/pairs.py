@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,7 @@ from koppel.engine.pair import Pair, merge_pair
 from koppel.engine.plan import hold, other
 from koppel.engine.translate import AllReferences
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
+from koppel.store import parts
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import UNKNOWN, decode
 from koppel.sync.needs import refused
@@ -158,8 +159,9 @@ async def merge_all(
     known = await references(session, ready, records["business_central"], records["dataverse"], scope.answers)
     scope.ahead = clocks_apart(session)
     own = {side: await own_user(session, side) for side in SIDES} if _leaves_own_alone(scope, incoming) else {}
+    incomplete = await parts.among(session.connection, ready.parts, [p[1].id for p in pairs]) if ready.parts else set()
     return [
-        _merge_one(scope, coupling, business_central, dataverse, known, own, incoming, refusals)
+        _merge_one(scope, coupling, business_central, dataverse, known, own, incoming, refusals, incomplete)
         for coupling, business_central, dataverse in pairs
     ]
 
@@ -185,6 +187,7 @@ def _merge_one(
     own: Mapping[Side, str],
     incoming: Incoming,
     refusals: Mapping[str, Refusal],
+    incomplete: Collection[str],
 ) -> Action:
     name = scope.ready.business_central.name_of(business_central)
     refusal = refusals.get(business_central.id) or refusals.get(dataverse.id)
@@ -202,6 +205,7 @@ def _merge_one(
         own=frozenset(side for side in own if _is_own(side, own[side], coupling, business_central, dataverse)),
         decisions=_still_true(scope, incoming, business_central, dataverse),
         name=name,
+        incomplete=business_central.id in incomplete,
         ahead=scope.ahead,
     )
     table = scope.ready.table

@@ -72,7 +72,7 @@ async def _pass(
     async for incoming in every or read_changes(session, scope.ready, changes):
         if request.unconditional and side == "business_central":  # one side's pass is enough for a pair
             incoming = msgspec.structs.replace(incoming, why="anew")
-        for part in _in_chunks(incoming):
+        for part in in_chunks(incoming):
             yield await plan_chunk(session, scope, part), None
         done += len(incoming.records)
         session.progress(scope.ready.mapping.name, SPOKEN[side], done, total)
@@ -81,7 +81,7 @@ async def _pass(
     yield Planned(side=side, actions=[]), changes
 
 
-def _in_chunks(incoming: Incoming) -> Iterable[Incoming]:
+def in_chunks(incoming: Incoming) -> Iterable[Incoming]:
     """The same, at most ``CHUNK`` records at once; deletions come last."""
     parts = [incoming.records[start : start + CHUNK] for start in range(0, len(incoming.records), CHUNK)]
     for part in parts[:-1]:

@@ -6,7 +6,7 @@ the mapping and stops it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -69,7 +69,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping ready to run. ``computes``: rules by field index. ``lacking``: what had to be left out, and why.
 
-    ``templates``: by the side where records are created.
+    ``templates``: by the side where records are created. ``parts``: the mappings of its parts (``part_of``).
     """
 
     mapping: TableMapping
@@ -79,6 +79,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     computes: tuple[tuple[int, Rule], ...]
     lacking: tuple[str, ...]
     templates: Mapping[Side, tuple[Choice, ...]] = {}
+    parts: tuple[str, ...] = ()
 
     def end(self, side: Side) -> End:
         """The mapping's end on ``side``."""
@@ -99,8 +100,11 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
         return any(rule.volatile for _, rule in self.computes)
 
 
-async def prepare(mapping: TableMapping, systems: Mapping[Side, System]) -> Ready:
-    """Bind a mapping to the two systems. ``MappingError`` naming file and line for what cannot be bound."""
+async def prepare(mapping: TableMapping, systems: Mapping[Side, System], parts: Sequence[str] = ()) -> Ready:
+    """Bind a mapping to the two systems; ``parts``: the mappings of its parts.
+
+    ``MappingError`` naming file and line for what cannot be bound.
+    """
     schemas = {side: await _describe(mapping, side, systems[side]) for side in SIDES}
     lacking: list[str] = []
     mapping = _without_unshown_matches(mapping, schemas["business_central"], lacking)
@@ -122,6 +126,7 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System]) -> Read
         computes=computes,
         lacking=tuple(lacking),
         templates={side: choices(mapping, side, _passing(ends[other(side)])) for side in SIDES},
+        parts=tuple(parts),
     )
 
 
@@ -299,7 +304,8 @@ def _field_end(name: str, column: Column | None, kind: ValueKind, compared: int 
 
 def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[Field, ...]) -> End:
     endpoint = mapping.endpoint(side)
-    wanted = [endpoint.key, *_of_matches(mapping, side), *_of_rules(mapping, side, schema), *endpoint.deactivate]
+    wanted = [endpoint.key, *_of_matches(mapping, side), *_of_rules(mapping, side, schema)]
+    wanted += [*endpoint.deactivate, *endpoint.reopen]
     wanted += [column_behind(schema, path) for path in sorted(filter_columns(mapping, side))]
     in_filter = columns_of(parse_filter(endpoint.filter)) if endpoint.filter else set()
     own = [column_behind(schema, path) for path in sorted(in_filter)]

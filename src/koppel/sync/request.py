@@ -32,7 +32,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What a run came to. ``requests`` by side; ``notices``: lines a person should read."""
+    """What a run came to. ``requests`` by side; ``notices``: lines a person should read; ``parts``: what became of its
+    records' parts, a job of each."""
 
     mapping: str
     job: int = 0
@@ -41,6 +42,7 @@ class Result(msgspec.Struct, kw_only=True):
     requests: dict[str, int] = {}
     write_requests: int = 0
     notices: list[str] = []
+    parts: list[Result] = []
 
     def notice(self, line: str) -> None:
         """Keep a line for people, as long as they can still read them all."""

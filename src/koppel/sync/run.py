@@ -16,18 +16,20 @@ from koppel.engine.brakes import Brakes, check_brakes
 from koppel.engine.plan import towards
 from koppel.odata.records import Side
 from koppel.store import couplings, jobs
-from koppel.store.snapshots import field_names, open_codec
 from koppel.sync.carry import apply, stream
+from koppel.sync.chunk import plan_chunk
 from koppel.sync.job import as_job
 from koppel.sync.match import find_matches
 from koppel.sync.options import synchronise_options
+from koppel.sync.parts import require_whole, send_parts
 from koppel.sync.passes import CHUNK, READING_ORDER, Step, passes, planned_chunks
 from koppel.sync.prepare import Ready
 from koppel.sync.record import told
 from koppel.sync.recover import recover
 from koppel.sync.request import Request, Result
-from koppel.sync.scope import Scope
+from koppel.sync.scope import Incoming, Scope, open_scope
 from koppel.sync.session import Session, ready_mapping
+from koppel.systems.sending import chunks_of
 
 SETTLING_ROUNDS = 3
 BUFFER = 20_000
@@ -63,6 +65,8 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
 
 async def synchronise(session: Session, name: str, request: Request = Request()) -> Result:
     """Run one mapping. ``LockedError`` when another job is at it, ``BrakeError`` before anything is written."""
+
+    require_whole(session, name)
 
     async def work(ready: Ready, result: Result) -> None:
         await (_run_options if ready.mapping.kind == "options" else _run)(session, ready, request, result)
@@ -102,12 +106,11 @@ async def _run_options(session: Session, ready: Ready, request: Request, result:
 
 
 async def _scope(session: Session, ready: Ready, request: Request) -> Scope:
-    codec = await open_codec(
-        session.connection, ready.mapping.name, field_names([field.mapping for field in ready.table.fields])
-    )
     matches = await find_matches(session, ready) if request.full and ready.mapping.match else None
     create = request.full or request.create or not ready.mapping.only_coupled
-    return Scope(ready=ready, codec=codec, create=create, create_unmatched=request.create_unmatched, matches=matches)
+    scope = await open_scope(session, ready, create=create)
+    scope.create_unmatched, scope.matches = request.create_unmatched, matches
+    return scope
 
 
 async def _run(session: Session, ready: Ready, request: Request, result: Result) -> None:
@@ -118,18 +121,37 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
         result.notice(f"left out, the route does not show it: {line}")
     scope = await _scope(session, ready, request)
     await apply(session, scope, await recover(session, scope), result, request)
+    await _finish_wholes(session, scope, request, result)
     brakes = session.brakes.of(ready.mapping)
     couplings_before = await couplings.count(session.connection, ready.mapping.name)
     if request.force or couplings_before <= brakes.free_up_to(ready.mapping.deletions == "delete"):
         wrote = await stream(session, scope, planned_chunks(session, scope, request, result), result, request)
     else:
         wrote = await _guarded(session, scope, request, result, brakes, couplings_before)
+    wrote |= await _finish_wholes(session, scope, request, result)
     settle = msgspec.structs.replace(request, full=False, unconditional=False)
     for _ in range(SETTLING_ROUNDS if request.records is None else 0):
         if not wrote:
             return
         steps = passes(session, scope, [side for side in READING_ORDER if side in wrote], settle, result)
         wrote = await stream(session, scope, steps, result, settle, settling=True)
+
+
+async def _finish_wholes(session: Session, scope: Scope, request: Request, result: Result) -> set[Side]:
+    """Send the parts that are due, then write what waited for them; the sides that were written."""
+    ready = scope.ready
+    if not ready.parts:
+        return set()
+    complete = await send_parts(session, ready, request, result)
+
+    async def finished() -> AsyncIterator[Step]:
+        end = ready.business_central
+        for some in chunks_of(complete, CHUNK):
+            found = await session.systems[end.side].by_ids(end.schema.name, end.columns, some)
+            incoming = Incoming(side=end.side, records=list(found.values()), why="again")
+            yield await plan_chunk(session, scope, incoming), None
+
+    return await stream(session, scope, finished(), result, request, settling=True) if complete else set()
 
 
 async def _guarded(

@@ -14,7 +14,7 @@ from koppel.odata.records import Record, Side
 from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling, Seen
 from koppel.store.intents import Intent
-from koppel.store.snapshots import Codec, decode
+from koppel.store.snapshots import Codec, decode, field_names, open_codec
 from koppel.sync.needs import compute
 from koppel.sync.prepare import Ready
 from koppel.sync.references import Answers
@@ -84,6 +84,12 @@ class Scope(msgspec.Struct, kw_only=True):
     went_back: set[Side] = msgspec.field(default_factory=set)
     ahead: float = 0.0
     answers: Answers = msgspec.field(default_factory=dict)
+
+
+async def open_scope(session: Session, ready: Ready, *, create: bool) -> Scope:
+    """A scope for a run of a mapping."""
+    names = field_names([field.mapping for field in ready.table.fields])
+    return Scope(ready=ready, codec=await open_codec(session.connection, ready.mapping.name, names), create=create)
 
 
 async def read_side(session: Session, scope: Scope, side: Side, ids: Sequence[str]) -> dict[str, Record]:

@@ -44,8 +44,13 @@ class Session(msgspec.Struct, kw_only=True):
 async def ready_mapping(session: Session, name: str) -> Ready:
     """The mapping of this name, bound to both systems; kept for the session."""
     if name not in session.ready:
-        session.ready[name] = await prepare(session.mappings[name], session.systems)
+        session.ready[name] = await prepare(session.mappings[name], session.systems, parts_of(session.mappings, name))
     return session.ready[name]
+
+
+def parts_of(mappings: Mapping[str, TableMapping], whole: str) -> list[str]:
+    """The mappings whose records are parts of those of ``whole``, and that are on."""
+    return [name for name, mapping in mappings.items() if mapping.part_of == whole and mapping.enabled]
 
 
 async def own_user(session: Session, side: Side) -> str:

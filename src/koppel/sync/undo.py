@@ -17,7 +17,6 @@ from koppel.errors import UsageError, VersionError
 from koppel.store import couplings, cursors, history, jobs
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
-from koppel.store.snapshots import field_names, open_codec
 from koppel.sync.intend import intend
 from koppel.sync.job import as_job
 from koppel.sync.prepare import Ready
@@ -25,7 +24,7 @@ from koppel.sync.record import count_done, record_chunk
 from koppel.sync.request import Result
 from koppel.sync.restore import plan_returns
 from koppel.sync.reverse import Left, Past, Reversal, plan_removals, plan_updates
-from koppel.sync.scope import Scope
+from koppel.sync.scope import Scope, open_scope
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.undo_options import undo_options
 from koppel.sync.write import ROUNDS, Done, send
@@ -65,7 +64,7 @@ async def preview_undo(session: Session, job: Job) -> AsyncIterator[Reversal]:
         if ready.mapping.kind == "options":
             yield await undo_options(session, ready, job.id, apply=False)
             continue
-        scope = await _scope(session, ready)
+        scope = await open_scope(session, ready, create=False)
         async for entries in history.of_job(session.connection, job.id):
             for plan in PHASES:
                 yield await plan(session, scope, await _past(session, job, entries))
@@ -111,11 +110,6 @@ async def _check_brakes(session: Session, job: Job) -> None:
     )
 
 
-async def _scope(session: Session, ready: Ready) -> Scope:
-    names = field_names([field.mapping for field in ready.table.fields])
-    return Scope(ready=ready, codec=await open_codec(session.connection, ready.mapping.name, names), create=False)
-
-
 async def _past(session: Session, job: Job, entries: Sequence[Entry]) -> Past:
     """The entries with what others wrote since to the same records. What took this job back already is no other."""
     ours = [job.id, session.job, *await jobs.undoing(session.connection, job.id)]
@@ -126,7 +120,7 @@ async def _past(session: Session, job: Job, entries: Sequence[Entry]) -> Past:
 
 
 async def _records(session: Session, ready: Ready, job: Job, result: Result, left: list[Left]) -> None:
-    scope = await _scope(session, ready)
+    scope = await open_scope(session, ready, create=False)
     # What comes back was wanted once: the next run has to look at it again, whatever the systems report as changed.
     await cursors.spoil(session.connection, ready.mapping.name, cursors.UNDONE)
     await session.connection.commit()

@@ -22,6 +22,7 @@ from koppel.store.snapshots import encode
 from koppel.sync.intend import intend
 from koppel.sync.pairs import plan_pairs
 from koppel.sync.prepare import SIDES
+from koppel.sync.reopen import change
 from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session
 from koppel.systems.system import Create, Update, Written
@@ -106,7 +107,9 @@ async def _write_side(session: Session, scope: Scope, side: Side, actions: Seque
     deletes = [i for i, a in enumerate(actions) if a.kind == "delete" and a.side == side]
     doomed = [Update(actions[i].id(side), _version(actions[i], side), {}) for i in deletes]
     made = await system.create(end.schema.name, rows, end.columns) if rows else []
-    changed = await system.update(end.schema.name, changes, end.columns) if changes else []
+    before = [actions[i].record(side) for i in updates]
+    opens = scope.ready.mapping.endpoint(side).reopen
+    changed = await change(system, end, changes, before, opens) if changes else []
     deleted = [_gone(answer) for answer in await system.delete(end.schema.name, doomed)] if doomed else []
     return dict(zip([*creates, *updates, *deletes], [*made, *changed, *deleted], strict=True))
 
