@@ -42,6 +42,30 @@ def among(mapping: TableMapping, kinds: Mapping[str, str]) -> Iterator[Finding]:
                 yield Finding(where, f"`{field.options}` is not of kind options", remedy)
 
 
+def parts(mappings: Mapping[str, TableMapping], mapping: TableMapping) -> Iterator[Finding]:
+    """What does not fit together in a mapping whose records are parts of others, or consist of parts."""
+    if mapping.part_of:
+        yield from _part(mapping, mappings)
+    elif all(other.part_of != mapping.name for other in mappings.values()):
+        for index, field in enumerate(mapping.fields):
+            if field.last:
+                message = "no mapping is `part_of` this one: there is nothing to wait for"
+                yield Finding(("fields", index, "last"), message, "Leave `last` out.")
+
+
+def _part(mapping: TableMapping, mappings: Mapping[str, TableMapping]) -> Iterator[Finding]:
+    if mapping.part_of not in mappings:
+        yield from _known(mapping.part_of, dict.fromkeys(mappings, ""), ("part_of",))
+        return
+    fields = [field for field in mapping.fields if field.lookup and field.lookup.mapping == mapping.part_of]
+    if len(fields) != 1 or not fields[0].enabled or (fields[0].lookup and is_rule(fields[0].lookup.by)):
+        remedy = f"Map one field with `lookup: {{mapping: {mapping.part_of}, by: id}}`."
+        yield Finding(("part_of",), "it cannot be told which record a part belongs to", remedy)
+    if mapping.direction != "to_dataverse":
+        message = "parts are sent from Business Central to Dataverse only"
+        yield Finding(("part_of",), message, "Write `direction: to_dataverse`, or leave `part_of` out.")
+
+
 def cycle(mappings: Mapping[str, TableMapping]) -> list[str]:
     """Names of mappings that depend on each other in a ring, the first one repeated at the end; empty without one."""
     done: set[str] = set()

@@ -45,7 +45,7 @@ def _direction(mapping: TableMapping) -> Iterator[Finding]:
     if mapping.direction == "to_dataverse" and mapping.initial == "dataverse":
         yield Finding(("initial",), "Dataverse cannot win: the mapping runs to_dataverse", "Leave `initial` out.")
     for side in SIDES:
-        for key in ("create", "templates", "deactivate"):
+        for key in ("create", "templates", "deactivate", "reopen"):
             if getattr(mapping.endpoint(side), key) and not mapping.writes_to(side):
                 message = f"nothing is written to {SPOKEN[side]}: the mapping runs {mapping.direction}"
                 yield Finding((side, key), message, f"Leave `{key}` out.")

@@ -158,6 +158,7 @@ def _completed(mapping: MappingFile, document: Read, functions: str) -> TableMap
     values["fields"] = tuple(_field(mapping, index, document) for index in range(len(mapping.fields)))
     for side in SIDES:
         values[side] = _endpoint(mapping, side, document)
+    values["depends_on"] = tuple(dict.fromkeys((*mapping.depends_on, *filter(None, [mapping.part_of]))))
     loaded = TableMapping(**values)
     return msgspec.structs.replace(loaded, digest=digest(loaded))
 
@@ -191,6 +192,7 @@ def _check(
     for name, document in by_name.items():
         mapping = mappings[name]
         findings = [*checks.within(mapping), *contradictions(mapping), *checks.among(mapping, kinds)]
+        findings += checks.parts(mappings, mapping)
         findings += checks.rule_names(mapping, known_rules) if known_rules is not None else ()
         for finding in findings:
             document.add(finding.where, finding.message, finding.remedy, offset=finding.offset)

@@ -52,11 +52,15 @@ async def outcome(session: Session, runs: AsyncIterator[Finished]) -> Outcome:
 async def run_in_order(
     session: Session, names: Sequence[str], request: Request = Request(), *, completing: bool = False
 ) -> AsyncIterator[Finished]:
-    """Run mappings one by one. One that ends with an error does not keep the others from running, unless a system or
-    the database is out of reach."""
+    """Run mappings one by one, parts with their wholes. One that ends with an error does not keep the others from
+    running, unless a system or the database is out of reach."""
     for name in names:
+        if session.mappings[name].part_of in names:
+            continue
         try:
-            yield Finished(mapping=name, result=await synchronise(session, name, request), completing=completing)
+            result = await synchronise(session, name, request)
+            for one in (result, *result.parts):
+                yield Finished(mapping=one.mapping, result=one, completing=completing)
         except (AuthenticationError, TransientError, StoreError):
             raise
         except KoppelError as error:

@@ -6,8 +6,9 @@ a crash nor a line that fails leaves a document behind that counts as complete.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
+from koppel.engine.action import Action
 from koppel.errors import UsageError
 from koppel.odata.records import Record
 from koppel.store import couplings, parts
@@ -21,7 +22,7 @@ from koppel.sync.read import again
 from koppel.sync.recover import recover
 from koppel.sync.request import Request, Result
 from koppel.sync.scope import Incoming, Scope, open_scope
-from koppel.sync.session import Session
+from koppel.sync.session import Session, ready_mapping
 from koppel.systems.sending import chunks_of
 
 WHOLES = 1_000
@@ -74,15 +75,37 @@ async def _second_tries(session: Session, scope: Scope) -> AsyncIterator[Step]:
         yield await plan_chunk(session, scope, incoming), None
 
 
-async def _send(session: Session, scope: Scope, wholes: Sequence[Whole], result: Result, request: Request) -> list[str]:
-    """Send the parts of some wholes, look at them once more, and forget the wholes that have every part."""
-    ready = scope.ready
+async def preview_parts(session: Session, ready: Ready, created: Mapping[str, str]) -> AsyncIterator[Action]:
+    """What sending parts would do, for those that are due and those of records that would be ``created`` (Dataverse id
+    by Business Central id)."""
+    session.foreseen = {ready.mapping.name: dict(created)}
+    try:
+        for name in ready.parts:
+            part = await ready_mapping(session, name)
+            wholes = await parts.due(session.connection, name, ready.mapping.name)
+            wholes += [Whole(ours, theirs, "") for ours, theirs in created.items()]
+            scope = await open_scope(session, part, create=True)
+            for some in chunks_of(wholes, WHOLES):
+                found, _ = await _read(session, part, some)
+                async for planned, _ in _planned(session, scope, Incoming(side="business_central", records=found)):
+                    for action in planned.actions:
+                        yield action
+    finally:
+        session.foreseen = {}
+
+
+async def _read(session: Session, ready: Ready, wholes: Sequence[Whole]) -> tuple[list[Record], dict[str, Whole]]:
+    """The parts of some wholes, and the wholes by what names them in their parts."""
     field, end = ready.mapping.whole, ready.business_central
     assert field.lookup is not None
     names = {w.business_central_id if field.lookup.by == "id" else w.business_central_key: w for w in wholes}
-    found = await session.systems["business_central"].by_keys(
-        end.schema.name, end.columns, field.business_central, list(names)
-    )
+    system = session.systems[end.side]
+    return await system.by_keys(end.schema.name, end.columns, field.business_central, list(names)), names
+
+
+async def _send(session: Session, scope: Scope, wholes: Sequence[Whole], result: Result, request: Request) -> list[str]:
+    """Send the parts of some wholes, look at them once more, and forget the wholes that have every part."""
+    found, names = await _read(session, scope.ready, wholes)
     # What a system takes only in an update, and what it made of the rest, is settled in a second look.
     for why in ("changed", "again"):
         incoming = Incoming(side="business_central", records=found, why=why)
@@ -90,7 +113,7 @@ async def _send(session: Session, scope: Scope, wholes: Sequence[Whole], result:
         await stream(session, scope, _planned(session, scope, incoming), result, request, settling=settling)
     missing = await _missing(session, scope, found, names)
     done = [whole.business_central_id for name, whole in names.items() if name not in missing]
-    await parts.done(session.connection, ready.mapping.name, done)
+    await parts.done(session.connection, scope.ready.mapping.name, done)
     await session.connection.commit()
     return done
 

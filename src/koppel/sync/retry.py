@@ -90,8 +90,12 @@ async def _winners(session: Session, found: Sequence[conflicts.Conflict], winner
 
 
 async def _run(session: Session, ids: Mapping[str, Sequence[str]], *, create: bool) -> AsyncIterator[Finished]:
-    """Synchronise these records of each mapping, in the order of dependencies."""
-    for name in (name for name in session.mappings if name in ids):
+    """Synchronise these records of each mapping, in the order of dependencies; parts with all that is due of their
+    wholes."""
+    wholes = dict.fromkeys(session.mappings[name].part_of for name in ids) if create else {}
+    async for finished in run_in_order(session, [name for name in session.mappings if name in wholes]):
+        yield finished
+    for name in (name for name in session.mappings if name in ids and not session.mappings[name].part_of):
         records = list(dict.fromkeys(ids[name]))
         for start in range(0, len(records), CHUNK):
             request = Request(records=tuple(records[start : start + CHUNK]), create=create)

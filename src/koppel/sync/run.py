@@ -21,7 +21,7 @@ from koppel.sync.chunk import plan_chunk
 from koppel.sync.job import as_job
 from koppel.sync.match import find_matches
 from koppel.sync.options import synchronise_options
-from koppel.sync.parts import require_whole, send_parts
+from koppel.sync.parts import preview_parts, require_whole, send_parts
 from koppel.sync.passes import CHUNK, READING_ORDER, Step, passes, planned_chunks
 from koppel.sync.prepare import Ready
 from koppel.sync.record import told
@@ -53,6 +53,7 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
         return
     scope = await _scope(session, ready, request)
     told_already: set[str] = set()
+    created: dict[str, str] = {}
     for action in await recover(session, scope):
         yield action
     async for planned, _ in planned_chunks(session, scope, request):
@@ -61,6 +62,10 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
             if action.kind != "nothing" and key not in told_already:
                 told_already.add(key)
                 yield towards(action, request.direction)
+                if action.kind == "create" and action.side == "dataverse" and ready.parts:
+                    created[action.business_central_id] = action.dataverse_id
+    async for action in preview_parts(session, ready, created):
+        yield towards(action, request.direction)
 
 
 async def synchronise(session: Session, name: str, request: Request = Request()) -> Result:

@@ -19,7 +19,11 @@ Progress = Callable[[str, str, int, int | None], None]
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """An open session. ``job``: under which writes are recorded; ``own_users``: the connection's own user by side."""
+    """An open session. ``job``: under which writes are recorded; ``own_users``: the connection's own user by side.
+
+    ``foreseen``: in a preview, the partners that would have been created by now, by mapping: Dataverse id by Business
+    Central id.
+    """
 
     systems: Mapping[Side, System]
     connection: Connection
@@ -30,6 +34,7 @@ class Session(msgspec.Struct, kw_only=True):
     own_users: dict[Side, str] = {}
     ready: dict[str, Ready] = {}
     setup_tables: dict[str, list[dict[str, object]]] = {}
+    foreseen: dict[str, dict[str, str]] = {}
     progress: Progress = lambda mapping, phase, done, total: None
 
     def requests(self) -> int:
