@@ -52,6 +52,9 @@ async def stream(
                 wrote |= await _record(session, scope, await before, result, settling=settling, every=every)
             if changes is not None and request.direction == "both":
                 await save_cursor(session, scope.ready, changes)
+        if sent is not None:
+            before, sent = sent, None
+            wrote |= await _record(session, scope, await before, result, settling=settling)
     except Exception:
         if sent is not None:  # what is on its way is recorded, whatever went wrong meanwhile
             await _record(session, scope, await sent, result, settling=settling)

@@ -63,7 +63,8 @@ async def _run(session: Session, name: str, wholes: Sequence[Whole], request: Re
     async def work(ready: Ready, result: Result) -> None:
         scope = await open_scope(session, ready, create=True)
         await apply(session, scope, await recover(session, scope), result, request)
-        await stream(session, scope, _second_tries(session, scope), result, request)
+        if request.records is None:
+            await stream(session, scope, _second_tries(session, scope), result, request)
         for some in chunks_of(wholes, WHOLES):
             complete.extend(await _send(session, scope, some, result, request))
 
