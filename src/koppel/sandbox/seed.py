@@ -17,6 +17,8 @@ from koppel.sandbox.seed_business_central import (
     setup_rows,
 )
 from koppel.sandbox.seed_dataverse import account_rows, organization_rows, user_rows
+from koppel.sandbox.seed_opportunities import opportunity_rows
+from koppel.sandbox.seed_products import FREIGHT, VENDOR_RELATION_CODE, WRITE_IN, product_rows, vendor_rows
 from koppel.sandbox.seed_sales import invoice_rows
 from koppel.sandbox.tokens import BOB, User
 
@@ -40,18 +42,26 @@ def seed_dataverse(dataverse: Dataverse, data: Data, customers: int | None, user
 
 
 def seed_business_central(system: BusinessCentral, data: Data, customers: int | None, invoices: int = INVOICES) -> None:
-    """Make the company; with data load its set-up tables, customers and contacts, and up to so many posted invoices.
+    """Make the company; with data load its tables, and up to so many posted invoices.
 
     Customers come in chunks: there may be a million.
     """
     company = system.add_company(COMPANY, local_currency=LOCAL_CURRENCY, display_name="Adventure Works")
     company.series["CONT"] = NumberSeries("CT3000000")
-    marketing = {"contactNumberSeries": "CONT", "businessRelationCodeForCustomers": RELATION_CODE}
+    marketing = {
+        "contactNumberSeries": "CONT",
+        "opportunityNumberSeries": "OPP",
+        "businessRelationCodeForCustomers": RELATION_CODE,
+        "businessRelationCodeForVendors": VENDOR_RELATION_CODE,
+    }
     system.load(COMPANY, "marketingSetup", [marketing], user=BOB.id)
     if data == "empty":
         return
-    for table, rows in setup_rows().items():
-        system.load(COMPANY, table, rows, user=BOB.id)
+    sales = {"freightGLAccNo": FREIGHT, "writeInProductType": "Resource", "writeInProductNo": WRITE_IN}
+    system.load(COMPANY, "salesReceivablesSetup", [sales], user=BOB.id)
+    for tables in (setup_rows(), vendor_rows(), product_rows()):
+        for table, rows in tables.items():
+            system.load(COMPANY, table, rows, user=BOB.id)
     coming = customer_rows(customers)
     while chunk := list(islice(coming, _CHUNK)):
         _load_customers(system, chunk)
@@ -72,3 +82,5 @@ def _load_customers(system: BusinessCentral, chunk: list[CustomerRows]) -> None:
     system.load(COMPANY, "contactBusinessRelations", (rows.relation for rows in chunk), user=BOB.id)
     system.load(COMPANY, "contacts", (contact for rows in chunk for contact in rows.contacts), user=BOB.id)
     system.load(COMPANY, "customers", (rows.customer for rows in chunk), user=BOB.id)
+    opportunities = (row for rows in chunk for row in opportunity_rows(rows))
+    system.load(COMPANY, "opportunities", opportunities, user=BOB.id)

@@ -19,6 +19,19 @@ from koppel.sandbox.business_central.work import Work, new_id
 from koppel.sandbox.custom import BusinessCentralPage
 from koppel.sandbox.tables import Row
 
+_SERIES = {
+    "CUST": "C00000",
+    "CONT": "CT000000",
+    "VEND": "V00000",
+    "ITEM": "I00000",
+    "RES": "R00000",
+    "OPP": "OP000000",
+    "S-ORD": "S-ORD101000",
+    "S-INV+": "PS-INV200000",
+    "S-CR+": "PS-CR104000",
+}
+"""The number series of a new company, each with the number before its first."""
+
 Caller = Callable[[str | None], str | None]
 """From the ``Authorization`` header to the user's GUID; None: nobody known."""
 
@@ -55,14 +68,7 @@ class Company:
         self.name = name
         self.id = str(uuid5(NAMESPACE_URL, f"koppel:company:{name}"))
         self.stores = {key: Store(info) for key, info in tables.tables.items() if _belongs_to_company(key, tables)}
-        self.series: dict[str, NumberSeries] = {
-            "CUST": NumberSeries("C00000"),
-            "CONT": NumberSeries("CT000000"),
-            "S-ORD": NumberSeries("S-ORD101000"),
-            "S-INV+": NumberSeries("PS-INV200000"),
-            "S-CR+": NumberSeries("PS-CR104000"),
-        }
-        self.customer_series = "CUST"
+        self.series = {code: NumberSeries(last) for code, last in _SERIES.items()}
         self.tags: dict[Page, dict[str, tuple[Row, str]]] = {}
         self.writers: dict[tuple[Page, tuple[str, ...] | None], Callable[[Row], dict[str, Any]]] = {}
 

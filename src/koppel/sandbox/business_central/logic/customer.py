@@ -45,7 +45,7 @@ def _primary_contact(work: Work, row: Row, before: str) -> None:
 def _insert(work: Work, row: Row) -> None:
     if not row.get("displayName"):
         raise errors.dialog('A "displayName" must be provided.')
-    give_number(work, "customers", row, work.company.customer_series)
+    give_number(work, "customers", row, "CUST")
 
 
 def _inserted(work: Work, row: Row) -> None:
