@@ -25,10 +25,30 @@ def guid(number: int) -> str:
 
 async def test_an_intent_stays_until_it_is_settled(connection: Connection) -> None:
     made = [
-        Intent("dataverse", guid(1), guid(1), {"accountnumber": "C1", "creditlimit": 1.5, "fax": None}, b"base", job=3),
-        Intent("business_central", guid(2), identity={"number": "S-1"}),
         Intent(
-            "dataverse", guid(3), guid(4), record_name="Adatum", changes=[Intended("phoneNumber", "1", None, "why")]
+            side="dataverse",
+            source_id=guid(1),
+            intended_id=guid(1),
+            identity={"accountnumber": "C1", "creditlimit": 1.5, "fax": None},
+            base=b"base",
+            job=3,
+        ),
+        Intent(side="business_central", source_id=guid(2), identity={"number": "S-1"}),
+        Intent(
+            kind="update",
+            side="dataverse",
+            source_id=guid(3),
+            intended_id=guid(4),
+            record_name="Adatum",
+            changes=(Intended("phoneNumber", "1", None, "why"),),
+        ),
+        Intent(
+            kind="delete",
+            side="dataverse",
+            source_id=guid(5),
+            intended_id=guid(6),
+            held={"name": "Adatum", "fax": None},
+            why="because",
         ),
     ]
     await intents.save(connection, "CUSTOMER", made)
@@ -38,7 +58,7 @@ async def test_an_intent_stays_until_it_is_settled(connection: Connection) -> No
     await intents.save(connection, "CUSTOMER", made[:1])
     again = await intents.unsettled(connection, "CUSTOMER")
     assert [i.made_at for i in again] == [i.made_at for i in first]
-    await intents.settle(connection, "CUSTOMER", "dataverse", [guid(1), guid(2), guid(3)])
+    await intents.settle(connection, "CUSTOMER", "dataverse", [guid(n) for n in (1, 2, 3, 5)])
     assert [i.source_id for i in await intents.unsettled(connection, "CUSTOMER")] == [guid(2)]
     assert await intents.unsettled(connection, "CONTACT") == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,19 +13,22 @@ from koppel.store.database import TEXTS, Connection, as_json
 
 # An intent that is still open keeps the time of the first try: the record may have been made any time after it.
 SAVE = """
-INSERT INTO intent (mapping, side, source_id, intended_id, identity, base, record_name, changes, job)
-SELECT %s, side, source_id, intended_id, identity, decode(base, 'base64'), record_name, changes, job
-FROM json_to_recordset(%s) AS made (side text, source_id text, intended_id text, identity json, base text,
-    record_name text, changes json, job bigint)
+INSERT INTO intent (mapping, kind, side, source_id, intended_id, identity, base, record_name, changes, held, why, job)
+SELECT %s, kind, side, source_id, intended_id, identity, decode(base, 'base64'), record_name, changes, held, why, job
+FROM json_to_recordset(%s) AS made (kind text, side text, source_id text, intended_id text, identity json, base text,
+    record_name text, changes json, held json, why text, job bigint)
 ON CONFLICT (mapping, side, source_id) DO UPDATE
-SET intended_id = EXCLUDED.intended_id, identity = EXCLUDED.identity, base = EXCLUDED.base,
-    record_name = EXCLUDED.record_name, changes = EXCLUDED.changes, job = EXCLUDED.job"""
+SET kind = EXCLUDED.kind, intended_id = EXCLUDED.intended_id, identity = EXCLUDED.identity, base = EXCLUDED.base,
+    record_name = EXCLUDED.record_name, changes = EXCLUDED.changes, held = EXCLUDED.held, why = EXCLUDED.why,
+    job = EXCLUDED.job"""
 UNSETTLED = """
-SELECT side, source_id, intended_id, identity, base, record_name, changes, job, made_at
+SELECT kind, side, source_id, intended_id, identity, base, record_name, changes, held, why, job, made_at
 FROM intent
 WHERE mapping = %s
 ORDER BY made_at, side, source_id"""
 SETTLE = f"DELETE FROM intent WHERE mapping = %s AND side = %s AND source_id = ANY {TEXTS}"
+
+Kind = Literal["create", "update", "delete"]
 
 
 class Intended(msgspec.Struct, frozen=True, gc=False):
@@ -37,21 +40,25 @@ class Intended(msgspec.Struct, frozen=True, gc=False):
     why: str = ""
 
 
-class Intent(msgspec.Struct, frozen=True):
-    """A write on ``side``: a record to be created as partner of the other side's ``source_id``, or ``changes`` to one.
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """A write on ``side``: a record to be created as partner of the other side's ``source_id``, changed or deleted.
 
     ``intended_id``: the record's id, empty where the system chooses it; ``identity`` holds the values by which the
-    record is looked for then. ``base``: what both sides were to agree on, as a coupling keeps it. ``made_at`` is the
-    database's own, ignored on saving.
+    record is looked for then. ``base``: what both sides were to agree on, as a coupling keeps it. ``changes`` of an
+    update; ``held``: the columns of a record that is to be deleted. ``made_at`` is the database's own, ignored on
+    saving.
     """
 
+    kind: Kind = "create"
     side: Side
     source_id: str
     intended_id: str = ""
     identity: Mapping[str, Scalar] = {}
     base: bytes | None = None
     record_name: str = ""
-    changes: Sequence[Intended] | None = None
+    changes: tuple[Intended, ...] = ()
+    held: Mapping[str, Scalar] = {}
+    why: str = ""
     job: int | None = None
     made_at: datetime | None = None
 
@@ -67,9 +74,8 @@ async def unsettled(connection: Connection, mapping: str) -> list[Intent]:
 
 
 def _intent(row: Sequence[Any]) -> Intent:
-    side, source_id, intended_id, identity, base, record_name, changes, job, made_at = row
-    told = None if changes is None else msgspec.convert(changes, list[Intended])
-    return Intent(side, source_id, intended_id, identity, base, record_name, told, job, made_at)
+    told = zip(Intent.__struct_fields__, row, strict=True)
+    return msgspec.convert({name: value for name, value in told if value is not None}, Intent)
 
 
 async def settle(connection: Connection, mapping: str, side: Side, source_ids: Collection[str]) -> None:

@@ -111,7 +111,7 @@ async def _record(
     await record_chunk(session, scope, done, counts)
     result.counts.update(counts)
     for one in done:
-        scope.unsure = scope.unsure or one.unknown
+        scope.unsure = scope.unsure or bool(one.unknown)
         if one.error:
             result.notice(f"{one.action.name}: {one.error.message}; {one.error.remedy}")
         elif one.action.refusal or one.action.conflicts:

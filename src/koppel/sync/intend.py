@@ -11,13 +11,13 @@ from koppel.store import couplings, intents, parts
 from koppel.store.couplings import Seen
 from koppel.store.intents import Intended, Intent
 from koppel.store.snapshots import encode
-from koppel.sync.prepare import SIDES
+from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.scope import Scope
 from koppel.sync.session import Session, own_user
 
 
 async def intend(session: Session, scope: Scope, actions: Sequence[Action]) -> None:
-    """Write down what is about to be created or changed, and commit, before anything is sent."""
+    """Write down what is about to be created, changed or deleted, and commit, before anything is sent."""
     written = [intent for action in actions for intent in _intents(session, scope, action)]
     if not written:
         return
@@ -38,16 +38,18 @@ def _intents(session: Session, scope: Scope, action: Action) -> Iterator[Intent]
             # A record that was found again keeps the intent by which it was: it is not coupled yet.
             if action.writes(side) and (side, action.id(other(side))) not in scope.recovered:
                 yield _update(session, action, side)
+    elif action.kind == "delete":
+        yield _deletion(session, scope.ready, action)
 
 
 def _creation(session: Session, scope: Scope, action: Action) -> Intent:
     assert action.side is not None
     intended = action.id(action.side)
     return Intent(
-        action.side,
-        action.id(other(action.side)),
-        intended,
-        {} if intended else _identity(scope, action.side, action),
+        side=action.side,
+        source_id=action.id(other(action.side)),
+        intended_id=intended,
+        identity={} if intended else _identity(scope, action.side, action),
         base=None if action.base is None else encode(scope.codec, *action.base),
         record_name=action.name,
         job=session.job,
@@ -55,13 +57,28 @@ def _creation(session: Session, scope: Scope, action: Action) -> Intent:
 
 
 def _update(session: Session, action: Action, side: Side) -> Intent:
-    changes = [Intended(c.field, c.old, c.new, c.why) for c in action.changes if c.side == side]
+    changes = tuple(Intended(c.field, c.old, c.new, c.why) for c in action.changes if c.side == side)
     return Intent(
-        side,
-        action.id(other(side)),
-        action.id(side),
+        kind="update",
+        side=side,
+        source_id=action.id(other(side)),
+        intended_id=action.id(side),
         record_name=action.name,
         changes=changes,
+        job=session.job,
+    )
+
+
+def _deletion(session: Session, ready: Ready, action: Action) -> Intent:
+    assert action.side is not None
+    return Intent(
+        kind="delete",
+        side=action.side,
+        source_id=action.id(other(action.side)),
+        intended_id=action.id(action.side),
+        record_name=action.name,
+        held=ready.mapped(action.side, action.record(action.side)),
+        why=action.reason,
         job=session.job,
     )
 

@@ -85,6 +85,12 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
         """The mapping's end on ``side``."""
         return self.business_central if side == "business_central" else self.dataverse
 
+    def mapped(self, side: Side, record: Record | None) -> dict[str, Scalar]:
+        """The mapped columns of a record of ``side``."""
+        columns = self.end(side).columns[: len(self.table.fields)]
+        values = record.values if record else ()
+        return {column: value for column, value in zip(columns, values, strict=False) if column}
+
     def rules(self, names: Iterable[str]) -> list[Rule]:
         """The registered rules of these names."""
         return [rule_named(name) for name in names]

@@ -14,8 +14,8 @@ from koppel.engine.plan import other
 from koppel.engine.rule import RULES
 from koppel.engine.translate import Waiting
 from koppel.engine.values import UNKNOWN, Unknown
-from koppel.errors import OutcomeUnknownError, RemoteError, TransientError
-from koppel.odata.records import Record, Scalar, Side
+from koppel.errors import RemoteError, TransientError
+from koppel.odata.records import Record, Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, partings, pending
 from koppel.store.couplings import Coupling
 from koppel.store.database import Connection
@@ -52,6 +52,14 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await connection.commit()
 
 
+async def record_deletions(session: Session, ready: Ready, deleted: Sequence[tuple[int, Done]]) -> None:
+    """Deletions by earlier jobs, each with its job, of which only now it is known that they were carried out."""
+    done = [one for _, one in deleted]
+    parted = await _remove_couplings(session, ready, done)
+    await history.add(session.connection, [e for job, one in deleted for e in _entries(job, ready, one, parted)])
+    await _record_failures(session, ready, done)
+
+
 def _keys(action: Action) -> list[tuple[Side, str]]:
     """What an intent to write either record of a pair is known by."""
     return [(side, action.id(other(side))) for side in SIDES]
@@ -63,9 +71,9 @@ async def _settle_intents(
     """Forget the intents of which it is known what came of them."""
     known = dict.fromkeys(recovered)
     for one in done:
-        for side, answer in one.written.items():
+        for side in one.written:
             key = side, one.action.id(other(side))
-            if isinstance(answer.error, OutcomeUnknownError):
+            if side in one.unknown:
                 known.pop(key, None)
             else:
                 known[key] = None
@@ -208,7 +216,7 @@ def _entries(job: int, ready: Ready, one: Done, parted: Parted) -> Iterable[hist
         if action.kind == "create":
             yield entry("create", side, new=dict(action.writes(side)), why=action.reason)
         elif action.kind == "delete":
-            yield entry("delete", side, old=_held_by(ready, side, action), why=action.reason)
+            yield entry("delete", side, old=ready.mapped(side, action.record(side)), why=action.reason)
         else:
             for change in action.changes:
                 if change.side == side:
@@ -218,13 +226,6 @@ def _entries(job: int, ready: Ready, one: Done, parted: Parted) -> Iterable[hist
     if action.kind == "uncouple" or (action.kind == "delete" and one.made):
         before = parted[action.dataverse_id].base if action.dataverse_id in parted else None
         yield entry("uncouple", "dataverse", old=action.business_central_id, why=action.reason, base=before)
-
-
-def _held_by(ready: Ready, side: Side, action: Action) -> dict[str, Scalar]:
-    """What a record held that is deleted: the mapped columns."""
-    record = action.record(side)
-    columns = ready.end(side).columns[: len(ready.table.fields)]
-    return {column: value for column, value in zip(columns, record.values if record else (), strict=False) if column}
 
 
 async def _record_waiting(session: Session, ready: Ready, pairs: Sequence[Done]) -> None:

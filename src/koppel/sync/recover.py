@@ -1,4 +1,4 @@
-"""After a crash or a lost answer: find out what became of creations that were under way (promise 1)."""
+"""After a crash or a lost answer: find out what became of writes that were under way (promises 1 and 6)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from koppel.store import couplings, failures, history, intents
 from koppel.store.couplings import Coupling
 from koppel.store.intents import Intent
 from koppel.sync.pairs import merge_all
-from koppel.sync.prepare import SIDES
+from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.record import record_deletions
 from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session
+from koppel.sync.write import Done
+from koppel.systems.system import Written
 
 UNDECIDED = "outcome-unknown"
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -35,10 +38,11 @@ async def recover(session: Session, scope: Scope) -> list[Action]:
     mapping = scope.ready.mapping.name
     open_ = await intents.unsettled(session.connection, mapping)
     if session.job:
-        await _note_updates(session, scope, [intent for intent in open_ if intent.changes is not None])
+        await _note_updates(session, scope, [intent for intent in open_ if intent.kind == "update"])
+        await _note_deletions(session, scope, [intent for intent in open_ if intent.kind == "delete"])
     actions: list[Action] = []
     for side in SIDES:
-        mine = [intent for intent in open_ if intent.side == side and intent.changes is None]
+        mine = [intent for intent in open_ if intent.side == side and intent.kind == "create"]
         if mine:
             actions += await _recover_side(session, scope, side, mine)
     await session.connection.commit()
@@ -97,7 +101,7 @@ async def _note_updates(session: Session, scope: Scope, open_: Sequence[Intent])
 def _entries(scope: Scope, side: Side, intent: Intent, record: Record) -> Iterable[history.Entry]:
     """For the fields that do not hold any more what they held; if a person changed them since, it was after Koppel."""
     fields = {field.name: field for field in scope.ready.table.fields}
-    for change in intent.changes or ():
+    for change in intent.changes:
         field = fields.get(change.field)
         if field is not None and not _is(field.end(side), record.values[field.index], change.old):
             yield history.Entry(
@@ -112,6 +116,37 @@ def _entries(scope: Scope, side: Side, intent: Intent, record: Record) -> Iterab
                 why=f"{change.why}, without an answer",
                 record_name=intent.record_name,
             )
+
+
+async def _note_deletions(session: Session, scope: Scope, open_: Sequence[Intent]) -> None:
+    """Deletions of which no answer was recorded: what is gone was deleted by them, what is there was not."""
+    ready = scope.ready
+    for side in SIDES:
+        mine = [intent for intent in open_ if intent.side == side]
+        if not mine:
+            continue
+        ids = [intent.intended_id for intent in mine]
+        there = await session.systems[side].by_ids(ready.end(side).schema.name, (), ids)
+        gone = [(intent.job or 0, _deleted(ready, intent)) for intent in mine if intent.intended_id not in there]
+        await record_deletions(session, ready, gone)
+        await intents.settle(session.connection, ready.mapping.name, side, [intent.source_id for intent in mine])
+
+
+def _deleted(ready: Ready, intent: Intent) -> Done:
+    ids = {intent.side: intent.intended_id, other(intent.side): intent.source_id}
+    columns = ready.end(intent.side).columns
+    held = Record(intent.intended_id, "", tuple(intent.held.get(column) for column in columns))
+    action = Action(
+        kind="delete",
+        mapping=ready.mapping.name,
+        name=intent.record_name,
+        reason=f"{intent.why}, without an answer",
+        side=intent.side,
+        business_central_id=ids["business_central"],
+        dataverse_id=ids["dataverse"],
+        records=(held, None) if intent.side == "business_central" else (None, held),
+    )
+    return Done(action=action, written={intent.side: Written()})
 
 
 def _is(end: FieldEnd, value: Scalar, old: Scalar) -> bool:

@@ -11,16 +11,19 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
+import msgspec
+
 from koppel.engine.action import Action
 from koppel.engine.brakes import check_brakes
 from koppel.errors import UsageError, VersionError
-from koppel.store import couplings, cursors, history, jobs
+from koppel.store import couplings, cursors, history, intents, jobs
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
 from koppel.sync.intend import intend
 from koppel.sync.job import as_job
 from koppel.sync.prepare import Ready
 from koppel.sync.record import count_done, record_chunk
+from koppel.sync.recover import recover
 from koppel.sync.request import Result
 from koppel.sync.restore import plan_returns
 from koppel.sync.reverse import Left, Past, Reversal, plan_removals, plan_updates
@@ -53,7 +56,40 @@ async def job_to_undo(session: Session, number: int) -> Job:
             raise UsageError(
                 f"job {number} ran mapping {name}, which is not there any more", remedy="Put its file back first."
             )
+        await _find_out(session, name)
     return job
+
+
+async def _find_out(session: Session, name: str) -> None:
+    """Let history tell, as far as it does not yet, what became of writes that were not answered. What was created is
+    coupled as it was sent; nothing is written to either system."""
+    found = await intents.unsettled(session.connection, name)
+    await session.connection.commit()
+    if not found:
+        return
+
+    async def work(ready: Ready, result: Result) -> None:
+        scope = await _scope(session, ready)
+        created = [_as_sent(action) for action in await recover(session, scope) if action.base_before]
+        done = [Done(action=action) for action in created]
+        result.counts.update(count_done(done))
+        await record_chunk(session, scope, done, result.counts)
+
+    await as_job(session, name, "recover", work)
+
+
+def _as_sent(action: Action) -> Action:
+    """What merges a record that was created, without what people did since."""
+    return msgspec.structs.replace(
+        action,
+        kind="couple",
+        base=action.base_before,
+        changes=(),
+        conflicts=(),
+        waiting=(),
+        to_business_central={},
+        to_dataverse={},
+    )
 
 
 async def preview_undo(session: Session, job: Job) -> AsyncIterator[Reversal]:
@@ -138,7 +174,7 @@ async def _carry_out(
 ) -> list[Done]:
     """Write and record; those that somebody edited meanwhile, which are to be planned once more unless it is the last
     time."""
-    await intend(session, scope, [action for action in actions if action.kind == "update"])
+    await intend(session, scope, actions)
     done = await send(session, scope, actions)
     edited = [] if last else [one for one in done if isinstance(one.error, VersionError)]
     refused = [one for one in done if one.error and one not in edited]

@@ -53,9 +53,15 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
         return next((answer.error for answer in self.written.values() if answer.error), self.trouble)
 
     @property
-    def unknown(self) -> bool:
-        """Whether a write was sent of which no answer came."""
-        return any(isinstance(answer.error, OutcomeUnknownError) for answer in self.written.values())
+    def unknown(self) -> tuple[Side, ...]:
+        """The sides of which it is not known whether they were written. What is found by its id was sent several times
+        before it failed for want of an answer."""
+        return tuple(
+            side
+            for side, answer in self.written.items()
+            if isinstance(answer.error, OutcomeUnknownError)
+            or (isinstance(answer.error, TransientError) and self.action.id(side))
+        )
 
     @property
     def made(self) -> tuple[Side, ...]:
