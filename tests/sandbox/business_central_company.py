@@ -77,8 +77,13 @@ class World:
         self.app = business_central_app(self.system)
 
     def with_relations(self) -> World:
-        """Marketing is set up: customers get company contacts."""
-        setup = {"businessRelationCodeForCustomers": "CUST", "contactNumberSeries": "CONT"}
+        """Marketing is set up: customers and vendors get company contacts, opportunities get numbers."""
+        setup = {
+            "businessRelationCodeForCustomers": "CUST",
+            "businessRelationCodeForVendors": "VEND",
+            "contactNumberSeries": "CONT",
+            "opportunityNumberSeries": "OPP",
+        }
         self.system.load("CRONUS", "marketingSetup", [setup])
         return self
 

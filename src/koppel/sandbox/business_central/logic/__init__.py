@@ -5,7 +5,7 @@ A table without an entry is just rows. Each function gets the ``Work`` of the re
 
 from __future__ import annotations
 
-from koppel.sandbox.business_central.logic import contact, currency, customer, note, order, order_line, relation
+from koppel.sandbox.business_central.logic import contact, currency, customer, note, order, order_line, relation, vendor
 from koppel.sandbox.business_central.logic.hooks import Logic
 
 LOGIC: dict[str, Logic] = {
@@ -13,6 +13,7 @@ LOGIC: dict[str, Logic] = {
     "contacts": contact.LOGIC,
     "contactBusinessRelations": relation.LOGIC,
     "currencies": currency.LOGIC,
+    "vendors": vendor.LOGIC,
     "recordNotes": note.LOGIC,
     "salesOrderLines": order_line.LOGIC,
     "salesOrders": order.LOGIC,

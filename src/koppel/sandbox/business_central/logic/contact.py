@@ -8,6 +8,7 @@ from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import relation
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.logic.numbers import give_number
+from koppel.sandbox.business_central.pages import ZERO_GUID
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:
@@ -15,25 +16,6 @@ if TYPE_CHECKING:
 
 PARTS = ("firstName", "middleName", "surname")
 _PART_LENGTH = 30
-
-SHARED = {
-    "displayName": "displayName",
-    "addressLine1": "addressLine1",
-    "addressLine2": "addressLine2",
-    "city": "city",
-    "state": "state",
-    "country": "country",
-    "postalCode": "postalCode",
-    "phoneNumber": "phoneNumber",
-    "mobilePhoneNumber": "mobilePhoneNo",
-    "email": "email",
-    "website": "website",
-    "faxNo": "faxNo",
-    "salespersonCode": "salespersonCode",
-    "currencyCode": "currencyCode",
-    "taxRegistrationNumber": "taxRegistrationNumber",
-}
-"""Fields of a contact and of the customer it stands for that follow each other."""
 
 
 def is_person(row: Row) -> bool:
@@ -158,7 +140,7 @@ def _modified(work: Work, before: Row, after: Row) -> None:
     if not is_person(after):
         _check_own_company(after)
         tell_people(work, before, after)
-        _update_customer(work, after)
+        _update_parties(work, after)
     elif before.get("companyNumber") != after.get("companyNumber"):
         work.change("contacts", after["id"], {"contactBusinessRelation": relation.kind_of(work, after)})
 
@@ -172,18 +154,17 @@ def tell_people(work: Work, before: Row, after: Row) -> None:
         work.change("contacts", row["id"], {"companyName": name})
 
 
-def _update_customer(work: Work, contact: Row) -> None:
-    """A company contact passes its fields on to the customer it stands for."""
-    customer = relation.customer_of(work, contact)
-    if customer is not None:
-        values = {to: contact.get(name, "") for name, to in SHARED.items()}
-        work.change("customers", customer["id"], values | currency_pair(work, contact))
+def _update_parties(work: Work, contact: Row) -> None:
+    """A company contact passes its fields on to the customer and the vendor that it stands for."""
+    for party, row in relation.parties_of(work, contact):
+        values = {to: contact.get(name, "") for name, to in party.shared.items()}
+        work.change(party.table, row["id"], values | currency_pair(work, contact))
 
 
 def currency_pair(work: Work, row: Row) -> Row:
-    """Id of the row's currency, as customers hold it beside the code."""
+    """Id of the row's currency, as customers and vendors hold it beside the code."""
     currency = work.store("currencies").find(row.get("currencyCode", ""))
-    return {"currencyId": currency["id"] if currency else work.store("customers").info.fields["currencyId"].empty}
+    return {"currencyId": currency["id"] if currency else ZERO_GUID}
 
 
 def _delete(work: Work, row: Row) -> None:

@@ -1,8 +1,10 @@
-"""Contact business relations: which customer a company contact stands for."""
+"""Contact business relations: which customer or vendor a company contact stands for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic.hooks import Logic
@@ -12,6 +14,42 @@ if TYPE_CHECKING:
     from koppel.sandbox.business_central.work import Work
 
 RELATIONS = "contactBusinessRelations"
+
+
+class Party(msgspec.Struct, frozen=True):
+    """A kind of record that has a company contact.
+
+    ``link`` is what the relation calls it, ``code`` the field of marketing setup with the relation's code; ``shared``
+    are the fields of a contact, and those of the record, that follow each other.
+    """
+
+    table: str
+    link: str
+    code: str
+    shared: dict[str, str]
+
+
+_SHARED = {
+    "displayName": "displayName",
+    "addressLine1": "addressLine1",
+    "addressLine2": "addressLine2",
+    "city": "city",
+    "state": "state",
+    "country": "country",
+    "postalCode": "postalCode",
+    "phoneNumber": "phoneNumber",
+    "mobilePhoneNumber": "mobilePhoneNo",
+    "email": "email",
+    "website": "website",
+    "faxNo": "faxNo",
+    "salespersonCode": "salespersonCode",
+    "currencyCode": "currencyCode",
+    "taxRegistrationNumber": "taxRegistrationNumber",
+}
+CUSTOMER = Party("customers", "Customer", "businessRelationCodeForCustomers", _SHARED)
+VENDOR = Party("vendors", "Vendor", "businessRelationCodeForVendors", _SHARED | {"salespersonCode": "purchaserCode"})
+PARTIES = {party.link: party for party in (CUSTOMER, VENDOR)}
+"""By what relations call them."""
 
 
 def kind_of(work: Work, contact: Row) -> str:
@@ -27,20 +65,27 @@ def kind_of(work: Work, contact: Row) -> str:
     return "Other" if link == "_x0020_" else link
 
 
-def customer_of(work: Work, contact: Row) -> Row | None:
-    """The customer that a contact stands for."""
+def parties_of(work: Work, contact: Row) -> list[tuple[Party, Row]]:
+    """The customers and vendors that a contact stands for."""
+    found = []
     for relation in work.store(RELATIONS).having("contactNumber", contact.get("number", "")):
-        if relation.get("linkToTable") == "Customer":
-            return work.store("customers").find(relation.get("number", ""))
-    return None
+        party = PARTIES.get(relation.get("linkToTable", ""))
+        row = None if party is None else work.store(party.table).find(relation.get("number", ""))
+        if party is not None and row is not None:
+            found.append((party, row))
+    return found
 
 
-def contact_of(work: Work, customer: Row) -> Row | None:
-    """The contact that stands for a customer."""
-    for relation in work.store(RELATIONS).having("number", customer["number"]):
-        if relation.get("linkToTable") == "Customer":
-            return work.store("contacts").find(relation["contactNumber"])
-    return None
+def links_of(work: Work, party: Party, number: str) -> list[Row]:
+    """The relations of a customer or vendor."""
+    return [row for row in work.store(RELATIONS).having("number", number) if row.get("linkToTable") == party.link]
+
+
+def contact_of(work: Work, party: Party, row: Row) -> Row | None:
+    """The contact that stands for a customer or vendor."""
+    return next(
+        (work.store("contacts").find(link["contactNumber"]) for link in links_of(work, party, row["number"])), None
+    )
 
 
 def refresh(work: Work, contact_number: str) -> None:
@@ -56,9 +101,10 @@ def refresh(work: Work, contact_number: str) -> None:
 
 def _check(work: Work, row: Row) -> None:
     link, number = row.get("linkToTable", "_x0020_"), row.get("number", "")
-    if link == "Customer" and number and work.store("customers").find(number) is None:
-        raise errors.no_related("No.", "Contact Business Relation", number, "Customer")
-    if link not in ("Customer", "_x0020_"):
+    party = PARTIES.get(link)
+    if party is not None and number and work.store(party.table).find(number) is None:
+        raise errors.no_related("No.", "Contact Business Relation", number, party.link)
+    if party is None and link != "_x0020_":
         raise errors.not_implemented(f"contact business relations to the table {link}")
 
 
