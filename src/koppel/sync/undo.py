@@ -69,7 +69,7 @@ async def _find_out(session: Session, name: str) -> None:
         return
 
     async def work(ready: Ready, result: Result) -> None:
-        scope = await _scope(session, ready)
+        scope = await open_scope(session, ready, create=False)
         created = [_as_sent(action) for action in await recover(session, scope) if action.base_before]
         done = [Done(action=action) for action in created]
         result.counts.update(count_done(done))
