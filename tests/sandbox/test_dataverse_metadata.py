@@ -212,9 +212,9 @@ async def test_global_option_sets_can_be_read(org: Organisation) -> None:
     [
         ("POST", "EntityDefinitions", "POST EntityDefinitions"),
         ("POST", "EntityDefinitions(LogicalName='account')/Attributes", "Attributes"),
-        ("POST", "WinOpportunity", "WinOpportunity"),
+        ("POST", "CalculatePrice", "CalculatePrice"),
         ("GET", "RetrieveMetadataChanges(Query=@p1)", "RetrieveMetadataChanges"),
-        ("POST", "salesorders/Microsoft.Dynamics.CRM.FulfillSalesOrder", "FulfillSalesOrder"),
+        ("POST", "salesorders/Microsoft.Dynamics.CRM.ExportPdf", "ExportPdf"),
         ("GET", "$metadata?annotations=true", "annotations"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from dataverse_catalogue import bind, catalogue
 from dataverse_org import DOLLAR, EURO, Organisation
 
 
@@ -205,15 +206,15 @@ async def test_a_unit_group_makes_its_base_unit(org: Organisation) -> None:
 
 
 async def test_documents_get_number_and_currency(org: Organisation) -> None:
-    account = await org.create("accounts", name="A")
-    customer = {"customerid_account@odata.bind": f"/accounts({account})"}
+    shop = await catalogue(org)
+    customer = bind(customerid_account=shop.customer, pricelevelid=await shop.price_list())
     order = await org.read(f"salesorders({await org.create('salesorders', name='O', **customer)})")
     assert order["ordernumber"].startswith("ORD-01000-")
     assert order["_transactioncurrencyid_value"] == EURO
     invoice = await org.create("invoices", name="I", invoicenumber="INV-1", **customer)
     assert (await org.read(f"invoices({invoice})"))["invoicenumber"] == "INV-1"
-    dollars = {"transactioncurrencyid@odata.bind": f"/transactioncurrencies({DOLLAR})"}
-    foreign = await org.create("invoices", name="I", **customer, **dollars)
+    customer |= bind(pricelevelid=await shop.price_list("Dollars", DOLLAR), transactioncurrencyid=DOLLAR)
+    foreign = await org.create("invoices", name="I", **customer)
     line = await org.create(
         "invoicedetails",
         productdescription="write-in",

@@ -160,6 +160,23 @@ def test_a_batch_that_fails_says_where(client: Any) -> None:
     assert [item.status_code for item in batch().execute(continue_on_error=True).responses] == [204, 400, 204]
 
 
+def test_invoices_are_worked_out_and_closed(client: Any) -> None:
+    account = client.records.create("account", {"name": "A"})
+    prices = client.records.create("pricelevel", {"name": "Retail"})
+    lookups = {"customerid_account@odata.bind": f"/accounts({account})"}
+    lookups["pricelevelid@odata.bind"] = f"/pricelevels({prices})"
+    invoice = client.records.create("invoice", {"name": "I", "freightamount": 5, **lookups})
+    line = {"isproductoverridden": True, "productdescription": "Hours", "quantity": 3, "priceperunit": 20}
+    line["invoiceid@odata.bind"] = f"/invoices({invoice})"
+    client.records.create("invoicedetail", [line, line | {"tax": 12.6}])
+    assert client.records.retrieve("invoice", invoice)["totalamount"] == 137.6
+    client.records.update("invoice", invoice, {"statecode": 2, "statuscode": 100001})
+    with pytest.raises(HttpError, match="cannot be updated because it is read-only"):
+        client.records.update("invoice", invoice, {"description": "too late"})
+    with pytest.raises(HttpError, match="parent is read only"):
+        client.records.create("invoicedetail", line)
+
+
 def test_tables_columns_and_relations_are_described(client: Any) -> None:
     table = client.tables.get("Account")
     assert (table.entity_set_name, table.primary_id_attribute) == ("accounts", "accountid")

@@ -23,20 +23,20 @@ _OPTIONS_A_PREFIX = 10_000
 KNOWN = frozenset(
     {
         "CalculatePrice",
-        "CancelSalesOrder",
-        "ConvertSalesOrderToInvoice",
         "CreateEntities",
+        "GenerateInvoiceFromOpportunity",
+        "GenerateQuoteFromOpportunity",
+        "GenerateSalesOrderFromOpportunity",
+        "GetInvoiceProductsFromOpportunity",
+        "GetQuoteProductsFromOpportunity",
+        "GetSalesOrderProductsFromOpportunity",
         "InitializeFrom",
-        "LoseOpportunity",
         "Merge",
         "RetrieveCurrentOrganization",
         "RetrieveEntityChanges",
         "RetrieveMetadataChanges",
         "RetrieveVersion",
         "RevertProduct",
-        "UnlockInvoicePricing",
-        "UnlockSalesOrderPricing",
-        "WinOpportunity",
     }
 )
 """Names that the platform has and the sandbox does not do."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _KEY_PART = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*('(?:[^']|'')*'|[^,']+?)\s*(?:,|$)")
 _SERVICE_ROOT = re.compile(r".*/api/data/v9\.\d+/")
+_BY_ID = re.compile(r"/?(\w+)\(([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\)")
 _SEGMENT = re.compile(r"((?:'(?:[^']|'')*'|[^/'])*)(?:/|$)")
 
 
@@ -85,6 +86,11 @@ def missing(table: TableSchema, key: Key) -> errors.ServiceError:
 
 def resolve(dataverse: Dataverse, address: str, references: Mapping[str, str]) -> tuple[str, str]:
     """Table and id of the row that an address means, absolute or not, or ``$1`` within a change set. 404: no row."""
+    plain = _BY_ID.fullmatch(address)
+    if plain is not None:  # the common case, three times a line
+        name = dataverse.schema.names_by_set.get(plain[1])
+        if name is not None and plain[2] in dataverse.tables[name].rows:
+            return name, plain[2]
     if address.startswith("$"):
         address = follow(address, references)
     segments = segments_of(_SERVICE_ROOT.sub("", address, count=1))

@@ -28,7 +28,7 @@ def run(dataverse: Dataverse, table: TableSchema, message: str, request: Request
     if message not in dataverse.bulk[table.name]:
         raise errors.invalid_argument(f"The '{message}' message does not support entities of type '{table.name}'.")
     targets = _targets(table, request)
-    with dataverse.transaction():
+    with dataverse.transaction(), dataverse.together():
         if message == "CreateMultiple":
             return _create(dataverse, table, targets, request)
         if message == "UpdateMultiple":
@@ -117,9 +117,10 @@ def delete_by_query(dataverse: Dataverse, request: Request) -> Response:
         if table is None:
             raise errors.ServiceError(400, "0x80041102", f"The entity '{query.get('EntityName')}' was not found.")
         require(dataverse, request.caller, "Delete", table.name)
-        for key in _queried_ids(table, query):
-            if key in dataverse.tables[table.name].rows:
-                dataverse.delete(table.name, key, request.caller)
+        with dataverse.together():
+            for key in _queried_ids(table, query):
+                if key in dataverse.tables[table.name].rows:
+                    dataverse.delete(table.name, key, request.caller)
     context = request.context("Microsoft.Dynamics.CRM.BulkDeleteResponse")
     return json_response(200, {"@odata.context": context, "JobId": str(uuid4())})
 

@@ -25,6 +25,7 @@ _BELONGS = frozenset(
         ("invoicedetail", "_invoiceid_value"),
         ("opportunityclose", "_opportunityid_value"),
         ("orderclose", "_salesorderid_value"),
+        ("quoteclose", "_quoteid_value"),
         ("productpricelevel", "_productid_value"),
         ("product", "_parentproductid_value"),
         ("uom", "_uomscheduleid_value"),
@@ -50,7 +51,8 @@ def delete(dataverse: Dataverse, table: str, key: str, caller: Caller) -> None:
             raise errors.in_use(table, child)
     for child, column, row_key in used:
         if (child, column) not in _BELONGS:
-            dataverse.update(child, row_key, {column: None, column + TARGET: None}, caller)
+            row = dataverse.tables[child].rows[row_key]
+            dataverse.touch(child, {**row, column: None, column + TARGET: None}, caller)
         elif row_key in dataverse.tables[child].rows:
             delete(dataverse, child, row_key, caller)
     dataverse.store.remove(table, key)

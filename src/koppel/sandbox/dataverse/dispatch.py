@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from koppel.sandbox.dataverse import actions, bulk, errors, metadata, operations, reading, tracking, writing
+from koppel.sandbox.dataverse import actions, bulk, errors, metadata, operations, reading, sales, tracking, writing
 from koppel.sandbox.dataverse.addresses import Key, find_id, follow, missing, read_key, segments_of, split_key
 from koppel.sandbox.dataverse.messages import Request, Response
 from koppel.sandbox.dataverse.privileges import require
@@ -50,6 +50,7 @@ def _only(request: Request, *methods: str) -> None:
 
 _ACTIONS: Mapping[str, Callable[[Dataverse, Request], Response]] = {
     **actions.ACTIONS,
+    **sales.UNBOUND,
     "BulkDelete": bulk.delete_by_query,
 }
 
@@ -92,6 +93,9 @@ def _list(dataverse: Dataverse, table: TableSchema, request: Request) -> Respons
 def _bound(dataverse: Dataverse, table: TableSchema, rest: list[str], request: Request) -> Response:
     """An operation on the set."""
     name = rest[0].removeprefix(_NAMESPACE)
+    if (table.name, name) in sales.OF_SETS and rest == [f"{_NAMESPACE}{name}"]:
+        _only(request, "POST")
+        return sales.OF_SETS[table.name, name](dataverse, request)
     if len(rest) > 1 or not (rest[0].startswith(_NAMESPACE) or name in bulk.MESSAGES):
         raise errors.no_segment(rest[0])
     if not rest[0].startswith(_NAMESPACE):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
+from koppel.sandbox.dataverse import sales
+from koppel.sandbox.dataverse.logic.kinds import INVOICE, SALES_ORDER
 from koppel.sandbox.dataverse.logic.product import publish_hierarchy
 from koppel.sandbox.dataverse.messages import Request, Response
 
@@ -20,6 +23,8 @@ def _publish_hierarchy(dataverse: Dataverse, key: str, request: Request) -> Resp
 
 
 OF_ROWS: Mapping[tuple[str, str], Callable[[Dataverse, str, Request], Response]] = {
+    ("invoice", "LockInvoicePricing"): partial(sales.lock, kind=INVOICE),
     ("product", "PublishProductHierarchy"): _publish_hierarchy,
+    ("salesorder", "LockSalesOrderPricing"): partial(sales.lock, kind=SALES_ORDER),
 }
 """By table and name."""

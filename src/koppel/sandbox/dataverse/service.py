@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -27,10 +27,10 @@ from koppel.sandbox.tables import Row, Table
 ZERO = "00000000-0000-0000-0000-000000000000"
 BULK = frozenset({"CreateMultiple", "UpdateMultiple", "UpsertMultiple"})
 WITHOUT_BULK = frozenset({"productpricelevel", "organization"})
-WITHOUT_TRACKING = frozenset({"organization", "businessunit", "orderclose", "opportunityclose"})
+WITHOUT_TRACKING = frozenset({"organization", "businessunit", "orderclose", "opportunityclose", "quoteclose"})
 
 _SERVER_FILLS = frozenset({"organizationid", "statecode", "propertyconfigurationstatus", "revisionnumber"})
-_YES = frozenset({("organization", "oobpricecalculationenabled")})
+_YES = frozenset({("organization", "oobpricecalculationenabled"), ("organization", "ispricelistmandatory")})
 """Two-option columns that say yes in a new row."""
 _NOT_CHECKED = frozenset({"systemuser", "team", "businessunit", "organization"})
 
@@ -51,6 +51,7 @@ class Dataverse:
     ``empty_last_page``: a full page is followed by a link even when no row is left. ``option_prefix`` begins the
     values that the server picks for new options. ``keys.build_seconds`` is how long a new alternate key is not usable.
     ``draft_columns`` are those of products that stay as they are while the product is active or retired.
+    ``off_list_lines``: documents take products that are not on their price list, with an overridden price or an error.
     """
 
     def __init__(self, clock: Callable[[], datetime], tables: Sequence[DataverseTable] = ()) -> None:
@@ -69,9 +70,11 @@ class Dataverse:
         self.empty_last_page = True
         self.option_prefix = 10_000
         self.draft_columns = frozenset({"quantitydecimal"})
+        self.off_list_lines = False
         self.defaults: dict[str, dict[str, Any]] = {
             name: _defaults(table, self.option_sets) for name, table in self.schema.tables.items()
         }
+        self._afterwards: dict[tuple[str, str], Callable[[], None]] | None = None
         self.sorted_rows: dict[tuple[str, ...], tuple[int, list[Row]]] = {}
         self.writers = RowWriters(self)
         self.bodies = {name: BodyReader(self, table) for name, table in self.schema.tables.items()}
@@ -108,6 +111,28 @@ class Dataverse:
     def transaction(self) -> AbstractContextManager[None]:
         """All writes within, or none."""
         return self.store.transaction()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is to be done ``afterwards`` is done at the end, once; inside another one at the end of that."""
+        if self._afterwards is not None:
+            yield
+            return
+        self._afterwards = {}
+        try:
+            yield
+            works, self._afterwards = self._afterwards, None
+        finally:
+            self._afterwards = None
+        for work in works.values():
+            work()
+
+    def afterwards(self, key: tuple[str, str], work: Callable[[], None]) -> None:
+        """Do something for a row after all that belongs to the same request; at once outside ``together``."""
+        if self._afterwards is None:
+            work()
+        else:
+            self._afterwards[key] = work
 
     def define_key(self, table: str, name: str, *columns: str) -> AlternateKey:
         """Declare an alternate key over columns by their logical names."""
@@ -161,9 +186,7 @@ class Dataverse:
             before = self.tables[table].rows[key]
             row = {**before, **values}
             states.move(self, table, key, row, values)
-            row["modifiedon"] = self.now()
-            row["_modifiedby_value"] = caller.user
-            row["_modifiedonbehalfby_value"] = caller.real or None
+            self._sign(row, caller)
             if "_ownerid_value" in values:
                 self._own(row)
             for general in GENERAL:
@@ -173,11 +196,23 @@ class Dataverse:
             self.store.put(table, key, row)
             _logic(table).after_update(self, before, row, caller)
 
+    def touch(self, table: str, row: Row, caller: Caller) -> None:
+        """Store a row that the application changed by itself: none of the table's own rules is asked."""
+        self._sign(row, caller)
+        self.store.put(table, row[self.schema.tables[table].id_column], row)
+
+    def _sign(self, row: Row, caller: Caller) -> None:
+        row["modifiedon"] = self.now()
+        row["_modifiedby_value"] = caller.user
+        row["_modifiedonbehalfby_value"] = caller.real or None
+
     def delete(self, table: str, key: str, caller: Caller) -> None:
         """Delete a row with what belongs to it."""
         with self.transaction():
-            _logic(table).before_delete(self, self.tables[table].rows[key], caller)
+            row = self.tables[table].rows[key]
+            _logic(table).before_delete(self, row, caller)
             deletion.delete(self, table, key, caller)
+            _logic(table).after_delete(self, row, caller)
 
     def _new(self, table: str, values: Mapping[str, Any], caller: Caller) -> Row:
         schema = self.schema.tables[table]

@@ -38,6 +38,10 @@ class Index:
         """Ids of the rows with these values, in the order in which they came."""
         return list(self._ids.get(tuple(map(_plain, values)), ()))
 
+    def count(self, values: Iterable[Any]) -> int:
+        """How many rows have these values."""
+        return len(self._ids.get(tuple(map(_plain, values)), ()))
+
     def values(self, row: Row) -> tuple[Any, ...] | None:
         """What a row is filed under; None when a part is empty: such rows are in no index."""
         values = tuple([_plain(row.get(column)) for column in self.columns])

@@ -24,7 +24,8 @@ def create(dataverse: Dataverse, table: TableSchema, request: Request) -> Respon
     """``POST set``."""
     require(dataverse, request.caller, "Create", table.name)
     with dataverse.transaction():
-        key = create_row(dataverse, table, request.json(), request.references, request.caller)
+        with dataverse.together():
+            key = create_row(dataverse, table, request.json(), request.references, request.caller)
         return _written(dataverse, table, key, request, 201, f"{table.set_name}({key})")
 
 
@@ -98,7 +99,8 @@ def _upsert_new(dataverse: Dataverse, table: TableSchema, key: Key, key_text: st
     if isinstance(body, dict):
         body = {name: value for name, value in body.items() if name != table.id_column or not key.id}
     with dataverse.transaction():
-        created = create_row(dataverse, table, body, request.references, request.caller, given)
+        with dataverse.together():
+            created = create_row(dataverse, table, body, request.references, request.caller, given)
         return _written(dataverse, table, created, request, 201, f"{table.set_name}({key_text})")
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from koppel.sandbox.dataverse.logic.address import compose
 from koppel.sandbox.dataverse.logic.currency import CURRENCY
-from koppel.sandbox.dataverse.logic.document import INVOICE, LINE, OPPORTUNITY, QUOTE, SALES_ORDER
+from koppel.sandbox.dataverse.logic.documents import DOCUMENTS
 from koppel.sandbox.dataverse.logic.hooks import General, TableLogic
+from koppel.sandbox.dataverse.logic.lines import LINES
 from koppel.sandbox.dataverse.logic.money import settle
 from koppel.sandbox.dataverse.logic.note import NOTE
 from koppel.sandbox.dataverse.logic.person import PERSON
@@ -34,12 +35,6 @@ LOGIC: Mapping[str, TableLogic] = {
     "product": PRODUCT,
     "pricelevel": PRICE_LIST,
     "productpricelevel": PRICE,
-    "opportunity": OPPORTUNITY,
-    "quote": QUOTE,
-    "salesorder": SALES_ORDER,
-    "invoice": INVOICE,
-    "opportunityproduct": LINE,
-    "quotedetail": LINE,
-    "salesorderdetail": LINE,
-    "invoicedetail": LINE,
+    **DOCUMENTS,
+    **LINES,
 }

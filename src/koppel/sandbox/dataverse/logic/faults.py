@@ -7,6 +7,67 @@ from collections.abc import Mapping
 from koppel.sandbox.dataverse.errors import ServiceError
 
 _FAULTS: Mapping[str, tuple[str, str]] = {
+    "CannotAddDraftFamilyProductBundleToCases": (
+        "0x8004F984",
+        "You can't add a product family, a draft product, or a draft bundle.",
+    ),
+    "CannotAddProduct": ("0x8004F908", "You can only add Active products."),
+    "CannotCancelInvoice": (
+        "0x80100001",
+        "The invoice cannot be cancelled because it is not in active or paid state.",
+    ),
+    "CannotPayNonActiveInvoice": (
+        "0x80100000",
+        "The invoice cannot be paid because it is not in active state.",
+    ),
+    "CannotSpecifyBothProductAndProductDesc": (
+        "0x80043afb",
+        "You cannot set both 'productid' and 'productdescription' for the same record.",
+    ),
+    "CannotSpecifyBothUomAndProductDesc": (
+        "0x80043afa",
+        "You cannot set both 'uomid' and 'productdescription' for the same record.",
+    ),
+    "CannotUpdateBecauseItIsReadOnly": ("0x8004022e", "The object cannot be updated because it is read-only."),
+    "CannotUpdateOpportunityCurrency": (
+        "0x80048479",
+        "The currency cannot be changed because this opportunity has Products Quotes, and/ or Orders associated with "
+        "it.  If you want to change the currency please delete all of the Products/quotes/orders and then change the "
+        "currency or create a new opportunity with the appropriate currency.",
+    ),
+    "CannotUpdateQuoteCurrency": (
+        "0x8004480e",
+        "The currency cannot be changed because this quote has Products associated with it. If you want to change the "
+        "currency please delete all of the Products and then change the currency or create a new quote with the "
+        "appropriate currency.",
+    ),
+    "CannotUseOpportunitySetStateMessage": (
+        "0x80100005",
+        "This message can not be used to set the state of opportunity to {0}. In order to set state of opportunity to "
+        "{1}, use the {1} message instead.",
+    ),
+    "EntityIsLocked": ("0x80043b1d", "This entity is already locked."),
+    "EntityIsUnlocked": ("0x80043b1e", "This entity is already unlocked."),
+    "InvoiceCloseDeprecated": (
+        "0x80043b25",
+        "The Invoice Close API is deprecated. It has been replaced by the Pay and Cancel APIs.",
+    ),
+    "MissingProductId": ("0x80043b11", "The product id is missing."),
+    "ParentReadOnly": ("0x80043b09", "The parent is read only and cannot be edited."),
+    "PriceListIsMandatory": ("0x80100010", "PriceList is mandatory for creating entity."),
+    "ProductInvalidQuantityDecimal": (
+        "0x80043b07",
+        "The number of decimal places on the quantity is invalid.",
+    ),
+    "QuoteReviseExistingActiveQuote": (
+        "0x80048d00",
+        "Quote cannot be revised as there already exists another quote in Draft/Active state and with same quote "
+        "number.",
+    ),
+    "RecordAndPricelistCurrencyNotEqual": (
+        "0x80048cf6",
+        "The currency of the record does not match the currency of the price list.",
+    ),
     "CannotActivateRecord": (
         "0x80081017",
         "You can't activate a retired product family or bundle. Also, you can't activate a retired product that is "

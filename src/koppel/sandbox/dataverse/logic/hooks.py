@@ -34,3 +34,4 @@ class TableLogic(msgspec.Struct, frozen=True):
     before_update: Change = nothing
     after_update: AfterChange = nothing
     before_delete: Birth = nothing
+    after_delete: Birth = nothing

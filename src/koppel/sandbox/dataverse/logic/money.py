@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 CURRENCY = "_transactioncurrencyid_value"
 PRICES = frozenset({"amount", "currentcost", "price", "priceperunit", "standardcost", "volumediscountamount"})
 """Columns that are rounded to the organisation's precision for prices, not to the currency's."""
+FOLLOWERS = frozenset({"productpricelevel", "opportunityproduct", "quotedetail", "salesorderdetail", "invoicedetail"})
+"""Tables whose rows have the currency of the row that they belong to; their own logic converts them."""
 _BASE_DECIMALS = 4
 _STEPS = [Decimal(1).scaleb(-decimals) for decimals in range(11)]
 
@@ -21,7 +23,7 @@ _STEPS = [Decimal(1).scaleb(-decimals) for decimals in range(11)]
 def settle(dataverse: Dataverse, table: str, row: Row, changed: Mapping[str, Any], caller: Caller) -> None:
     """Bring currency, rate and base values of a row in line with what is being written."""
     schema = dataverse.schema.tables[table]
-    if CURRENCY not in schema.columns:
+    if table in FOLLOWERS or CURRENCY not in schema.columns:
         return
     columns = schema.money
     touched = [name for name in columns if name in changed]
@@ -30,28 +32,35 @@ def settle(dataverse: Dataverse, table: str, row: Row, changed: Mapping[str, Any
         return
     if row.get(CURRENCY) is None and any(row[name] is not None for name in touched):
         row[CURRENCY] = default_currency(dataverse, caller)
+    convert(dataverse, table, row)
+
+
+def convert(dataverse: Dataverse, table: str, row: Row, rate: float | None = None) -> None:
+    """Round all money of a row and write its values in the base currency, at ``rate`` or else today's."""
     currency = dataverse.row("transactioncurrency", row.get(CURRENCY))
     if currency is None:
         row["exchangerate"] = None
         return
-    row["exchangerate"] = currency.get("exchangerate")
-    for name in columns:  # a new rate holds for all of the row's money
-        _convert(dataverse, row, name, columns[name], currency)
+    row["exchangerate"] = rate = rate or currency.get("exchangerate")
+    amounts, prices = decimals(dataverse, currency)
+    for name, base in dataverse.schema.tables[table].money.items():  # a new rate holds for all of the row's money
+        value = row.get(name)
+        if value is None:
+            row.pop(base, None)
+        else:
+            row[name] = amount = rounded(value, prices if name in PRICES else amounts)
+            row[base] = amount and rounded(amount / (rate or 1), _BASE_DECIMALS)
+
+
+def decimals(dataverse: Dataverse, currency: Row) -> tuple[int, int]:
+    """Of amounts in a currency, and of prices."""
+    return int(currency.get("currencyprecision", 2)), int(dataverse.organization.get("pricingdecimalprecision", 2))
 
 
 def default_currency(dataverse: Dataverse, caller: Caller) -> str:
     """The caller's own currency, else the organisation's."""
     user = dataverse.row("systemuser", caller.user) or {}
     return user.get(CURRENCY) or dataverse.base_currency
-
-
-def _convert(dataverse: Dataverse, row: Row, name: str, base: str, currency: Row) -> None:
-    value = row.get(name)
-    if value is None:
-        row.pop(base, None)
-        return
-    row[name] = amount = rounded(value, _decimals(dataverse, name, currency))
-    row[base] = rounded(amount / (currency.get("exchangerate") or 1), _BASE_DECIMALS)
 
 
 def rounded(value: float, decimals: int) -> float:
@@ -61,7 +70,6 @@ def rounded(value: float, decimals: int) -> float:
     return float(Decimal(repr(value)).quantize(_STEPS[decimals], ROUND_HALF_UP))
 
 
-def _decimals(dataverse: Dataverse, name: str, currency: Row) -> int:
-    if name in PRICES:
-        return int(dataverse.organization.get("pricingdecimalprecision", 2))
-    return int(currency.get("currencyprecision", 2))
+def times(one: float, other: float, decimals: int) -> float:
+    """A product, to so many decimals."""
+    return float((Decimal(repr(one)) * Decimal(repr(other))).quantize(_STEPS[decimals], ROUND_HALF_UP))

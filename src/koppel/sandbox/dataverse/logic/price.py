@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from koppel.sandbox.dataverse.errors import missing_value, not_implemented
 from koppel.sandbox.dataverse.logic.faults import fault
 from koppel.sandbox.dataverse.logic.hooks import TableLogic
-from koppel.sandbox.dataverse.logic.money import CURRENCY, default_currency, settle
+from koppel.sandbox.dataverse.logic.money import CURRENCY, convert, default_currency
 from koppel.sandbox.dataverse.logic.product import FAMILY, RETIRED
 from koppel.sandbox.tables import Row
 
@@ -25,7 +25,7 @@ _DEFAULT_OF = (("product", LIST), ("account", "_defaultpricelevelid_value"), ("c
 def _list_before_create(dataverse: Dataverse, row: Row, caller: Caller) -> None:
     if row.get(CURRENCY) is None:
         row[CURRENCY] = default_currency(dataverse, caller)
-        settle(dataverse, "pricelevel", row, row, caller)
+        convert(dataverse, "pricelevel", row)
     _check_name(dataverse, row)
 
 
@@ -59,13 +59,15 @@ def _before_create(dataverse: Dataverse, row: Row, caller: Caller) -> None:
     row["productnumber"] = product["productnumber"]
     row["organizationid"] = dataverse.organization.get("organizationid")
     _check(dataverse, row, product)
-    settle(dataverse, "productpricelevel", row, row, caller)
+    convert(dataverse, "productpricelevel", row)
 
 
 def _before_update(dataverse: Dataverse, before: Row, row: Row, changed: Mapping[str, Any], caller: Caller) -> None:
     if row.get(CURRENCY) != before.get(CURRENCY):
         raise fault("CurrencyNotEqual", "price list item", "price list")
     _check(dataverse, row, _needed(dataverse, row, "product", PRODUCT))
+    if not changed.keys().isdisjoint(dataverse.schema.tables["productpricelevel"].money):
+        convert(dataverse, "productpricelevel", row)
 
 
 def _needed(dataverse: Dataverse, row: Row, table: str, column: str) -> Row:
@@ -93,6 +95,14 @@ def _check_unit(dataverse: Dataverse, row: Row, product: Row) -> None:
     group = product.get("_defaultuomscheduleid_value")
     if unit.get(_GROUP) != group or row.setdefault(_GROUP, group) != group:
         raise fault("ProductInvalidUnit")
+
+
+def price_of(dataverse: Dataverse, prices: str | None, product: str | None, unit: str | None) -> Row | None:
+    """The item of a price list for a product in a unit."""
+    if prices is None or product is None or unit is None:
+        return None
+    found = dataverse.store.index("productpricelevel", LIST, PRODUCT, UNIT).find([prices, product, unit])
+    return dataverse.row("productpricelevel", found[0]) if found else None
 
 
 PRICE_LIST = TableLogic(before_create=_list_before_create, before_update=_list_before_update)
