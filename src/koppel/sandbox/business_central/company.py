@@ -59,7 +59,7 @@ class Settings(msgspec.Struct):
 
 
 class Company:
-    """One company: a store a table and number series.
+    """One company: a store a table and number series; ``last_link`` numbers its notes.
 
     ``tags`` of rows as they were last shown and ``writers`` of rows are kept as long as the local currency stays.
     """
@@ -69,6 +69,7 @@ class Company:
         self.id = str(uuid5(NAMESPACE_URL, f"koppel:company:{name}"))
         self.stores = {key: Store(info) for key, info in tables.tables.items() if _belongs_to_company(key, tables)}
         self.series = {code: NumberSeries(last) for code, last in _SERIES.items()}
+        self.last_link = 0
         self.tags: dict[Page, dict[str, tuple[Row, str]]] = {}
         self.writers: dict[tuple[Page, tuple[str, ...] | None], Callable[[Row], dict[str, Any]]] = {}
 
@@ -119,6 +120,10 @@ class BusinessCentral:
         self._last = max(self._last, _sql_milliseconds(self._clock()))
         self._version += 1
         return self._last, self._version
+
+    def today(self) -> str:
+        """The date now: that of new documents."""
+        return self._clock().date().isoformat()
 
     def load(self, company: str, table: str, rows: Iterable[Mapping[str, Any]], *, user: str = ZERO_GUID) -> None:
         """Put rows straight into a table, without business logic: names are those of the companion page.

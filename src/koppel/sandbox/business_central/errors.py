@@ -49,10 +49,10 @@ def no_property(name: str, type_name: str) -> ServiceError:
     return bad_request(f"The property '{name}' does not exist on type '{type_name}'.")
 
 
-def not_found(caption: str, fields: str) -> ServiceError:
-    """A single row that is not there; ``fields`` as ``No.='10000'``."""
+def not_found(caption: str, fields: str, status: int = 404) -> ServiceError:
+    """A single row that is not there; ``fields`` as ``No.='10000'``. Status 400 when the business logic missed it."""
     return ServiceError(
-        404, "Internal_RecordNotFound", f"The {caption} does not exist. Identification fields and values: {fields}"
+        status, "Internal_RecordNotFound", f"The {caption} does not exist. Identification fields and values: {fields}"
     )
 
 
@@ -111,6 +111,15 @@ def must_have_value(field: str, caption: str) -> ServiceError:
     """A ``TESTFIELD`` of the business logic."""
     return ServiceError(
         400, "Application_FieldValidationException", f"{field} must have a value in {caption}. It cannot be empty."
+    )
+
+
+def must_be(field: str, wanted: str, record: str, current: str) -> ServiceError:
+    """A ``TESTFIELD`` for a certain value; ``record`` as ``Item: No.=1000``."""
+    return ServiceError(
+        400,
+        "Application_FieldValidationException",
+        f"{field} must be equal to '{wanted}' in {record}. Current value is '{current}'.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -31,6 +31,8 @@ def metadata(catalogue: Catalogue, route: RouteName) -> bytes:
     parts = [_HEAD]
     for page in pages.values():
         parts += _entity_type(catalogue, page)
+    for page in pages.values():
+        parts += map(partial(_action, page), page.actions)
     for name in sorted(_used_enums(pages)):
         members = "".join(
             f'<Member Name="{member}" Value="{value}" />' for member, value in catalogue.enums[name].items()
@@ -41,6 +43,12 @@ def metadata(catalogue: Catalogue, route: RouteName) -> bytes:
         parts += _entity_set(page)
     parts += ["</EntityContainer>", _TAIL]
     return "".join(parts).encode()
+
+
+def _action(page: Page, name: str) -> str:
+    return (
+        f'<Action Name="{name}" IsBound="true"><Parameter Name="bindingParameter" Type="{page.type_name}" /></Action>'
+    )
 
 
 def _used_enums(pages: dict[str, Page]) -> set[str]:

@@ -114,7 +114,7 @@ class Page(msgspec.Struct, frozen=True, eq=False):
     """What a route shows of a table.
 
     ``names`` are those of the fields that stand in a row, in order; ``unchecked`` the relations that it does not check;
-    ``parent`` the field by which, or by id, it must be read.
+    ``parent`` the field by which, or by id, it must be read; ``actions`` what may be done to a row, without namespace.
     """
 
     route: RouteName
@@ -130,6 +130,7 @@ class Page(msgspec.Struct, frozen=True, eq=False):
     delete: bool
     unchecked: frozenset[str] = frozenset()
     parent: str = ""
+    actions: tuple[str, ...] = ()
 
     @property
     def type_name(self) -> str:
@@ -277,7 +278,14 @@ def _page(
         **rights,
         unchecked=frozenset(facts.get("unchecked", ())) if route == "companion" else frozenset(),
         parent=facts.get("parent", "") if route == "v2.0" else "",
+        actions=_actions(route, entity, facts),
     )
+
+
+def _actions(route: RouteName, entity: dict[str, Any] | None, facts: dict[str, Any]) -> tuple[str, ...]:
+    if route == "companion":
+        return tuple(facts.get("actions", ()))
+    return tuple(name.removeprefix(NAMESPACE) for name in entity.get("actions", ())) if entity else ()
 
 
 def _navigation(step: dict[str, Any], fields: dict[str, Field]) -> Navigation:

@@ -9,12 +9,12 @@ from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.calls import Call, Reply, Segment, split_path
 from koppel.sandbox.business_central.company import BusinessCentral, Company, Right
 from koppel.sandbox.business_central.metadata import metadata, service_document
-from koppel.sandbox.business_central.pages import COMPANIES, Page
+from koppel.sandbox.business_central.pages import COMPANIES, NAMESPACE, Page
 from koppel.sandbox.business_central.paging import count, source_of
 from koppel.sandbox.business_central.query import navigate, read_query
 from koppel.sandbox.business_central.read import collection, read_count, read_navigation, read_row, read_set
 from koppel.sandbox.business_central.rows import company_writer
-from koppel.sandbox.business_central.write import create_row, delete_row, update_row
+from koppel.sandbox.business_central.write import create_row, delete_row, run_action, update_row
 from koppel.sandbox.tables import Row
 
 _RIGHTS: dict[str, Right] = {"GET": "read", "POST": "insert", "PATCH": "modify", "DELETE": "delete"}
@@ -132,10 +132,10 @@ def _page(system: BusinessCentral, call: Call, name: str) -> Page:
     raise errors.no_segment(name)
 
 
-def _check_right(system: BusinessCentral, call: Call, page: Page) -> None:
-    missing = system.settings.missing.get(call.user)
-    if missing and (page.set_name, _RIGHTS[call.method]) in missing:
-        raise errors.no_permission(page.table.caption, _RIGHTS[call.method])
+def _check_right(system: BusinessCentral, call: Call, page: Page, right: Right | None = None) -> None:
+    missing, right = system.settings.missing.get(call.user), right or _RIGHTS[call.method]
+    if missing and (page.set_name, right) in missing:
+        raise errors.no_permission(page.table.caption, right)
 
 
 def _on_set(system: BusinessCentral, call: Call, company: Company, page: Page, rest: tuple[Segment, ...]) -> Reply:
@@ -166,8 +166,8 @@ def _below_row(
     system: BusinessCentral, call: Call, company: Company, page: Page, row: Row, rest: tuple[Segment, ...]
 ) -> Reply:
     name = rest[0].name
-    if name.startswith("Microsoft.NAV."):
-        raise errors.not_implemented(f"the action {name} on {page.set_name}")
+    if name.startswith(NAMESPACE):
+        return _act(system, call, company, page, row, name)
     if name not in page.fields and name not in page.navigation:
         raise errors.no_segment(name)
     step = page.navigation.get(name)
@@ -179,6 +179,18 @@ def _below_row(
         raise errors.not_implemented(f"{call.method} below a row ({name})")
     _check_right(system, call, page)
     return read_navigation(system, call, company, page, row, name)
+
+
+def _act(system: BusinessCentral, call: Call, company: Company, page: Page, row: Row, name: str) -> Reply:
+    """A bound action; names are matched without regard to case."""
+    wanted = name.removeprefix(NAMESPACE).lower()
+    action = next((action for action in page.actions if action.lower() == wanted), None)
+    if action is None:
+        raise errors.not_implemented(f"the action {name} on {page.set_name}")
+    if call.method != "POST":
+        raise errors.method_not_allowed(call.method, name)
+    _check_right(system, call, page, "modify")
+    return run_action(system, call, company, page, row, action)
 
 
 def _on_lines(

@@ -76,6 +76,15 @@ class Store:
             return [row_id for value in dict.fromkeys(values) for row_id in index.get(value, ())]
         return None
 
+    def fill(self, row: Row, values: Row) -> None:
+        """Set values in a row as rows hold them: those that are empty are left out."""
+        fields = self.info.fields
+        for name, value in values.items():
+            if value == fields[name].empty:
+                row.pop(name, None)
+            else:
+                row[name] = value
+
     def only(self) -> Row:
         """The row of a table that has just one."""
         return next(iter(self.rows.values()))

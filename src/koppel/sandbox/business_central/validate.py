@@ -37,7 +37,10 @@ def assign(work: Work, page: Page, row: Row, body: dict[str, Any]) -> None:
         stored = convert(field, value)
         before = row.get(name, field.empty)
         if name in pairs:
+            before = row.get(pairs[name], "")
             _set_reference(work, page, row, name, stored, agreed)
+            if pairs[name] in hooks:
+                hooks[pairs[name]](work, row, before)
             continue
         if name in relations and stored != field.empty:
             stored = _related(work, page, row, field, stored)

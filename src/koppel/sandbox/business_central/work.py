@@ -96,9 +96,22 @@ class Work:
     def change(self, table: str, row_id: str, values: Row) -> Row:
         """Some values of a row, as they are to be stored."""
         store = self.store(table)
-        row = {**store.rows[row_id], **values}
-        fields = store.info.fields
-        return self.modify(table, {name: value for name, value in row.items() if value != fields[name].empty})
+        row = dict(store.rows[row_id])
+        store.fill(row, values)
+        return self.modify(table, row)
+
+    def touch(self, table: str, row_id: str) -> None:
+        """Give a row a new time, whether or not anything in it changed."""
+        store = self.store(table)
+        self.put(store, {name: value for name, value in store.rows[row_id].items() if name not in _MOVING})
+
+    def flow(self, table: str, row_id: str, values: Row) -> None:
+        """Change what a row shows of other tables: neither its time nor its version moves."""
+        store = self.store(table)
+        row = dict(store.rows[row_id])
+        store.fill(row, values)
+        self.journal.note(store, row_id)
+        store.put(row, self.system.stamp())
 
     def delete(self, table: str, row_id: str) -> None:
         """Remove a row."""

@@ -12,7 +12,7 @@ from koppel.sandbox.business_central.etag import check_tag, tag_reader
 from koppel.sandbox.business_central.logic import LOGIC
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.pages import Page
-from koppel.sandbox.business_central.query import read_query
+from koppel.sandbox.business_central.query import navigate, read_query
 from koppel.sandbox.business_central.read import address_of, single
 from koppel.sandbox.business_central.validate import assign, convert
 from koppel.sandbox.business_central.work import Work
@@ -27,19 +27,45 @@ def create_row(
 ) -> Reply:
     """POST of a row: 201 with the row and its address. ``given`` are values that the address says."""
     work, body = Work(system, company, call.user, call.journal), {**given, **call.json()}
-    table = page.set_name
-    logic = LOGIC.get(table, _NOTHING)
+    row_id = _create(work, page, body)["id"]
+    location = f"{call.root}/{address_of(company, page)}({row_id})"
+    return _answer(system, call, company, page, company.stores[page.set_name].rows[row_id], 201, {"location": location})
+
+
+def _create(work: Work, page: Page, body: dict[str, Any]) -> Row:
+    """A new row, and those below it that come in the same body (lines of a document)."""
+    table, logic = page.set_name, LOGIC.get(page.set_name, _NOTHING)
     row: Row = dict(page.table.initial)
-    body = _take_id(system, page, row, body)
+    below, body = _take_lines(work, page, _take_id(work.system, page, row, body))
+    if logic.prepare is not None:
+        logic.prepare(work, row, body)
     assign(work, page, row, body)
     if logic.insert is not None:
         logic.insert(work, row)
     work.insert(table, row)
     if logic.inserted is not None:
         logic.inserted(work, row)
-    row = company.stores[table].rows[row["id"]]
-    location = f"{call.root}/{address_of(company, page)}({row['id']})"
-    return _answer(system, call, company, page, row, 201, {"location": location})
+    for lines, child, bodies in below:
+        for line in bodies:
+            _create(work, lines, {child: row["id"], **line})
+    return row
+
+
+def _take_lines(
+    work: Work, page: Page, body: dict[str, Any]
+) -> tuple[list[tuple[Page, str, list[dict[str, Any]]]], dict[str, Any]]:
+    """The rows of a body that go below its own (page, field for its id, bodies), and the rest of the body."""
+    below, rest = [], {}
+    for name, value in body.items():
+        step = page.navigation.get(name)
+        if step is None or not step.child:
+            rest[name] = value
+            continue
+        lines = navigate(work.system.catalogue, page, name)[1]
+        if not lines.insert or not isinstance(value, list) or not all(isinstance(line, dict) for line in value):
+            raise errors.bad_request(f"The property '{name}' must be an array of {lines.type_name}.")
+        below.append((lines, step.child, value))
+    return below, rest
 
 
 def update_row(system: BusinessCentral, call: Call, company: Company, page: Page, row: Row) -> Reply:
@@ -70,6 +96,19 @@ def delete_row(system: BusinessCentral, call: Call, company: Company, page: Page
     if logic.deleted is not None:
         logic.deleted(work, row)
     return Reply(204)
+
+
+def run_action(system: BusinessCentral, call: Call, company: Company, page: Page, row: Row, action: str) -> Reply:
+    """A bound action without parameters: 204, with the address of what it made. A tag is checked when given."""
+    if "if-match" in call.headers:
+        check_tag(call.headers["if-match"], tag_reader(company, page)(row))
+    if call.body and (given := call.json()):
+        raise errors.bad_request(
+            f"The parameter '{next(iter(given))}' in the request payload is not a valid parameter for the operation "
+            f"'{action}'."
+        )
+    made = LOGIC[page.set_name].actions[action](Work(system, company, call.user, call.journal), row)
+    return Reply(204, None, {"location": f"{call.root}/companies({company.id})/{made}"} if made else {})
 
 
 def _take_id(system: BusinessCentral, page: Page, row: Row, body: dict[str, Any]) -> dict[str, Any]:

@@ -129,11 +129,7 @@ def complete(work: Work, row: Row) -> None:
 
 def _check_own_company(row: Row) -> None:
     if row.get("companyNumber") != row["number"]:
-        raise errors.ServiceError(
-            400,
-            "Application_FieldValidationException",
-            f"Type must be equal to 'Person' in Contact: No.={row['number']}. Current value is 'Company'.",
-        )
+        raise errors.must_be("Type", "Person", f"Contact: No.={row['number']}", "Company")
 
 
 def _modified(work: Work, before: Row, after: Row) -> None:

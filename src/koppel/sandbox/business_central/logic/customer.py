@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic.party import party_logic
 from koppel.sandbox.business_central.logic.relation import CUSTOMER
@@ -19,4 +21,16 @@ def _tax_area(work: Work, row: Row, before: str) -> None:
         raise errors.not_implemented("tax areas")
 
 
-LOGIC = party_logic(CUSTOMER, "CUST", {"taxAreaId": _tax_area})
+def _delete(work: Work, row: Row) -> None:
+    """Not as long as something is to be delivered to, or paid by, the customer."""
+    number, name = row["number"], f"Customer {row['number']}"
+    orders = work.store("salesOrders")
+    if orders.having("customerNumber", number) or orders.having("billToCustomerNumber", number):
+        raise errors.dialog(
+            f"You cannot delete {name} because there is at least one outstanding Sales Order for this customer."
+        )
+    if any(entry.get("open") for entry in work.store("customerLedgerEntries").having("customerNumber", number)):
+        raise errors.dialog(f"You cannot delete {name} because there are one or more open ledger entries.")
+
+
+LOGIC = msgspec.structs.replace(party_logic(CUSTOMER, "CUST", {"taxAreaId": _tax_area}), delete=_delete)

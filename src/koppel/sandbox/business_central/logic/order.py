@@ -1,32 +1,236 @@
-"""Sales orders."""
+"""Sales orders: what the customer brings with it, and what may be changed when."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from koppel.sandbox.business_central import errors
+from koppel.sandbox.business_central.logic import dates, posting, release, totals
+from koppel.sandbox.business_central.logic.amounts import exact
+from koppel.sandbox.business_central.logic.archive import archive_order
+from koppel.sandbox.business_central.logic.documents import LINES, ORDERS, lines_of, refuse_blocked, test_open
+from koppel.sandbox.business_central.logic.exchange import currency_factor
 from koppel.sandbox.business_central.logic.hooks import Logic
+from koppel.sandbox.business_central.logic.note import NOTES
 from koppel.sandbox.business_central.logic.numbers import give_number
+from koppel.sandbox.business_central.pages import ZERO_GUID
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:
     from koppel.sandbox.business_central.work import Work
 
-LINES = "salesOrderLines"
+_ADDRESS = {
+    "AddressLine1": "addressLine1",
+    "AddressLine2": "addressLine2",
+    "City": "city",
+    "State": "state",
+    "Country": "country",
+    "PostCode": "postalCode",
+}
+_SELL_TO = {
+    "customerName": "displayName",
+    "sellToContact": "contact",
+    "phoneNumber": "phoneNumber",
+    "email": "email",
+    "shippingAgentCode": "shippingAgentCode",
+}
+_SHIP_TO = {"shipToName": "displayName", "shipToContact": "contact"}
+_BILL_TO = {
+    "billToName": "displayName",
+    "billToContact": "contact",
+    "salesperson": "salespersonCode",
+    "pricesIncludeTax": "pricesIncludingVAT",
+    "vatBusPostingGroup": "vatBusPostingGroup",
+    "customerPriceGroup": "customerPriceGroup",
+}
+_TO_LINES = ("shipmentDate", "requestedDeliveryDate")
+"""Dates that the lines take over when they change."""
+
+
+def _prepare(work: Work, row: Row, body: dict[str, Any]) -> None:
+    """A new order is of today."""
+    row |= dict.fromkeys(("orderDate", "postingDate", "shipmentDate"), work.system.today())
+
+
+def _customer_set(work: Work, row: Row, before: str) -> None:
+    test_open(row)
+    customer = work.store("customers").find(row.get("customerNumber", ""))
+    if customer is None:
+        raise errors.dialog('The blank "customerNumber" is not allowed.')
+    if customer["number"] == before:
+        return
+    _refuse_lines(work, row, "another customer")
+    refuse_blocked(customer, "create")
+    _take(work, row, customer, _SELL_TO, "sellTo")
+    _take(work, row, customer, _SHIP_TO, "shipTo")
+    _refer(work, row, "shipmentMethodCode", customer.get("shipmentMethodCode", ""))
+    _refer(work, row, "billToCustomerNumber", customer.get("billToCustomerNo", "") or customer["number"])
+    _billed_to(work, row)
+
+
+def _bill_to_set(work: Work, row: Row, before: str) -> None:
+    test_open(row)
+    if row.get("billToCustomerNumber", "") == before:
+        return
+    _refuse_lines(work, row, "another bill-to customer")
+    if not row.get("billToCustomerNumber"):
+        _refer(work, row, "billToCustomerNumber", row.get("customerNumber", ""))
+    _billed_to(work, row)
+
+
+def _billed_to(work: Work, row: Row) -> None:
+    """What comes from whoever is to pay."""
+    customer = work.store("customers").find(row["billToCustomerNumber"])
+    if customer is None:
+        raise errors.not_found("Customer", f"No.='{row['billToCustomerNumber']}'", status=400)
+    refuse_blocked(customer, "create")
+    _take(work, row, customer, _BILL_TO, "billTo")
+    _refer(work, row, "currencyCode", customer.get("currencyCode", ""))
+    _rate(work, row)
+    _refer(work, row, "paymentTermsCode", customer.get("paymentTermsCode", ""))
+    _terms_set(work, row, "")
+
+
+def _take(work: Work, row: Row, customer: Row, names: dict[str, str], prefix: str) -> None:
+    """Fields of a customer, and its address."""
+    taken = names | {prefix + name: own for name, own in _ADDRESS.items()}
+    fields = work.store(ORDERS).info.fields
+    work.store(ORDERS).fill(row, {name: customer.get(own, fields[name].empty) for name, own in taken.items()})
+
+
+def _refer(work: Work, row: Row, name: str, code: str) -> None:
+    """Set a code, and the id of the same reference."""
+    store = work.store(ORDERS)
+    found = work.store(store.info.relations[name]).find(code) if code else None
+    store.fill(row, {name: code, store.info.code_pairs[name]: found["id"] if found else ZERO_GUID})
+
+
+def _refuse_lines(work: Work, row: Row, what: str) -> None:
+    if row.get("id") and work.store(LINES).having("documentId", row["id"]):
+        raise errors.not_implemented(f"{what} of an order with lines")
+
+
+def _currency_set(work: Work, row: Row, before: str) -> None:
+    test_open(row)
+    if row.get("currencyCode", "") != before:
+        _refuse_lines(work, row, "another currency")
+    _rate(work, row)
+
+
+def _rate(work: Work, row: Row) -> None:
+    factor = currency_factor(work, row.get("currencyCode", ""), row["postingDate"])
+    work.store(ORDERS).fill(row, {"currencyFactor": factor})
+
+
+def _posting_date_set(work: Work, row: Row, before: str) -> None:
+    if not row.get("postingDate"):
+        raise errors.must_have_value("Posting Date", f"Sales Header: Document Type=Order, No.={row.get('number', '')}")
+    _rate(work, row)
+
+
+def _terms_set(work: Work, row: Row, before: str) -> None:
+    """Payment terms, or the date of the document: when it is due, and what prompt payment saves."""
+    terms = work.store("paymentTerms").find(row.get("paymentTermsCode", "")) or {}
+    start: str = row.get("orderDate") or row["postingDate"]
+    early = terms.get("discountDateCalculation", "")
+    found: Row = {
+        "dueDate": dates.after(start, terms.get("dueDateCalculation", "")),
+        "pmtDiscountDate": dates.after(start, early) if early else "0001-01-01",
+        "paymentDiscountPercent": terms.get("discountPercent", 0),
+    }
+    work.store(ORDERS).fill(row, found)
+
+
+def _prices_set(work: Work, row: Row, before: bool) -> None:
+    test_open(row)
+    if row.get("pricesIncludeTax", False) != before:
+        _refuse_lines(work, row, "prices with or without VAT")
+
+
+def _discount_set(work: Work, row: Row, before: Any) -> None:
+    """An invoice discount as an amount; it is spread over the lines after the order was stored."""
+    test_open(row)
+    wanted = row.get("discountAmount", 0)
+    if wanted < 0:
+        raise errors.dialog("The invoice discount amount must not be negative.")
+    lines = lines_of(work, row["id"]) if row.get("id") else []
+    if wanted and lines:
+        totals.check_discount(work, row, lines, exact(wanted))
+    work.store(ORDERS).fill(row, {"invoiceDiscountValue": wanted})
+
+
+def _guarded(work: Work, row: Row, before: Any) -> None:
+    test_open(row)
+
+
+def _only_orders(work: Work, row: Row, before: Any) -> None:
+    if row.get("documentType") != "Order":
+        raise errors.not_implemented("sales documents of another type than Order")
+
+
+def _shipped_set(work: Work, row: Row, before: Any) -> None:
+    raise errors.not_implemented("setting fullyShipped")
+
+
+def _dimension_set(work: Work, row: Row, before: Any) -> None:
+    if row.get("shortcutDimension1Code") or row.get("shortcutDimension2Code"):
+        raise errors.not_implemented("dimensions")
 
 
 def _insert(work: Work, row: Row) -> None:
     if not row.get("customerNumber"):
         raise errors.dialog('A "customerNumber" or a "customerId" must be provided.')
-    give_number(work, "salesOrders", row, work.store("salesReceivablesSetup").only().get("orderNos", ""))
+    give_number(work, ORDERS, row, work.store("salesReceivablesSetup").only().get("orderNos", ""))
     row["docNoOccurrence"] = 1
 
 
+def _modified(work: Work, before: Row, after: Row) -> None:
+    if before.get("invoiceDiscountValue") != after.get("invoiceDiscountValue"):
+        totals.settle(work, after["id"])
+    changed = {name: after.get(name, "0001-01-01") for name in _TO_LINES if before.get(name) != after.get(name)}
+    if changed:
+        for line in lines_of(work, after["id"]):
+            work.change(LINES, line["id"], changed)
+
+
 def _delete(work: Work, row: Row) -> None:
-    """Lines and notes go with their order."""
-    for table in (LINES, "recordNotes"):
+    """Lines and notes go with their order; nothing may be shipped that was not invoiced."""
+    lines = lines_of(work, row["id"])
+    for line in lines:
+        posting.refuse_shipped(line)
+    archive_order(work, row, lines, invoiced=False)
+    for table in (LINES, NOTES):
         for found in work.store(table).having("documentId", row["id"]):
             work.delete(table, found["id"])
 
 
-LOGIC = Logic(insert=_insert, delete=_delete)
+LOGIC = Logic(
+    prepare=_prepare,
+    validate={
+        "documentType": _only_orders,
+        "customerNumber": _customer_set,
+        "billToCustomerNumber": _bill_to_set,
+        "currencyCode": _currency_set,
+        "postingDate": _posting_date_set,
+        "orderDate": _terms_set,
+        "paymentTermsCode": _terms_set,
+        "pricesIncludeTax": _prices_set,
+        "discountAmount": _discount_set,
+        "requestedDeliveryDate": _guarded,
+        "shipmentMethodCode": _guarded,
+        "shippingAgentCode": _guarded,
+        "fullyShipped": _shipped_set,
+        "shortcutDimension1Code": _dimension_set,
+        "shortcutDimension2Code": _dimension_set,
+    },
+    insert=_insert,
+    modified=_modified,
+    delete=_delete,
+    actions={
+        "release": release.release,
+        "reopen": release.reopen,
+        "ship": posting.ship,
+        "invoice": posting.invoice,
+        "shipAndInvoice": posting.ship_and_invoice,
+    },
+)
