@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from textwrap import dedent
+from typing import get_args
 
 import msgspec
 import pytest
 
+import koppel.rules  # noqa: F401 - registers them
+from koppel.engine.rule import RULES, RuleKind
 from koppel.errors import MappingError
-from koppel.mapping.load import in_dependency_order, load_mappings
+from koppel.mapping.load import ORDER, in_dependency_order, load_mappings
 from koppel.mapping.model import Endpoint, MatchPair, TableMapping
 
-RULES = {
-    "compute": {"currency.exchange_rate", "currency.symbol", "unit.group_name"},
-    "references": {"currency.code", "contact.company"},
-    "refuse": {"currency.only_iso", "unit.one_active_unit", "contact.company_is_customer"},
-    "complete": {"currency.precision", "salesperson.code"},
-    "follow": {"unit.rename_unit", "currency.local"},
-}
+STANDARD = [
+    entry for entry in (resources.files("koppel.mapping") / "standard").iterdir() if entry.name.endswith(".yaml")
+]
+KNOWN_RULES = {kind: {rule.name for rule in RULES.values() if rule.kind == kind} for kind in get_args(RuleKind)}
 
 SOUND = """\
 mapping: VENDOR
@@ -43,7 +44,7 @@ def vendor(path: Path, text: str) -> TableMapping:
 def mistakes(path: Path, **files: str) -> list[str]:
     """The lines of the error, without the folder."""
     with pytest.raises(MappingError) as caught:
-        load_mappings([folder(path, **files)], known_rules=RULES)
+        load_mappings([folder(path, **files)], known_rules=KNOWN_RULES)
     return str(caught.value).replace(f"{path}/", "").split("\n")
 
 
@@ -77,14 +78,14 @@ def test_match_groups(tmp_path: Path) -> None:
 
 
 def test_without_folders_there_are_the_standard_mappings() -> None:
-    assert len(load_mappings([])) == 8
+    assert len(load_mappings([])) == len(STANDARD)
 
 
 def test_an_own_file_may_replace_a_standard_mapping(tmp_path: Path) -> None:
     text = SOUND.replace("VENDOR", "CUSTOMER") + "overrides: standard\n"
     mappings = load_mappings([folder(tmp_path, mine=text)])
     assert mappings["CUSTOMER"].business_central.table == "vendors"
-    assert len(mappings) == 8
+    assert len(mappings) == len(STANDARD)
 
 
 def test_replacing_a_standard_mapping_has_to_be_said(tmp_path: Path) -> None:
@@ -309,10 +310,7 @@ def test_the_digest_tells_what_matters(tmp_path: Path) -> None:
 
 def test_dependency_order_is_stable() -> None:
     standard = load_mappings([])
-    names = [
-        *("SALESPEOPLE", "CURRENCY", "UNIT OF MEASURE", "PAYMENT TERMS", "SHIPMENT METHOD", "SHIPPING AGENT"),
-        *("CUSTOMER", "CONTACT"),
-    ]
+    names = [name for name in ORDER if name in standard]
     assert list(standard) == names
     assert [mapping.name for mapping in in_dependency_order(reversed(standard.values()))] == names
 

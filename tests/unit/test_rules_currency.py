@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from koppel.engine.action import Refusal
-from koppel.engine.rule import RULES, Batch, FollowUp, Found
+from koppel.engine.action import FollowUp, Refusal
+from koppel.engine.rule import RULES, Batch, Found
 from koppel.odata.records import Scalar
 from koppel.rules import currency
 from rule_batches import WORK_DATE, Tables, batch_of, fetched

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from koppel.engine.action import Refusal
-from koppel.engine.rule import RULES, FollowUp
+from koppel.engine.action import FollowUp, Refusal
+from koppel.engine.rule import RULES
 from koppel.odata.records import Scalar
 from koppel.rules import unit
 from rule_batches import Tables, batch_of, fetched

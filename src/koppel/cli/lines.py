@@ -51,6 +51,7 @@ def action_data(action: Action) -> dict[str, Any]:
         "waiting",
         "warnings",
         "refusal",
+        "before",
     )
     return {name: msgspec.to_builtins(getattr(action, name)) for name in wanted}
 
@@ -62,6 +63,11 @@ def action_lines(action: Action) -> Iterator[Text]:
     yield Text.assemble(
         (f"  {sign} {action.kind}{where} ", style), (action.name, "bold"), (f"  {_reason(action)}", "dim")
     )
+    for write in action.before:
+        what = f"{'create' if write.create else 'update'} in {SPOKEN[write.side]} {write.table} {write.name}"
+        yield Text.assemble(f"      first {what}", (f"  {write.reason}", "dim"))
+        for column, value in write.values.items():
+            yield Text(f"        {column}: {spelled(value)}")
     if action.kind == "create" and action.side:
         for column, value in action.writes(action.side).items():
             yield Text(f"      {column}: {spelled(value)}")

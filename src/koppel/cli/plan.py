@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.text import Text
 
@@ -76,6 +77,7 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
     actions: list[dict[str, Any]] = []
     held: list[Trouble] = []
     counts: dict[str, Counter[str]] = {}
+    first: set[tuple[str, str]] = set()
     for name in names:
         found = counts[name] = Counter()
         async for action in planned(session, name, request):
@@ -84,6 +86,7 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
             found[action.kind] += 1
             if out and is_written(action):
                 kept.append(saved_action(action))
+            action = _once(action, first)
             if output.as_json:
                 actions.append(action_data(action))
             elif action.refusal:
@@ -97,6 +100,15 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
     lines = [*trouble_lines(held, "bold red", "koppel plan --json"), *_off(session, names)]
     output.show({"mappings": counts, "actions": actions}, *lines, _verdict(counts))
     return MISUSED if any(does_something(found) for found in counts.values()) else DONE
+
+
+def _once(action: Action, told: set[tuple[str, str]]) -> Action:
+    """The action without the preceding writes that were told of already: many records may want the same."""
+    if not action.before:
+        return action
+    news = tuple(write for write in action.before if (write.table, write.id) not in told)
+    told.update((write.table, write.id) for write in news)
+    return msgspec.structs.replace(action, before=news)
 
 
 def _off(session: Session, names: Sequence[str]) -> list[Text]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -55,6 +55,23 @@ class Conflict(msgspec.Struct, frozen=True):
     dataverse: dict[str, Scalar]
 
 
+class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
+    """A write that a rule wants beside those of a record: columns of one row of any table.
+
+    ``create``: the row is made. ``record``: the id of the record that it precedes or follows, which is held or tried
+    again when it fails.
+    """
+
+    side: Side
+    table: str
+    id: str
+    values: Mapping[str, Scalar]
+    record: str
+    create: bool = False
+    name: str = ""
+    reason: str = ""
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to do about one pair of records.
 
@@ -65,7 +82,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     ``records``: what was read, (Business Central, Dataverse). ``replaces``: the created record takes the place of a
     deleted partner. ``left_alone``: sides that the connection's own user edited otherwise than by Koppel, with the
     version recorded before: it stays recorded, so that these edits are left alone until a person edits the record.
-    ``couples``: the two were not coupled before.
+    ``couples``: the two were not coupled before. ``before``: what has to be written first.
     """
 
     kind: ActionKind
@@ -89,6 +106,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     replaces: bool = False
     left_alone: dict[Side, str] = {}
     couples: bool = False
+    before: tuple[FollowUp, ...] = ()
 
     def writes(self, side: Side) -> dict[str, Scalar]:
         """The columns to write on ``side``; empty when it is not written."""
@@ -117,6 +135,7 @@ def held(action: Action, refusal: Refusal) -> Action:
         conflicts=(),
         waiting=(),
         base=None,
+        before=(),
     )
 
 

@@ -75,7 +75,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Fields that merge as one value: a named group, or one field alone.
 
-    ``places``: the fields' indices. ``constant``: the one field is a constant, missing whenever the value is another.
+    ``places``: the fields' indices. ``constant``: the one field is a constant, or computed from no column of its own,
+    and is missing whenever the value is another.
     ``led_by``: the side whose values lead where nobody edited anything and the values differ all the same: that of a
     constant, and of what is looked up in a table that changed. ``last``: it waits until all parts are there.
     """
@@ -149,7 +150,7 @@ def in_groups(fields: tuple[Field, ...], default: Policy) -> tuple[Group, ...]:
     """
     members: dict[str, list[Field]] = {}
     for field in fields:
-        grouped = field.mapping.group if not field.mapping.fixed else ""
+        grouped = field.mapping.group if not field.mapping.dictated else ""
         members.setdefault(grouped or f"\0{field.index}", []).append(field)
     return tuple(_group(key, found, default) for key, found in members.items())
 
@@ -161,7 +162,7 @@ def _group(key: str, found: list[Field], default: Policy) -> Group:
         policy=next((field.mapping.policy for field in found if field.mapping.policy), default),
         fields=tuple(found),
         places=frozenset(field.index for field in found),
-        constant=found[0].mapping.fixed,
+        constant=found[0].mapping.dictated,
         led_by=_led_by(found),
         last=any(field.mapping.last for field in found),
     )
@@ -169,7 +170,7 @@ def _group(key: str, found: list[Field], default: Policy) -> Group:
 
 def _led_by(found: list[Field]) -> Side | None:
     first = found[0].mapping
-    if first.fixed:
+    if first.dictated:
         return "dataverse" if first.direction == "from_dataverse" else "business_central"
     sides: tuple[Side, Side] = ("business_central", "dataverse")
     return next((side for side in sides if any(map(looks_up, (f.stages(side) for f in found)))), None)

@@ -29,7 +29,8 @@ class Outside(NamedTuple):
 
 
 def plan_outside(mapping: TableMapping, pair: Outside, *, name: str, tell: bool) -> Action:
-    """Follow the mapping's ``left_filter``. Whatever it says, no field is merged as long as a record is outside.
+    """Follow the mapping's ``left_filter``. No field is merged as long as a record is outside; only what filters ask
+    for is, by the caller, if the mapping carries it.
 
     ``tell``: say it also of a record that was outside already.
     """
@@ -52,6 +53,8 @@ def plan_outside(mapping: TableMapping, pair: Outside, *, name: str, tell: bool)
     told = any(side in pair.changed for side in pair.outside) or tell
     if mapping.left_filter == "deactivate" and len(pair.outside) == 1:
         return _deactivated(mapping, pair, action, told)
+    if mapping.left_filter == "carry":
+        return _told(action, "stays coupled, and only what the filter asks for is carried over" if told else "")
     return _told(action, "stays coupled and as it is" if told else "")
 
 

@@ -1,11 +1,12 @@
 """Rules: what a table needs beyond copying fields, as pure functions over batches of records.
 
-A mapping names them (``module.function``). There are four kinds:
+A mapping names them (``module.function``). There are five kinds:
 
 ``compute``  the source's value of a field, or the references of a lookup, before the merge
 ``refuse``   a reason why a record must not synchronise
 ``complete`` the missing parts of a creation
-``follow``   actions after a write, which go through the same brakes and history as any other
+``precede``  writes that must be there before a record's own
+``follow``   writes that come after it
 
 A rule declares the other tables it needs; the shell fetches those in bulk for the whole batch and hands them in.
 """
@@ -18,12 +19,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from koppel.engine.action import Refusal
+from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.translate import References
 from koppel.errors import MappingError
 from koppel.odata.records import Record, Scalar, Side
 
-RuleKind = Literal["compute", "references", "refuse", "complete", "follow"]
+RuleKind = Literal["compute", "references", "refuse", "complete", "precede", "follow"]
 Found = Mapping[str, Scalar]
 """One row of a table that a rule needs, by column name."""
 
@@ -31,13 +32,15 @@ Found = Mapping[str, Scalar]
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule sees: records of one side, and the rows of the tables it declared.
 
-    ``columns`` names the places of ``Record.values``. For ``references`` rules ``keys`` and ``ids`` hold the values
-    of the lookup's columns in the chunk (Business Central, Dataverse) and there are no records. ``today`` is the
-    work date.
+    ``columns`` names the places of ``Record.values``. ``partners``: for ``precede`` and ``follow`` rules the ids of the
+    records' partners, blank where one is still to be made. For ``references`` rules ``keys`` and ``ids`` hold the
+    values of the lookup's columns in the chunk (Business Central, Dataverse) and there are no records. ``today`` is
+    the work date.
     """
 
     columns: Mapping[str, int] = {}
     records: Sequence[Record] = ()
+    partners: Sequence[str] = ()
     keys: Sequence[Scalar] = ()
     ids: Sequence[Scalar] = ()
     tables: Mapping[str, Sequence[Found]] = {}
@@ -73,22 +76,6 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     grows: bool = False
 
 
-class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
-    """A write that follows from another: columns of one record of any table, which is created if ``create`` says so.
-
-    ``record``: the id of the record that it follows; when the write fails, that one is tried again.
-    """
-
-    side: Side
-    table: str
-    id: str
-    values: Mapping[str, Scalar]
-    record: str
-    create: bool = False
-    name: str = ""
-    reason: str = ""
-
-
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A registered rule function. ``side``: whose records it looks at; ``reads``: columns it needs there.
 
@@ -110,7 +97,7 @@ ComputeFunction = Callable[[Batch], list[Scalar | Refusal]]
 ReferencesFunction = Callable[[Batch], References]
 RefuseFunction = Callable[[Batch], list[Refusal | None]]
 CompleteFunction = Callable[[Batch], list[dict[str, Scalar]]]
-FollowFunction = Callable[[Batch], list[FollowUp]]
+WritesFunction = Callable[[Batch], list[FollowUp]]
 
 
 def _register(kind: RuleKind, function: Callable[[Batch], Any], **declared: Any) -> None:
@@ -164,12 +151,24 @@ def complete(
     return register
 
 
+def precede(
+    *, reads: tuple[str, ...] = (), side: Side = "business_central", needs: tuple[Need, ...] = ()
+) -> Callable[[WritesFunction], WritesFunction]:
+    """Register a function that plans writes without which the partners of ``side``'s records cannot be written."""
+
+    def register(function: WritesFunction) -> WritesFunction:
+        _register("precede", function, side=side, reads=reads, needs=needs)
+        return function
+
+    return register
+
+
 def follow(
     *, reads: tuple[str, ...] = (), side: Side = "business_central", needs: tuple[Need, ...] = ()
-) -> Callable[[FollowFunction], FollowFunction]:
+) -> Callable[[WritesFunction], WritesFunction]:
     """Register a function that plans writes which follow once ``side``'s records were synchronised."""
 
-    def register(function: FollowFunction) -> FollowFunction:
+    def register(function: WritesFunction) -> WritesFunction:
         _register("follow", function, side=side, reads=reads, needs=needs)
         return function
 

@@ -8,7 +8,7 @@ from koppel.errors import FilterError
 from koppel.mapping.finding import SIDES, Finding
 from koppel.mapping.model import Endpoint, TableMapping, templates_in_order
 from koppel.odata.records import SPOKEN, Side
-from koppel.odata.syntax import parse_filter
+from koppel.odata.syntax import columns_of, parse_filter
 
 OF_RECORDS = ("conflicts", "left_filter", "drift", "initial", "match", "only_coupled", "create_unmatched")
 """Settings that an option mapping has no use for."""
@@ -58,6 +58,9 @@ def _left_filter(mapping: TableMapping) -> Iterator[Finding]:
     if mapping.left_filter == "deactivate" and not named:
         remedy = "Name the columns and values: `dataverse: {deactivate: {statecode: 1, statuscode: 2}}`."
         yield Finding(("left_filter",), "neither side says how a record is deactivated", remedy)
+    if mapping.left_filter == "carry" and not any(_asks_for_field(mapping, side) for side in SIDES):
+        remedy = "Map a column of a filter, or choose another policy."
+        yield Finding(("left_filter",), "there is nothing to carry: no filter asks for a mapped column", remedy)
     for side in named:
         if mapping.left_filter != "deactivate":
             remedy = "Add `left_filter: deactivate`, or leave it out."
@@ -65,6 +68,15 @@ def _left_filter(mapping: TableMapping) -> Iterator[Finding]:
         elif not mapping.endpoint(_OTHER[side]).filter:
             message = f"no record can leave {SPOKEN[_OTHER[side]]}, which has no filter"
             yield Finding((side, "deactivate"), message, "Leave `deactivate` out.")
+
+
+def _asks_for_field(mapping: TableMapping, side: Side) -> bool:
+    try:
+        tree = parse_filter(mapping.endpoint(side).filter or "true")
+    except FilterError:
+        return True  # told elsewhere
+    columns = {getattr(field, side) for field in mapping.fields if field.enabled}
+    return not columns.isdisjoint(columns_of(tree))
 
 
 def _templates(mapping: TableMapping) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from koppel.mapping.model import Direction, Endpoint, FieldMapping, TableMapping
 from koppel.mapping.transforms import functions_of
 from koppel.odata.records import Side
 
-LOADED = frozenset({"line", "file", "functions", "digest"})
+LOADED = frozenset({"line", "called", "file", "functions", "digest"})
 """Fields of the model that loading sets, not the file."""
 
 ORDER = (
@@ -98,7 +98,8 @@ def in_dependency_order(mappings: Iterable[TableMapping]) -> list[TableMapping]:
 def digest(mapping: TableMapping) -> str:
     """A hash of what decides which records take part and what they hold; captions, comments and policies do not."""
     ends = [(end.table, end.key, end.filter, end.column) for end in (mapping.business_central, mapping.dataverse)]
-    fields = [msgspec.structs.replace(field, line=0, policy=None) for field in mapping.fields if field.enabled]
+    enabled = [field for field in mapping.fields if field.enabled]
+    fields = [msgspec.structs.replace(field, line=0, called="", policy=None) for field in enabled]
     functions = [source_of(name, mapping.functions) for field in fields for name in functions_of(field)]
     left = mapping.left_filter, [end.deactivate for end in (mapping.business_central, mapping.dataverse)]
     said = (mapping.kind, ends, mapping.direction, mapping.parameters, mapping.rules, fields, functions, left)
@@ -180,7 +181,8 @@ def _field(mapping: MappingFile, index: int, document: Read) -> FieldMapping:
     if (*where, "direction") not in document.places:
         named = [side for side in _TOWARDS if getattr(field, side)]
         direction = _TOWARDS[named[0]] if field.fixed and len(named) == 1 else mapping.direction
-    return msgspec.structs.replace(field, direction=direction, line=document.line(where))
+    called = field.dataverse if field.name in {each.name for each in mapping.fields[:index]} else ""
+    return msgspec.structs.replace(field, direction=direction, line=document.line(where), called=called)
 
 
 def _check(

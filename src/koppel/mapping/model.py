@@ -15,7 +15,7 @@ Policy = Literal["ask", "business_central", "dataverse", "newest"]
 DeletionPolicy = Literal["none", "restore", "uncouple", "delete"]
 Drift = Literal["keep", "overwrite"]
 Normaliser = Literal["accents", "punctuation", "company", "digits"]
-LeftFilter = Literal["keep", "uncouple", "deactivate"]
+LeftFilter = Literal["keep", "carry", "uncouple", "deactivate"]
 
 BLANK_KEY = ""
 
@@ -98,6 +98,7 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     ``on_missing``: what an uncoupled code does. ``keep_blank``: a blank never overwrites. ``last``: written once all
     parts of the record are there (``part_of``): totals, and the state that closes it. ``group``: fields of one
     group merge as one value. ``policy``: overrides the mapping's ``conflicts``. ``line``: where the file says it.
+    ``called``: its name where an earlier field has the same column of Business Central.
     """
 
     business_central: str = ""
@@ -119,16 +120,27 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
     policy: Policy | None = None
     line: int = 0
+    called: str = ""
 
     @property
     def name(self) -> str:
-        """The field as messages call it: the Business Central name where there is one."""
-        return self.business_central or self.dataverse
+        """The field as messages call it, unique in its mapping: the Business Central name where there is one."""
+        return self.called or self.business_central or self.dataverse
 
     @property
     def fixed(self) -> bool:
         """Whether the value is a constant, whatever the other side holds."""
         return self.constant is not None and not (self.business_central and self.dataverse)
+
+    @property
+    def dictated(self) -> bool:
+        """Whether nobody edits the value at its source: it is a constant, or a rule computes it from no column."""
+        return self.fixed or bool(self.compute and not (self.business_central and self.dataverse))
+
+    def computed_on(self, side: Side) -> bool:
+        """Whether a rule supplies the value of ``side``."""
+        towards: Direction = "to_dataverse" if side == "business_central" else "from_dataverse"
+        return bool(self.compute) and self.direction == towards
 
     def steps(self, source: Side) -> tuple[Step, ...]:
         """The steps that are written down for values of ``source``."""
@@ -152,11 +164,12 @@ class Hooks(msgspec.Struct, frozen=True):
     """Rule functions of a mapping, by name (``module.function``), beside the ``compute`` of its fields.
 
     ``refuse``: records that must not synchronise, with a reason. ``complete``: the missing parts of a creation.
-    ``follow``: actions after a write.
+    ``precede``, ``follow``: writes to any table that come before and after a record's own.
     """
 
     refuse: tuple[str, ...] = ()
     complete: tuple[str, ...] = ()
+    precede: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
 
 

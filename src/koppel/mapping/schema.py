@@ -119,6 +119,7 @@ DESCRIPTIONS = {
     "MatchPair.normalise": "What else does not count: accents, punctuation, company forms (Inc, Ltd), all but digits.",
     "Hooks.refuse": "Rules that keep a record from being synchronised, with a reason.",
     "Hooks.complete": "Rules that add what a new record needs.",
+    "Hooks.precede": "Rules that plan writes that must come before a record's own.",
     "Hooks.follow": "Rules that plan further writes after one.",
 }
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from koppel.engine.rule import RULES, Rule
-from koppel.rules import contact, currency, salesperson, unit
+from koppel.rules import contact, currency, price, product, salesperson, unit
 
-__all__ = ["contact", "currency", "registered", "salesperson", "unit"]
+__all__ = ["contact", "currency", "price", "product", "registered", "salesperson", "unit"]
 
 
 def registered() -> Mapping[str, Rule]:

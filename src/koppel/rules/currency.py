@@ -9,8 +9,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, FollowUp, Found, Need, complete, compute, follow, references, refuse
+from koppel.engine.action import FollowUp, Refusal
+from koppel.engine.rule import Batch, Found, Need, complete, compute, follow, precede, references, refuse
 from koppel.engine.translate import References
 from koppel.odata.records import Scalar
 from koppel.rules.iso4217 import ISO_4217
@@ -65,11 +65,12 @@ _LOCAL = Need(
     table="transactioncurrency",
     columns=("transactioncurrencyid", "isocurrencycode", "exchangerate"),
     key="isocurrencycode",
-    of=lambda batch: [_local(batch)],
+    of=lambda batch: [local_code(batch)],
 )
 
 
-def _local(batch: Batch) -> str:
+def local_code(batch: Batch) -> str:
+    """The code of the local currency."""
     return next((str(row["localCurrencyCode"]) for row in batch.table("setup")), "")
 
 
@@ -107,7 +108,7 @@ def exchange_rate(batch: Batch) -> list[Scalar | Refusal]:
 
 
 def _rates_of(batch: Batch, codes: Iterable[str]) -> list[Scalar | Refusal]:
-    local = _local(batch)
+    local = local_code(batch)
     base = next((str(row["isocurrencycode"]) for row in batch.table("base_currency")), local)
     rates: dict[str, list[Found]] = {}
     for row in (*batch.table("rates"), *batch.table("related")):
@@ -165,26 +166,68 @@ def _decimals(batch: Batch) -> Scalar:
 @follow(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES, _RELATED, _LOCAL))
 def local(batch: Batch) -> list[FollowUp]:
     """The local currency has no record in Business Central: Dataverse gets it with the others (CUR-08)."""
-    code = _local(batch)
+    code = local_code(batch)
     [rate] = _rates_of(batch, [code])
-    if not code or isinstance(rate, Refusal):
-        return []
     found = next(iter(batch.table("local")), None)
-    if found is not None and _same_rate(found["exchangerate"], rate):
+    if not code or isinstance(rate, Refusal) or (found and _same_rate(found["exchangerate"], rate)):
         return []
-    new = {"isocurrencycode": code, "currencyname": code, "currencysymbol": code, "currencyprecision": _decimals(batch)}
-    return [
-        FollowUp(
-            side="dataverse",
-            table="transactioncurrency",
-            id=str(found["transactioncurrencyid"] if found else uuid5(NAMESPACE_URL, f"koppel:currency:{code}")),
-            values={**({} if found else new), "exchangerate": rate},
-            record=batch.records[0].id,
-            create=found is None,
-            name=code,
-            reason="the local currency of Business Central (CUR-08)",
-        )
-    ]
+    values = {} if found else _new_local(batch, code)
+    return [_write_of_local(batch, code, {**values, "exchangerate": rate}, batch.records[0].id, create=not found)]
+
+
+@precede(
+    needs=(
+        _SETUP,
+        _ORGANIZATION,
+        _BASE_CURRENCY,
+        msgspec.structs.replace(_RATES, of=lambda batch: [r["isocurrencycode"] for r in batch.table("base_currency")]),
+        _RELATED,
+        _LOCAL,
+    )
+)
+def local_first(batch: Batch) -> list[FollowUp]:
+    """What is in the local currency needs it in Dataverse; without a rate Dataverse refuses it (CUR-08)."""
+    if batch.table("local"):
+        return []
+    code = local_code(batch)
+    [rate] = _rates_of(batch, [code])
+    values = _new_local(batch, code) | ({} if isinstance(rate, Refusal) else {"exchangerate": rate})
+    return [_write_of_local(batch, code, values, record.id, create=True) for record in batch.records]
+
+
+def _new_local(batch: Batch, code: str) -> dict[str, Scalar]:
+    names = dict.fromkeys(("isocurrencycode", "currencyname", "currencysymbol"), code)
+    return {**names, "currencyprecision": _decimals(batch)}
+
+
+def _write_of_local(batch: Batch, code: str, values: dict[str, Scalar], record: str, *, create: bool) -> FollowUp:
+    return FollowUp(
+        side="dataverse",
+        table="transactioncurrency",
+        id=local_currency(batch),
+        values=values,
+        record=record,
+        create=create,
+        name=code,
+        reason="the local currency of Business Central (CUR-08)",
+    )
+
+
+LOCAL_CURRENCY = (_SETUP, _LOCAL)
+"""What ``local_currency`` looks at."""
+
+
+def local_currency(batch: Batch) -> str:
+    """The id of the local currency in Dataverse: of the row with its ISO code, or of the one that is made for it."""
+    found = next(iter(batch.table("local")), None)
+    made = uuid5(NAMESPACE_URL, f"koppel:currency:{local_code(batch)}")
+    return str(found["transactioncurrencyid"] if found else made)
+
+
+@compute(reads=(), needs=LOCAL_CURRENCY)
+def local_id(batch: Batch) -> list[Scalar | Refusal]:
+    """Prices of items and resources are in the local currency (PROD-05)."""
+    return [local_currency(batch) for _ in batch.records]
 
 
 def _same_rate(one: Scalar, other: Scalar) -> bool:
@@ -204,6 +247,6 @@ def code(batch: Batch) -> References:
     to_dataverse = {str(row["key"]): row["dataverse_id"] for row in batch.table("by_code")}
     back: dict[Scalar, Scalar] = {row["dataverse_id"]: row["key"] for row in batch.table("by_id")}
     for row in batch.table("local"):
-        to_dataverse[_local(batch)] = row["transactioncurrencyid"]
-        back[row["transactioncurrencyid"]] = _local(batch)
+        to_dataverse[local_code(batch)] = row["transactioncurrencyid"]
+        back[row["transactioncurrencyid"]] = local_code(batch)
     return References(to_dataverse, back)

@@ -14,6 +14,7 @@ from koppel.store.snapshots import train
 from koppel.sync.follow import follow_up
 from koppel.sync.intend import intend
 from koppel.sync.passes import Step
+from koppel.sync.precede import write_first
 from koppel.sync.read import save_cursor
 from koppel.sync.record import count_done, record_chunk, told
 from koppel.sync.request import Request, Result
@@ -76,7 +77,7 @@ async def _send(
     scope.codec = await train(
         session.connection, scope.codec, [a.base for a in planned.actions[:2000] if a.base is not None]
     )
-    actions = [towards(action, request.direction) for action in planned.actions]
+    actions = await write_first(session, scope, [towards(action, request.direction) for action in planned.actions])
     await intend(session, scope, actions)
     return asyncio.create_task(send(session, scope, actions))
 
@@ -85,7 +86,7 @@ async def apply(
     session: Session, scope: Scope, actions: Sequence[Action], result: Result, request: Request
 ) -> set[Side]:
     """Carry out and record actions; the sides that were written."""
-    actions = [towards(action, request.direction) for action in actions]
+    actions = await write_first(session, scope, [towards(action, request.direction) for action in actions])
     await intend(session, scope, actions)
     return await _record(session, scope, await send(session, scope, actions), result)
 

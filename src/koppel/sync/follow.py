@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from koppel.engine.action import Action
-from koppel.engine.rule import FollowUp
+from koppel.engine.action import Action, FollowUp
+from koppel.engine.plan import other
 from koppel.errors import ExistsError, RemoteError
 from koppel.odata.records import Record, Side
 from koppel.store import history
@@ -31,16 +31,28 @@ async def follow_up(
     wrote: set[Side] = set()
     errors: dict[str, RemoteError] = {}
     for rule in scope.ready.rules(scope.ready.mapping.rules.follow):
-        tried = [one.action for one in done if not (one.error or one.superseded)]
-        settled = [action for action in tried if every or _changed(action)]
-        records = [record for action in settled if (record := action.record(rule.side)) is not None]
-        ups: list[FollowUp] = await run_rule(session, scope.ready, rule, records) if records else []
-        for side, table in dict.fromkeys((up.side, up.table) for up in ups):
-            mine = [up for up in ups if (up.side, up.table) == (side, table)]
-            errors |= await _create(session, scope, side, table, [up for up in mine if up.create])
-            errors |= await _update(session, scope, side, table, [up for up in mine if not up.create])
+        tried = [one for one in done if not (one.error or one.superseded)]
+        settled = [one for one in tried if one.action.record(rule.side) and (every or _changed(one.action))]
+        records = [record for one in settled if (record := one.action.record(rule.side))]
+        partners = [one.id(other(rule.side)) for one in settled]
+        ups: list[FollowUp] = await run_rule(session, scope.ready, rule, records, partners) if records else []
+        errors |= await carry_out(session, scope, ups)
         wrote |= {up.side for up in ups}
     return wrote, [_with_error(one, errors) for one in done] if errors else list(done)
+
+
+async def carry_out(session: Session, scope: Scope, ups: Sequence[FollowUp]) -> dict[str, RemoteError]:
+    """Write what rules want beside their records: table by table as they come, creations first.
+
+    By the id of the record that wanted it, the first thing that went wrong.
+    """
+    errors: dict[str, RemoteError] = {}
+    for side, table in dict.fromkeys((up.side, up.table) for up in ups):
+        mine = {up.id: up for up in ups if (up.side, up.table) == (side, table)}
+        found = await _create(session, scope, side, table, [up for up in mine.values() if up.create])
+        found |= await _update(session, scope, side, table, [up for up in mine.values() if not up.create])
+        errors = {up.record: found[up.id] for up in ups if up.table == table and up.id in found} | errors
+    return errors
 
 
 def _changed(action: Action) -> bool:
@@ -99,9 +111,9 @@ def _entry(
 
 
 def _errors(ups: Sequence[FollowUp], written: Sequence[Written]) -> dict[str, RemoteError]:
-    """By the record that was followed. What exists already is what was wanted."""
+    """By id. What exists already is what was wanted."""
     return {
-        up.record: answer.error
+        up.id: answer.error
         for up, answer in zip(ups, written, strict=True)
         if answer.error and not (up.create and isinstance(answer.error, ExistsError))
     }

@@ -15,11 +15,14 @@ from koppel.sync.prepare import Ready
 from koppel.sync.session import Session
 
 
-async def run_rule(session: Session, ready: Ready, rule: Rule, records: Sequence[Record]) -> Any:
+async def run_rule(
+    session: Session, ready: Ready, rule: Rule, records: Sequence[Record], partners: Sequence[str] = ()
+) -> Any:
     """Run one rule over records of its side, with the tables it needs."""
     batch = Batch(
         columns=ready.end(rule.side).places,
         records=records,
+        partners=partners,
         today=session.today(),
         parameters=ready.mapping.parameters,
     )

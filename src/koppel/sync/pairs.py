@@ -8,7 +8,7 @@ import msgspec
 
 from koppel.engine.action import Action, Bases, Refusal
 from koppel.engine.leaving import Outside, plan_outside
-from koppel.engine.pair import Pair, merge_pair
+from koppel.engine.pair import Pair, Table, merge_pair
 from koppel.engine.plan import hold, other
 from koppel.engine.translate import AllReferences
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
@@ -36,6 +36,9 @@ from koppel.sync.skip import passed_over, told_why
 CLOCKS_AGREE = 3.0
 """Seconds by which two clocks may seem to differ without doing so."""
 
+CoupledPair = tuple[Coupling, Record, Record]
+"""A coupling with the records of Business Central and Dataverse."""
+
 Lost = tuple[Coupling, Record | None]
 """A coupling of which one side is gone, and the record of the other, where there is one."""
 
@@ -55,7 +58,7 @@ async def pair_up(
     if not changed:
         return skipped, []
     partners = await partners_of(session, scope, incoming.side, [coupled[record.id] for record in changed])
-    pairs: list[tuple[Coupling, Record, Record]] = []
+    pairs: list[CoupledPair] = []
     lost: list[Lost] = []
     for record in changed:
         coupling = coupled[record.id]
@@ -70,7 +73,7 @@ async def pair_up(
 async def plan_pairs(
     session: Session,
     scope: Scope,
-    pairs: Sequence[tuple[Coupling, Record, Record]],
+    pairs: Sequence[CoupledPair],
     incoming: Incoming,
     failed: Mapping[str, Refusal] = {},
 ) -> list[Action]:
@@ -80,7 +83,7 @@ async def plan_pairs(
         note_if_back(scope, incoming, coupling, "dataverse", theirs)
     outside = {place: sides for place, pair in enumerate(pairs) if (sides := _outside(scope, incoming, *pair))}
     inside = [pair for place, pair in enumerate(pairs) if place not in outside]
-    left = [_left(scope, incoming, pairs[place], sides) for place, sides in outside.items()]
+    left = await _leave(session, scope, [pairs[place] for place in outside], list(outside.values()), incoming)
     return [*(await merge_all(session, scope, inside, incoming, failed) if inside else ()), *left]
 
 
@@ -111,7 +114,26 @@ def _is_awaited(scope: Scope, end: End, coupling: Coupling) -> bool:
     return any(source[place] is UNKNOWN for place in end.deciding)
 
 
-def _left(scope: Scope, incoming: Incoming, pair: tuple[Coupling, Record, Record], outside: Sequence[Side]) -> Action:
+async def _leave(
+    session: Session, scope: Scope, pairs: Sequence[CoupledPair], outside: Sequence[Sequence[Side]], incoming: Incoming
+) -> list[Action]:
+    """Follow the mapping's ``left_filter`` for pairs of which these sides are outside."""
+    ready = scope.ready
+    carries = pairs and ready.mapping.left_filter == "carry"
+    ours, theirs = [pair[1] for pair in pairs], [pair[2] for pair in pairs]
+    known = await references(session, ready, ours, theirs, scope.answers) if carries else {}
+    actions: list[Action] = []
+    for pair, sides in zip(pairs, outside, strict=True):
+        left = _outside_as_it_is(scope, pair, sides)
+        name = ready.business_central.name_of(pair[1])
+        action = plan_outside(ready.mapping, left, name=name, tell=incoming.why != "changed")
+        if carries and not left.new:
+            action = _carried(_merge_one(scope, pair, known, incoming, ready.gate), action)
+        actions.append(_noted(pair[0], left, action) if action.kind in ("nothing", "update") else action)
+    return actions
+
+
+def _outside_as_it_is(scope: Scope, pair: CoupledPair, outside: Sequence[Side]) -> Outside:
     coupling, *records = pair
     ready = scope.ready
     read = dict(zip(SIDES, records, strict=True))
@@ -119,7 +141,7 @@ def _left(scope: Scope, incoming: Incoming, pair: tuple[Coupling, Record, Record
         side: {column: read[side].values[ready.end(side).places[column]] for column in end.deactivate}
         for side, end in ((side, ready.mapping.endpoint(side)) for side in SIDES)
     }
-    left = Outside(
+    return Outside(
         records=(pair[1], pair[2]),
         outside=outside,
         changed=[side for side in SIDES if read[side].version != recorded_version(coupling, side)],
@@ -127,26 +149,29 @@ def _left(scope: Scope, incoming: Incoming, pair: tuple[Coupling, Record, Record
         base=None if coupling.base is None else base_of(scope.codec, coupling.base),
         new=coupling.created_at is None,
     )
-    name = ready.business_central.name_of(pair[1])
-    action = plan_outside(ready.mapping, left, name=name, tell=incoming.why != "changed")
-    return _noted(coupling, left, action) if action.kind in ("nothing", "update") else action
+
+
+def _carried(merged: Action, action: Action) -> Action:
+    """The action of a pair outside the filter, with what merging the fields that the filter asks for came to."""
+    if merged.kind == "nothing":
+        return msgspec.structs.replace(action, base=merged.base)
+    return msgspec.structs.replace(merged, warnings=(*action.warnings, *merged.warnings))
 
 
 def _noted(coupling: Coupling, left: Outside, action: Action) -> Action:
     """The same action; that the record is outside is written down with it, if it is news."""
     if action.kind == "nothing" and all(was_outside(coupling, s) and s not in left.changed for s in left.outside):
-        return action
+        return msgspec.structs.replace(action, base=None)
     versions = {side: recorded_version(coupling, side) for side in SIDES if not action.writes(side)}
     versions |= {s: OUTSIDE + left.records[SIDES.index(s)].version for s in left.outside}
-    return msgspec.structs.replace(
-        action, base=left.base, base_before=left.base, records=left.records, left_alone=versions
-    )
+    base = action.base or left.base
+    return msgspec.structs.replace(action, base=base, base_before=left.base, records=left.records, left_alone=versions)
 
 
 async def merge_all(
     session: Session,
     scope: Scope,
-    pairs: Sequence[tuple[Coupling, Record, Record]],
+    pairs: Sequence[CoupledPair],
     incoming: Incoming,
     failed: Mapping[str, Refusal] = {},
 ) -> list[Action]:
@@ -161,8 +186,8 @@ async def merge_all(
     own = {side: await own_user(session, side) for side in SIDES} if _leaves_own_alone(scope, incoming) else {}
     incomplete = await parts.among(session.connection, ready.parts, [p[1].id for p in pairs]) if ready.parts else set()
     return [
-        _merge_one(scope, coupling, business_central, dataverse, known, own, incoming, refusals, incomplete)
-        for coupling, business_central, dataverse in pairs
+        _merge_one(scope, pair, known, incoming, ready.table, own=own, refusals=refusals, incomplete=incomplete)
+        for pair in pairs
     ]
 
 
@@ -180,15 +205,16 @@ def _leaves_own_alone(scope: Scope, incoming: Incoming) -> bool:
 
 def _merge_one(
     scope: Scope,
-    coupling: Coupling,
-    business_central: Record,
-    dataverse: Record,
+    coupled: CoupledPair,
     known: AllReferences,
-    own: Mapping[Side, str],
     incoming: Incoming,
-    refusals: Mapping[str, Refusal],
-    incomplete: Collection[str],
+    table: Table,
+    *,
+    own: Mapping[Side, str] = {},
+    refusals: Mapping[str, Refusal] = {},
+    incomplete: Collection[str] = (),
 ) -> Action:
+    coupling, business_central, dataverse = coupled
     name = scope.ready.business_central.name_of(business_central)
     refusal = refusals.get(business_central.id) or refusals.get(dataverse.id)
     if refusal:
@@ -208,7 +234,6 @@ def _merge_one(
         incomplete=business_central.id in incomplete,
         ahead=scope.ahead,
     )
-    table = scope.ready.table
     initial = other(stale) if stale else coupling.initial
     if initial:
         table = msgspec.structs.replace(table, mapping=msgspec.structs.replace(table.mapping, initial=initial))

@@ -47,7 +47,8 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     """One side of a ready mapping.
 
     ``columns``: what is read, the fields' columns first, in field order, then what filter, key and rules need.
-    ``places``: where a column stands in ``Record.values``. ``passes``: whether a record is inside the filter;
+    ``places``: where a column stands in ``Record.values``, as it was read: what a rule computes from it stands
+    elsewhere. ``passes``: whether a record is inside the filter;
     ``None`` when only the system can tell. ``deciding``: places of the fields that the filter looks at.
     """
 
@@ -69,11 +70,13 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping ready to run. ``computes``: rules by field index. ``lacking``: what had to be left out, and why.
 
+    ``gate``: the table with no other fields than those that the filters look at, and the rest of their groups.
     ``templates``: by the side where records are created. ``parts``: the mappings of its parts (``part_of``).
     """
 
     mapping: TableMapping
     table: Table
+    gate: Table
     business_central: End
     dataverse: End
     computes: tuple[tuple[int, Rule], ...]
@@ -124,9 +127,12 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System], parts: 
     table = Table(mapping=mapping, fields=fields, groups=in_groups(fields, mapping.conflicts))
     ends = {side: _end(mapping, side, schemas[side], fields) for side in SIDES}
     computes = tuple((f.index, rule_named(f.mapping.compute)) for f in fields if f.mapping.compute)
+    deciding = ends["business_central"].deciding | ends["dataverse"].deciding
+    gates = tuple(group for group in table.groups if not deciding.isdisjoint(group.places))
     return Ready(
         mapping=mapping,
         table=table,
+        gate=msgspec.structs.replace(table, groups=gates),
         business_central=ends["business_central"],
         dataverse=ends["dataverse"],
         computes=computes,
@@ -212,8 +218,10 @@ def _unknown_column(mapping: TableMapping, schema: TableSchema, column: str, lin
 
 
 def _field(mapping: TableMapping, index: int, field: FieldMapping, schemas: Mapping[Side, TableSchema]) -> Field:
-    business_central = schemas["business_central"].columns.get(field.business_central)
-    dataverse = schemas["dataverse"].columns.get(field.dataverse)
+    business_central, dataverse = (
+        None if field.computed_on(side) else schemas[side].columns.get(column)
+        for side, column in zip(SIDES, (field.business_central, field.dataverse), strict=True)
+    )
     own: dict[Side, ValueKind | None] = {
         "business_central": _kind(business_central, field),
         "dataverse": _kind(dataverse, field),
@@ -320,9 +328,11 @@ def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[F
             raise _unknown_column(mapping, schema, column, 0)
     extras = [column for column in dict.fromkeys([*wanted, *own]) if column]
     columns = (*(field.end(side).column for field in fields), *extras)
+    computed = {field.index for field in fields if field.mapping.computed_on(side)}
     places: dict[str, int] = {}
     for place, column in enumerate(columns):
-        places.setdefault(column, place)
+        if place not in computed:
+            places.setdefault(column, place)
     return End(
         side=side,
         schema=schema,
@@ -344,7 +354,8 @@ def _of_matches(mapping: TableMapping, side: Side) -> list[str]:
 
 
 def _of_rules(mapping: TableMapping, side: Side, schema: TableSchema) -> list[str]:
-    names = [*mapping.rules.refuse, *mapping.rules.complete, *mapping.rules.follow]
+    names = [*mapping.rules.refuse, *mapping.rules.complete]
+    names += [*mapping.rules.precede, *mapping.rules.follow]
     names += [field.compute for field in mapping.fields if field.compute and field.enabled]
     rules = [rule_named(name) for name in names]
     return [column for rule in rules if rule.side == side for column in rule.reads if column in schema.columns]

@@ -111,7 +111,7 @@ def _coupling(scope: Scope, one: Done, job: int) -> Coupling:
     action = one.action
     base = base_after(action, one.failed)
     assert base is not None
-    ids = {side: _id(one, side) for side in SIDES}
+    ids = {side: one.id(side) for side in SIDES}
     return Coupling(
         ids["business_central"],
         ids["dataverse"],
@@ -121,11 +121,6 @@ def _coupling(scope: Scope, one: Done, job: int) -> Coupling:
         base=encode(scope.codec, *base),
         job=job,
     )
-
-
-def _id(one: Done, side: Side) -> str:
-    answer = one.written.get(side)
-    return answer.id if answer and answer.id else one.action.id(side)
 
 
 def _version(one: Done, side: Side) -> str:
@@ -206,7 +201,7 @@ def _entries(job: int, ready: Ready, one: Done, parted: Parted) -> Iterable[hist
             job,
             action.mapping,
             side,
-            _id(one, side),
+            one.id(side),
             kind,
             record_name=action.name,
             **told,  # type: ignore[arg-type]
@@ -230,12 +225,12 @@ def _entries(job: int, ready: Ready, one: Done, parted: Parted) -> Iterable[hist
 
 async def _record_waiting(session: Session, ready: Ready, pairs: Sequence[Done]) -> None:
     mapping = ready.mapping.name
-    ours = [_id(one, "business_central") for one in pairs if one.action.kind != "create"]
+    ours = [one.id("business_central") for one in pairs if one.action.kind != "create"]
     if ours:
         await pending.remove_records(session.connection, mapping, ours)
     waiting = [
         pending.Pending(
-            _id(one, "business_central"), _id(one, "dataverse"), w.field, w.via, _refers_by(ready, w), w.reference
+            one.id("business_central"), one.id("dataverse"), w.field, w.via, _refers_by(ready, w), w.reference
         )
         for one in pairs
         for w in one.action.waiting

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from koppel.engine.action import Action, ActionKind, Change
+from koppel.engine.action import Action, ActionKind, Change, FollowUp
 from koppel.engine.brakes import check_brakes
 from koppel.errors import KoppelError, UsageError
 from koppel.odata.records import SPOKEN, Scalar, Side
@@ -37,6 +37,7 @@ class SavedAction(msgspec.Struct, frozen=True, kw_only=True):
     to_business_central: dict[str, Scalar]
     to_dataverse: dict[str, Scalar]
     changes: tuple[Change, ...]
+    before: tuple[FollowUp, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -67,6 +68,7 @@ def saved_action(action: Action) -> SavedAction:
         to_business_central=action.to_business_central,
         to_dataverse=action.to_dataverse,
         changes=action.changes,
+        before=action.before,
     )
 
 

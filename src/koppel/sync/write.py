@@ -42,6 +42,11 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     superseded: bool = False
     trouble: RemoteError | None = None
 
+    def id(self, side: Side) -> str:
+        """The record's id on ``side``: what a system chose for one that was created there, else what was planned."""
+        answer = self.written.get(side)
+        return answer.id if answer and answer.id else self.action.id(side)
+
     @property
     def failed(self) -> tuple[Side, ...]:
         """The sides whose write was refused."""

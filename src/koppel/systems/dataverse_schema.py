@@ -200,7 +200,8 @@ def _plain(attribute: _Attribute, kind: ColumnKind, facet: _Facet | None, id_col
         read_name=attribute.logical_name,
         max_length=facet.max_length,
         scale=facet.precision,
-        creatable=attribute.is_valid_for_create is not False,
+        # A new row begins in its first state whatever is sent, and whatever the metadata says of the column.
+        creatable=attribute.is_valid_for_create is not False and attribute.attribute_type != "State",
         updatable=attribute.is_valid_for_update is not False and attribute.logical_name != id_column,
         required=_is_required(attribute) and attribute.logical_name != id_column,
         options=_options(facet),
