@@ -1,31 +1,39 @@
-"""What tests share: one embedded PostgreSQL for the whole run, and empty tables for each test."""
+"""What tests share: one embedded PostgreSQL for each process that runs them, and empty tables for each test."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import Phase, settings
 
+from koppel.sandbox.business_central import work
+from koppel.sandbox.dataverse import service
 from koppel.store.database import Connection, Database, open_database
 from koppel.store.embedded import embedded_server
-from postgres_server import administer, other_database
+from postgres_server import EMPTY, administer, other_database
 
-# How long an example takes is no property of the code: tests never measure time.
-settings.register_profile("koppel", deadline=None)
+# How long an example takes is no property of the code: tests never measure time. What is tried is the same every time;
+# --hypothesis-profile=explore looks further.
+settings.register_profile("koppel", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
 # A mutant is noticed or not, the same every time; nobody asks for its smallest example.
 settings.register_profile("mutants", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 settings.load_profile("koppel")
 
-TABLES = """
-SELECT string_agg(quote_ident(tablename), ', ')
-FROM pg_tables
-WHERE schemaname = 'public' AND tablename <> 'migration'"""
+
+@pytest.fixture(autouse=True)
+def _same_lots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ids that the simulated systems draw are the same every time: their order is a part of what a test does."""
+    lots = random.Random(request.node.nodeid)
+    monkeypatch.setattr(service, "uuid4", lambda: UUID(bytes=lots.randbytes(16), version=4))
+    monkeypatch.setattr(work, "urandom", lots.randbytes)
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +78,7 @@ async def _migrate(url: str) -> None:
 def database(migrated: str) -> Iterator[Database]:
     """An open database with all tables and no rows."""
     yield Database(migrated)
-    administer(migrated, f"TRUNCATE {administer(migrated, TABLES)} RESTART IDENTITY")
+    administer(migrated, EMPTY)
 
 
 @pytest.fixture

@@ -6,6 +6,23 @@ from typing import Any
 
 import psycopg
 
+EMPTY = """
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN
+        SELECT quote_ident(tablename)
+        FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'migration'
+        ORDER BY tablename <> 'job_message'
+    LOOP
+        EXECUTE 'DELETE FROM ' || name;
+    END LOOP;
+    PERFORM setval(quote_ident(sequencename), 1, false) FROM pg_sequences WHERE schemaname = 'public';
+END $$"""
+"""Takes every row out of the tables and numbers them anew; a hundred times faster than TRUNCATE on so few rows."""
+
 
 def administer(url: str, statement: str) -> Any:
     """Run one statement and commit; the first value of its answer."""

@@ -86,10 +86,10 @@ async def test_filters_and_orders_hold_from_page_to_page(org: Organisation) -> N
 
 
 async def test_a_sorted_read_goes_on_when_the_table_changes(org: Organisation) -> None:
-    keys = await load(org, 6)
+    await load(org, 6)
     first = await org.get("accounts?$select=name&$orderby=name", prefer="odata.maxpagesize=2")
     await org.delete(f"accounts({first.rows[0]['accountid']})")
-    await org.patch(f"accounts({keys[0]})", {"telephone1": "1"})
+    await org.patch(f"accounts({first.rows[1]['accountid']})", {"telephone1": "1"})
     rest = await read_all(org, first.json["@odata.nextLink"], prefer="odata.maxpagesize=2")
     assert [row["name"] for row in rest] == ["A0002", "A0003", "A0004", "A0005"]
     await org.create("accounts", name="A0000")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from koppel.systems.transport import AsgiTransport, HttpTransport, Request
 Handler = Callable[[bytes], bytes | None]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """A port that is taken, and where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture
@@ -72,10 +73,9 @@ async def test_the_address_goes_over_the_wire_as_it_is(transport: HttpTransport,
     assert heads[0].splitlines()[0] == f"GET {path} HTTP/1.1".encode()
 
 
-async def test_nobody_there_is_transient_and_names_the_address(transport: HttpTransport) -> None:
-    port = free_port()
-    with pytest.raises(TransientError, match=f"cannot reach http://127.0.0.1:{port}") as caught:
-        await transport.send(Request("POST", f"http://127.0.0.1:{port}/x", {}, b"{}"))
+async def test_nobody_there_is_transient_and_names_the_address(transport: HttpTransport, deaf_port: int) -> None:
+    with pytest.raises(TransientError, match=f"cannot reach http://127.0.0.1:{deaf_port}") as caught:
+        await transport.send(Request("POST", f"http://127.0.0.1:{deaf_port}/x", {}, b"{}"))
     assert not isinstance(caught.value, OutcomeUnknownError)
     assert "koppel.yaml" in caught.value.remedy
 

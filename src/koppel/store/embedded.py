@@ -263,26 +263,26 @@ def _account(cluster: Path) -> dict[str, Any]:
     """Whom the server runs as. PostgreSQL refuses to be run by root; root runs it as an account of its own."""
     if os.geteuid() != 0:
         return {}
-    import pwd
-
-    try:
-        entry = pwd.getpwnam(ROOT_RUNS_AS)
-    except KeyError:
-        _add_account()
-        entry = pwd.getpwnam(ROOT_RUNS_AS)
+    user, group = _ids()
     _let_through(cluster)
     for programs in _versions().values():
         _let_through(programs)
         _let_run(programs)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    return {"user": user, "group": group, "extra_groups": []}
 
 
-def _add_account() -> None:
+def _ids() -> tuple[int, int]:
+    """User and group of the account that the server runs as for root; it is made if there is none yet."""
+    import pwd
+
+    with suppress(KeyError):
+        return pwd.getpwnam(ROOT_RUNS_AS)[2:4]
+    with suppress(OSError):
+        command = ["useradd", "--system", "--shell", "/usr/sbin/nologin", ROOT_RUNS_AS]
+        subprocess.run(command, check=False, capture_output=True)
     try:
-        subprocess.run(
-            ["useradd", "--system", "--shell", "/usr/sbin/nologin", ROOT_RUNS_AS], check=True, capture_output=True
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
+        return pwd.getpwnam(ROOT_RUNS_AS)[2:4]  # whoever made it: another process may have been faster
+    except KeyError as error:
         raise StoreError(
             f"PostgreSQL does not run as root, and the account {ROOT_RUNS_AS!r} could not be made for it",
             remedy="Run Koppel as an ordinary user, or set `database: postgresql://...` in koppel.yaml.",

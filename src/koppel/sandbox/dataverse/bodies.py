@@ -6,6 +6,7 @@ For each table there is one plan, made when first needed: what to do with each n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,12 +36,21 @@ class BodyReader:
     def __init__(self, dataverse: Dataverse, table: TableSchema) -> None:
         self._dataverse = dataverse
         self._table = table
-        plain = [column for column in table.columns.values() if column.kind not in LOOKUPS]
-        checks = {column.name: check_of(table.name, column, dataverse.option_sets) for column in plain}
-        self._at_create: dict[str, Check] = {column.name: checks[column.name] for column in plain if column.creatable}
-        self._at_update: dict[str, Check] = {column.name: checks[column.name] for column in plain if column.updatable}
-        self._dropped = {column.name for column in plain}
+        self._plain = {column.name: column for column in table.columns.values() if column.kind not in LOOKUPS}
         self._poly = {column.name for column in table.columns.values() if len(column.targets) > 1}
+
+    @cached_property
+    def _checks(self) -> dict[str, Check]:
+        options = self._dataverse.option_sets
+        return {name: check_of(self._table.name, column, options) for name, column in self._plain.items()}
+
+    @cached_property
+    def _at_create(self) -> dict[str, Check]:
+        return {name: self._checks[name] for name, column in self._plain.items() if column.creatable}
+
+    @cached_property
+    def _at_update(self) -> dict[str, Check]:
+        return {name: self._checks[name] for name, column in self._plain.items() if column.updatable}
 
     def read(self, body: object, references: Mapping[str, str], *, creating: bool) -> Draft:
         """What a body says. 400 for what the model does not have."""
@@ -53,7 +63,7 @@ class BodyReader:
             check = checks.get(name)
             if check is not None:
                 values[name] = check(value)
-            elif name not in self._dropped:
+            elif name not in self._plain:
                 self._read_other(draft, name, value, references, creating)
         return draft
 

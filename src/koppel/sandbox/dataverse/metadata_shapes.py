@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -30,6 +31,7 @@ class Definition(msgspec.Struct, frozen=True):
     parts: Mapping[str, Callable[[], Any]] = {}
 
 
+@cache
 def metadata_id(*names: str) -> str:
     """A lasting id for a thing that has none in the document."""
     return str(uuid5(NAMESPACE_URL, "koppel:metadata:" + ":".join(names)))
