@@ -84,7 +84,8 @@ class BrakeError(KoppelError):
 class RemoteError(KoppelError):
     """A system refused a request. ``status`` is the HTTP status (0: none), ``code`` the system's own error code.
 
-    ``field`` and ``value`` name the culprit where the system's answer tells it.
+    ``field`` and ``value`` name the culprit where the system's answer tells it. ``doubtful``: an earlier try of the
+    same write was not answered, and may be what this one was refused for.
     """
 
     kind: ClassVar[Kind] = "data"
@@ -105,6 +106,7 @@ class RemoteError(KoppelError):
         self.code = code
         self.field = field
         self.value = value
+        self.doubtful = False
 
 
 class TransientError(RemoteError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from test_run_trouble import writes_to
+from test_run_trouble import lose_answers, writes_to
 from test_undo import take_back
 from world import World, new_world
 from world_data import Row
@@ -13,6 +13,7 @@ from world_data import Row
 from koppel.store import history
 from koppel.store.database import Database
 from koppel.store.history import Entry
+from koppel.sync.uncouple import uncouple
 from koppel.systems.transport import Request
 
 
@@ -85,3 +86,36 @@ async def test_nor_one_that_an_undo_was_refused(world: World) -> None:
         ("business_central", "phoneNumber", "1", "2"),
         ("dataverse", "phoneNumber", "2", "5"),
     ]
+
+
+# answers that got lost
+
+
+@pytest.mark.parametrize("system", ["dataverse", "bc"])
+async def test_a_creation_whose_answer_was_lost_is_told_and_taken_back(world: World, system: str) -> None:
+    if system == "dataverse":
+        await world.bob.create("customers", displayName="Adatum", phoneNumber="1")
+    else:
+        await world.alice.create("accounts", name="Adatum", customertypecode=3, telephone1="1")
+    lost = lose_answers(world, system)
+    result = await world.sync(create=True)
+    assert (len(lost), result.counts["created"], result.counts["failed"]) == (1, 1, 0)
+    [(side, _, _, new)] = await told(world, "create", "couple")
+    assert side == ("dataverse" if system == "dataverse" else "business_central")
+    assert isinstance(new, dict)
+    assert new["name" if system == "dataverse" else "displayName"] == "Adatum"
+    await world.quiet("CUSTOMER")
+    undone, left = await take_back(world, result.job)
+    assert (undone.counts["deleted"], left) == (1, [])
+
+
+async def test_an_existing_record_is_not_taken_for_one_that_was_made(world: World) -> None:
+    world.change(match=())
+    customer = await in_step(world)
+    await uncouple(world.session, "CUSTOMER", [customer["number"]])
+    before = len(await told(world, "create"))
+    result = await world.sync(full=True)
+    assert (result.counts["created"], result.counts["coupled"]) == (0, 1)
+    assert len(await told(world, "create")) == before
+    undone, left = await take_back(world, result.job)
+    assert (undone.counts["uncoupled"], undone.counts["deleted"], left) == (1, 0, [])

@@ -109,6 +109,23 @@ async def test_retry_after_holds_all_requests_back() -> None:
     assert sender.counters.throttled == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "doubtful"),
+    [
+        (OutcomeUnknownError("lost"), True),
+        (answer(504), True),
+        (answer(503), False),
+        (TransientError("refused"), False),
+    ],
+)
+async def test_the_answer_to_a_second_try_tells_whether_the_first_may_have_been_carried_out(
+    first: Step, doubtful: bool
+) -> None:
+    sender = sender_of(Script(first, answer(503), answer(412)), Clock())
+    refused = await sender.write("PATCH", URL, {}, b"{}", rows=1, repeatable=True)
+    assert (refused.status, refused.doubtful) == (412, doubtful)
+
+
 async def test_a_repeatable_write_is_tried_again() -> None:
     sender = sender_of(Script(OutcomeUnknownError("lost"), answer(504), answer(204)), Clock())
     assert (await sender.write("PATCH", URL, {}, b"{}", rows=3, repeatable=True)).status == 204

@@ -113,6 +113,8 @@ async def _record(
     result.counts.update(counts)
     for one in done:
         scope.unsure = scope.unsure or bool(one.unknown)
+        if one.superseded:
+            continue
         if one.error:
             result.notice(f"{one.action.name}: {one.error.message}; {one.error.remedy}")
         elif one.action.refusal or one.action.conflicts:

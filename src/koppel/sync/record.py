@@ -47,7 +47,7 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     recovered = [(key, one) for one in pairs for key in _keys(one.action) if key in scope.recovered]
     if recovered:
         await history.add(connection, [_found_again(scope, side, id, one) for (side, id), one in recovered])
-    await _settle_intents(session, mapping, done, [key for key, _ in recovered])
+    await settle_intents(session, mapping, done, [key for key, _ in recovered])
     await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
     await connection.commit()
 
@@ -65,10 +65,10 @@ def _keys(action: Action) -> list[tuple[Side, str]]:
     return [(side, action.id(other(side))) for side in SIDES]
 
 
-async def _settle_intents(
-    session: Session, mapping: str, done: Sequence[Done], recovered: Sequence[tuple[Side, str]]
+async def settle_intents(
+    session: Session, mapping: str, done: Sequence[Done], recovered: Sequence[tuple[Side, str]] = ()
 ) -> None:
-    """Forget the intents of which it is known what came of them."""
+    """Forget the intents of which it is known what came of them: of writes in their order, and those ``recovered``."""
     known = dict.fromkeys(recovered)
     for one in done:
         for side in one.written:
@@ -216,7 +216,7 @@ def _entries(job: int, ready: Ready, one: Done, parted: Parted) -> Iterable[hist
             for change in action.changes:
                 if change.side == side:
                     yield entry("update", side, field=change.field, old=change.old, new=change.new, why=change.why)
-    if action.couples and action.kind in ("couple", "update"):
+    if action.couples and action.kind in ("couple", "update") and not one.superseded:
         yield entry("couple", "dataverse", new=action.business_central_id, why=action.reason)
     if action.kind == "uncouple" or (action.kind == "delete" and one.made):
         before = parted[action.dataverse_id].base if action.dataverse_id in parted else None

@@ -22,7 +22,7 @@ from koppel.store.jobs import Job
 from koppel.sync.intend import intend
 from koppel.sync.job import as_job
 from koppel.sync.prepare import Ready
-from koppel.sync.record import count_done, record_chunk
+from koppel.sync.record import count_done, record_chunk, settle_intents
 from koppel.sync.recover import recover
 from koppel.sync.request import Result
 from koppel.sync.restore import plan_returns
@@ -181,6 +181,7 @@ async def _carry_out(
     through = [one for one in done if not one.error]
     counts = count_done(through)
     counts["failed"] += len(refused)
+    await settle_intents(session, scope.ready.mapping.name, [one for one in done if one.error])
     await record_chunk(session, scope, through, counts)
     result.counts.update(counts)
     for one in refused:

@@ -59,14 +59,13 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unknown(self) -> tuple[Side, ...]:
-        """The sides of which it is not known whether they were written. What is found by its id was sent several times
-        before it failed for want of an answer."""
-        return tuple(
-            side
-            for side, answer in self.written.items()
-            if isinstance(answer.error, OutcomeUnknownError)
-            or (isinstance(answer.error, TransientError) and self.action.id(side))
-        )
+        """The sides of which it is not known whether they were written."""
+        return tuple(side for side, answer in self.written.items() if answer.error and self._doubts(side, answer.error))
+
+    def _doubts(self, side: Side, error: RemoteError) -> bool:
+        """What has an id was sent several times before it failed for want of an answer; what has none, only once."""
+        tried_again = isinstance(error, TransientError) and bool(self.action.id(side))
+        return error.doubtful or tried_again or isinstance(error, OutcomeUnknownError)
 
     @property
     def made(self) -> tuple[Side, ...]:
@@ -85,9 +84,11 @@ async def try_again(session: Session, scope: Scope, tried: Sequence[Done]) -> li
         ids = {side: [one.action.id(side) for one in again] for side in SIDES}
         records = {side: await read_side(session, scope, side, ids[side]) for side in SIDES}
         again = [_with_answers(scope, one, records) for one in again]
+        finished += [one for one in again if _is_created(one)]
+        again = [one for one in again if not _is_created(one)]
         left, hopeless = await _plan_again(session, scope, again, records)
         finished += hopeless
-        finished += [msgspec.structs.replace(one, superseded=True) for one in again if one.made and one not in hopeless]
+        finished += [msgspec.structs.replace(one, superseded=True) for one in again if one not in hopeless]
         await intend(session, scope, left)
         tried = await send(session, scope, left)
     return finished
@@ -149,16 +150,20 @@ Records = Mapping[Side, Mapping[str, Record]]
 
 
 def _with_answers(scope: Scope, one: Done, records: Records) -> Done:
-    """The same, where a version was refused because the write had been carried out, and only its answer was lost."""
+    """The same, where a write was refused because it had been carried out, and only its answer was lost."""
     written = {
         side: Written(id=record.id, version=record.version)
-        if isinstance(answer.error, VersionError)
+        if side in one.unknown
         and (record := records[side].get(one.action.id(side))) is not None
         and _holds(scope, side, record, one.action)
         else answer
         for side, answer in one.written.items()
     }
     return msgspec.structs.replace(one, written=written)
+
+
+def _is_created(one: Done) -> bool:
+    return one.action.kind == "create" and not one.error
 
 
 def _holds(scope: Scope, side: Side, record: Record, action: Action) -> bool:
@@ -169,6 +174,7 @@ def _holds(scope: Scope, side: Side, record: Record, action: Action) -> bool:
     return bool(writes) and all(
         forms.get(column, _as_it_is)(record.values[places[column]]) == forms.get(column, _as_it_is)(value)
         for column, value in writes.items()
+        if column in places
     )
 
 

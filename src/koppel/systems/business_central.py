@@ -19,7 +19,7 @@ from koppel.systems.business_central_schema import read_table
 from koppel.systems.governor import BUSINESS_CENTRAL, Governor
 from koppel.systems.rows import Decoder, Envelope, Wanted
 from koppel.systems.schema import Column, TableSchema
-from koppel.systems.sending import Sender, chunks_of, in_order, with_culprit, write_chunks
+from koppel.systems.sending import Sender, chunks_of, in_order, refused, write_chunks
 from koppel.systems.system import Columns, Create, Update, Written
 from koppel.systems.transport import Response, Transport
 
@@ -311,14 +311,14 @@ def _answers(answer: Response, count: int) -> list[Response]:
         found = msgspec.json.decode(_succeeded(answer).body, type=_Answers).responses
     except msgspec.DecodeError as error:
         raise DataError(f"the answer to a batch cannot be read: {error}") from error
-    by_id = {part.id: Response(part.status, {}, bytes(part.body)) for part in found}
+    by_id = {part.id: Response(part.status, {}, bytes(part.body), answer.doubtful) for part in found}
     stopped = Response(503, {}, b'{"error":{"code":"","message":"the batch ended before this part"}}')
     return [by_id.get(str(number), stopped) for number in range(1, count + 1)]
 
 
 def _written(part: _Part, answer: Response, decoder: Decoder) -> Written:
     if answer.status >= 400:
-        return Written(error=with_culprit(business_central_error(answer), part.body or {}))
+        return refused(business_central_error(answer), part.body or {}, doubtful=answer.doubtful)
     if answer.status == 204:
         return Written()
     record = decoder.record(answer.body)

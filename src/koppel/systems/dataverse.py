@@ -30,7 +30,7 @@ from koppel.systems.dataverse_wire import (
 from koppel.systems.governor import DATAVERSE, Governor
 from koppel.systems.rows import Decoder, Envelope
 from koppel.systems.schema import TableSchema
-from koppel.systems.sending import Sender, chunks_of, in_order, with_culprit, write_chunks
+from koppel.systems.sending import Sender, chunks_of, in_order, refused, write_chunks
 from koppel.systems.system import Columns, Create, Update, Written
 from koppel.systems.transport import Response, Transport
 
@@ -222,11 +222,13 @@ class Dataverse:
             repeatable=all(row.id for row in rows),
         )
         if answer.status != 200:
-            return await self._create_singly(schema, rows)
+            return await self._create_singly(schema, rows, doubtful=answer.doubtful)
         ids = msgspec.json.decode(answer.body, type=_Ids).Ids
         return [Written(id=key.lower()) for key in ids]
 
-    async def _create_singly(self, schema: TableSchema, rows: Sequence[Create]) -> list[Written]:
+    async def _create_singly(
+        self, schema: TableSchema, rows: Sequence[Create], *, doubtful: bool = False
+    ) -> list[Written]:
         url = f"{self._root}{schema.set_name}?$select={schema.id_column}"
 
         def part(row: Create) -> Part:
@@ -236,16 +238,20 @@ class Dataverse:
         repeatable = all(row.id for row in rows)
         written = []
         for chunk in chunks_of(rows, _BATCH_ROWS):
-            written += await self._write_batch(schema, [part(row) for row in chunk], repeatable=repeatable)
+            parts = [part(row) for row in chunk]
+            written += await self._write_batch(schema, parts, repeatable=repeatable, doubtful=doubtful)
         return written
 
-    async def _write_batch(self, schema: TableSchema, parts: Sequence[Part], *, repeatable: bool) -> list[Written]:
-        answers = await self._batch(parts, rows=len(parts), repeatable=repeatable)
-        decoder = Decoder([], schema.id_column)
-        return [_written(part, answer, decoder) for part, answer in zip(parts, answers, strict=True)]
+    async def _write_batch(
+        self, schema: TableSchema, parts: Sequence[Part], *, repeatable: bool, doubtful: bool = False
+    ) -> list[Written]:
+        answer = await self._batch(parts, rows=len(parts), repeatable=repeatable)
+        doubtful, decoder = doubtful or answer.doubtful, Decoder([], schema.id_column)
+        pairs = zip(parts, _answers(answer, len(parts)), strict=True)
+        return [_written(part, one, decoder, doubtful=doubtful) for part, one in pairs]
 
-    async def _batch(self, parts: Sequence[Part], *, rows: int = 0, repeatable: bool = True) -> list[Answer]:
-        """The answers to a batch, one for each part."""
+    async def _batch(self, parts: Sequence[Part], *, rows: int = 0, repeatable: bool = True) -> Response:
+        """Send a batch; ``rows``: how many it writes, 0 when it reads."""
         boundary = f"batch_{uuid4()}"
         headers = {
             "Content-Type": f'multipart/mixed; boundary="{boundary}"',
@@ -254,16 +260,8 @@ class Dataverse:
         }
         url, body = f"{self._root}$batch", encode_request(parts, boundary)
         if rows:
-            answer = await self._sender.write("POST", url, headers, body, rows=rows, repeatable=repeatable)
-        else:
-            answer = await self._sender.post_read(url, headers, body)
-        content_type = answer.headers.get("content-type", "")
-        if "multipart" not in content_type:
-            raise dataverse_error(answer)
-        answers = [item for item in decode_answer(answer.body, content_type) if isinstance(item, Answer)]
-        if len(answers) != len(parts):
-            raise DataError(f"Dataverse answered {len(answers)} of {len(parts)} parts of a batch", status=answer.status)
-        return answers
+            return await self._sender.write("POST", url, headers, body, rows=rows, repeatable=repeatable)
+        return await self._sender.post_read(url, headers, body)
 
     # choices
 
@@ -306,7 +304,7 @@ class Dataverse:
 
     async def _get_batch(self, urls: Sequence[str], headers: Mapping[str, str] | None = None) -> list[bytes]:
         inner = {"Accept": "application/json", **(headers or {})}
-        answers = await self._batch([Part("GET", url, inner) for url in urls])
+        answers = _answers(await self._batch([Part("GET", url, inner) for url in urls]), len(urls))
         return [_succeeded(Response(answer.status, answer.headers, answer.body)).body for answer in answers]
 
     async def _entity_sets(self) -> dict[str, str]:
@@ -365,10 +363,21 @@ def _new_row(schema: TableSchema, row: Create) -> dict[str, object]:
     return {**({schema.id_column: row.id} if row.id else {}), **body_of(schema, values)}
 
 
-def _written(part: Part, answer: Answer, decoder: Decoder) -> Written:
+def _answers(answer: Response, count: int) -> list[Answer]:
+    """The answers to a batch, one for each part."""
+    content_type = answer.headers.get("content-type", "")
+    if "multipart" not in content_type:
+        raise dataverse_error(answer)
+    answers = [item for item in decode_answer(answer.body, content_type) if isinstance(item, Answer)]
+    if len(answers) != count:
+        raise DataError(f"Dataverse answered {len(answers)} of {count} parts of a batch", status=answer.status)
+    return answers
+
+
+def _written(part: Part, answer: Answer, decoder: Decoder, *, doubtful: bool) -> Written:
     if answer.status >= 400:
         error = dataverse_error(Response(answer.status, answer.headers, answer.body))
-        return Written(error=with_culprit(error, msgspec.json.decode(part.body or b"{}")))
+        return refused(error, msgspec.json.decode(part.body or b"{}"), doubtful=doubtful)
     if answer.status == 204:
         return Written(id=_ID.findall(answer.headers.get("odata-entityid") or part.url)[-1].lower())
     record = decoder.record(answer.body)

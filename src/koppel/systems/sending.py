@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+import msgspec
+
 from koppel.errors import AuthenticationError, OutcomeUnknownError, RemoteError, TransientError
 from koppel.odata.records import Record
 from koppel.systems.auth import Tokens
@@ -110,7 +112,7 @@ class Sender:
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, repeatable: bool
     ) -> Response:
-        attempt = 0
+        attempt, doubtful = 0, False
         while True:
             try:
                 answer = await self._once(Request(method, url, headers, body))
@@ -118,11 +120,12 @@ class Sender:
             except OutcomeUnknownError as error:
                 if not repeatable:
                     raise
-                failure = TransientError(error.message)
+                failure, doubtful = TransientError(error.message), True
             except TransientError as error:
                 failure = error
             if failure is None:
-                return answer
+                return msgspec.structs.replace(answer, doubtful=True) if doubtful else answer
+            doubtful = doubtful or failure.status in _NOT_KNOWN
             attempt += 1
             if attempt >= (TRIES if self._answered else _FIRST_TRIES):
                 failure.remedy = failure.remedy or f"tried {attempt} times; the next run tries again"
@@ -236,10 +239,12 @@ async def write_chunks(
     return [result for part in await in_order(one(chunk) for chunk in chunks_of(rows, size)) for result in part]
 
 
-def with_culprit(error: RemoteError, sent: Mapping[str, object]) -> RemoteError:
-    """Complete the culprit from what was sent: the value of the field that is named, or the field of the value."""
+def refused(error: RemoteError, sent: Mapping[str, object], *, doubtful: bool) -> Written:
+    """A write that was refused. What was sent completes the culprit: the value of the field that is named, or the field
+    of the value."""
+    error.doubtful = doubtful
     if error.field and not error.value:
         error.value = str(sent.get(error.field, ""))
     elif error.value and not error.field:
         error.field = next((name for name, value in sent.items() if str(value) == error.value), "")
-    return error
+    return Written(error=error)

@@ -30,11 +30,13 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An HTTP response: status, headers with lower-case names, body bytes."""
+    """An HTTP response: status, headers with lower-case names, body bytes. ``doubtful``: it answers a repeated request,
+    and an earlier try may have been carried out."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    doubtful: bool = False
 
 
 class Transport(Protocol):
