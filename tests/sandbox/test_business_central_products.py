@@ -92,4 +92,5 @@ async def test_a_sales_price_is_one_for_each_value_of_its_key(world: World, othe
 async def test_the_item_of_a_price_must_be_there(world: World) -> None:
     refused = await world.post("salesPrices", PRICE, COMPANION)
     assert (refused.status, refused.code) == (400, "Internal_InvalidTableRelation")
-    assert (await world.post("salesPrices", {"unitPrice": 1}, COMPANION)).code == "BadRequest_RequiredParamNotProvided"
+    without = await world.post("salesPrices", {"salesType": "All_x0020_Customers", "unitPrice": 1}, COMPANION)
+    assert without.code == "BadRequest_RequiredParamNotProvided"

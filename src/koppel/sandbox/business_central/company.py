@@ -129,8 +129,8 @@ class BusinessCentral:
         """Put rows straight into a table, without business logic: names are those of the companion page.
 
         ``id`` and the system fields are filled where absent; ids and codes of a reference complete each other. A row
-        whose id is there replaces it. For a table with one row (setup) the values are put into that. ``ValueError`` for
-        a name that the table does not have.
+        whose id is there replaces it; so does one without an id whose key is there. For a table with one row (setup)
+        the values are put into that. ``ValueError`` for a name that the table does not have.
         """
         store = self.companies[company].stores[table]
         work = Work(self, self.companies[company], user)
@@ -152,7 +152,10 @@ class BusinessCentral:
             raise ValueError(f"table {store.info.name!r} has no {', '.join(sorted(unknown))}")
         before = {} if store.info.key or not store.rows else store.only()
         row = {**before, **values}
-        row["id"] = str(row.get("id") or new_id()).lower()
+        if not row.get("id"):
+            known = store.find(*store.key_of(row)) if any(row.get(name) for name in store.info.key) else None
+            row["id"] = new_id() if known is None else known["id"]
+        row["id"] = str(row["id"]).lower()
         return {name: value for name, value in row.items() if value != fields[name].empty or name in _TIMES}
 
 

@@ -123,6 +123,11 @@ def must_be(field: str, wanted: str, record: str, current: str) -> ServiceError:
     )
 
 
+def field_error(message: str) -> ServiceError:
+    """A ``FIELDERROR`` of the business logic."""
+    return ServiceError(400, "Application_FieldValidationException", message)
+
+
 def cannot_evaluate(message: str) -> ServiceError:
     """A value that cannot be converted, such as an unknown enum member."""
     return ServiceError(400, "Application_EvaluateException", message)

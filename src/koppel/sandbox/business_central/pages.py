@@ -313,4 +313,6 @@ def _companion_fields(shown: dict[str, Field], added: dict[str, Field], facts: d
     for name in (*own_id, *facts.get("editable", ())):
         if name in fields and facts.get("insert", True):
             fields[name] = msgspec.structs.replace(fields[name], editable=True)
+    for name in facts.get("read_only", ()):
+        fields[name] = msgspec.structs.replace(fields[name], editable=False)
     return fields

@@ -5,7 +5,23 @@ A table without an entry is just rows. Each function gets the ``Work`` of the re
 
 from __future__ import annotations
 
-from koppel.sandbox.business_central.logic import contact, currency, customer, note, order, order_line, relation, vendor
+from koppel.sandbox.business_central.logic import (
+    contact,
+    currency,
+    customer,
+    item,
+    note,
+    opportunity,
+    order,
+    order_line,
+    price,
+    price_list,
+    relation,
+    resource,
+    sales_setup,
+    unit,
+    vendor,
+)
 from koppel.sandbox.business_central.logic.hooks import Logic
 
 LOGIC: dict[str, Logic] = {
@@ -13,8 +29,19 @@ LOGIC: dict[str, Logic] = {
     "contacts": contact.LOGIC,
     "contactBusinessRelations": relation.LOGIC,
     "currencies": currency.LOGIC,
-    "vendors": vendor.LOGIC,
+    "customerPriceGroups": price.GROUP_LOGIC,
+    "itemUnitsOfMeasure": unit.units_logic(unit.ITEM),
+    "items": item.LOGIC,
+    "opportunities": opportunity.LOGIC,
+    "priceListHeaders": price_list.LOGIC,
+    "priceListLines": price_list.LINE_LOGIC,
     "recordNotes": note.LOGIC,
+    "resourceUnitsOfMeasure": unit.units_logic(unit.RESOURCE),
+    "resources": resource.LOGIC,
     "salesOrderLines": order_line.LOGIC,
     "salesOrders": order.LOGIC,
+    "salesPrices": price.LOGIC,
+    "salesReceivablesSetup": sales_setup.LOGIC,
+    "unitsOfMeasure": unit.LOGIC,
+    "vendors": vendor.LOGIC,
 }

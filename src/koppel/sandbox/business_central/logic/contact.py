@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from koppel.sandbox.business_central import errors
-from koppel.sandbox.business_central.logic import relation
+from koppel.sandbox.business_central.logic import opportunity, relation
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.logic.numbers import give_number
 from koppel.sandbox.business_central.pages import ZERO_GUID
@@ -137,17 +137,21 @@ def _modified(work: Work, before: Row, after: Row) -> None:
         _check_own_company(after)
         tell_people(work, before, after)
         _update_parties(work, after)
-    elif before.get("companyNumber") != after.get("companyNumber"):
+        return
+    if before.get("displayName") != after.get("displayName"):
+        opportunity.show_contact(work, after)
+    if before.get("companyNumber") != after.get("companyNumber"):
         work.change("contacts", after["id"], {"contactBusinessRelation": relation.kind_of(work, after)})
 
 
 def tell_people(work: Work, before: Row, after: Row) -> None:
-    """The people of a company show its name."""
+    """The people of a company show its name, and so do its opportunities."""
     name = after.get("displayName", "")
     if name == before.get("displayName", "") and before["number"] == after["number"]:
         return
     for row in list(work.store("contacts").having("companyNumber", after["number"])):
         work.change("contacts", row["id"], {"companyName": name})
+    opportunity.show_contact(work, after)
 
 
 def _update_parties(work: Work, contact: Row) -> None:
@@ -165,6 +169,7 @@ def currency_pair(work: Work, row: Row) -> Row:
 
 def _delete(work: Work, row: Row) -> None:
     """A company takes its people and its relations along."""
+    opportunity.check_contact_goes(work, row)
     for link in list(work.store(relation.RELATIONS).having("contactNumber", row["number"])):
         work.delete(relation.RELATIONS, link["id"])
     if not is_person(row):
