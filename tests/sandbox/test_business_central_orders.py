@@ -197,7 +197,7 @@ async def test_the_lowest_price_that_holds_is_taken(sales: Sales) -> None:
         {"salesType": "Customer", "salesCode": "10000", "minimumQuantity": 5, "unitPrice": 70},
         {"salesType": "Customer", "salesCode": "20000", "unitPrice": 1},
         {"salesType": "All_x0020_Customers", "startingDate": "2026-04-01", "unitPrice": 2},
-        {"salesType": "All_x0020_Customers", "endingDate": "2026-02-28", "unitPrice": 3},
+        {"salesType": "All_x0020_Customers", "startingDate": "2026-01-01", "endingDate": "2026-02-28", "unitPrice": 3},
     ]
     sales.system.load("CRONUS", "salesPrices", [{"itemNo": "1000", **price} for price in prices])
     order = await sales.order("10000", item(), item(quantity=5), item(quantity=5, unitPrice=71))
