@@ -227,17 +227,43 @@ async def test_documents_get_number_and_currency(org: Organisation) -> None:
     assert (row["_transactioncurrencyid_value"], row["priceperunit_base"]) == (DOLLAR, 4)
 
 
-async def test_notes_count_their_file(org: Organisation) -> None:
+async def test_notes_tell_what_they_hang_on_and_count_their_file(org: Organisation) -> None:
     account = await org.create("accounts", name="A")
-    key = await org.create(
-        "annotations",
-        subject="S",
-        documentbody="aGVsbG8=",
-        filename="hello.txt",
-        **{"objectid_account@odata.bind": f"/accounts({account})"},
+    hangs_on = {"objectid_account@odata.bind": f"/accounts({account})"}
+    key = await org.create("annotations", subject="S", documentbody="aGVsbG8=", filename="hello.txt", **hangs_on)
+
+    async def seen() -> tuple[Any, ...]:
+        row = await org.read(f"annotations({key})")
+        return tuple(row[name] for name in ("filesize", "isdocument", "objecttypecode", "_objectid_value"))
+
+    assert await seen() == (5, True, "account", account)
+    other = await org.create("accounts", name="B")
+    moved = {"objectid_account@odata.bind": f"/accounts({other})", "objecttypecode": "contact", "filesize": 99}
+    await org.patch(f"annotations({key})", moved | {"documentbody": "aGV5"})
+    assert await seen() == (3, True, "account", account)
+    await org.patch(f"annotations({key})", {"documentbody": None, "filename": None})
+    assert await seen() == (0, False, "account", account)
+    plain = await org.create("annotations", subject="S", notetext="T", isdocument=True, **hangs_on)
+    row = await org.read(f"annotations({plain})")
+    assert (row["filesize"], row["isdocument"]) == (0, False)
+
+
+async def test_posts_stay_as_they_were_made(org: Organisation) -> None:
+    account = await org.create("accounts", name="A")
+    hangs_on = {"regardingobjectid_account@odata.bind": f"/accounts({account})"}
+    assert (await org.post("posts", {"text": "T", "source": 1})).code == "0x80040203"
+    key = await org.create("posts", text="Shipped", source=1, type=7, **hangs_on)
+    row = await org.read(f"posts({key})")
+    assert (row["regardingobjecttypecode"], row["_regardingobjectid_value"]) == ("account", account)
+    assert (row["text"], row["largetext"]) == ("Shipped", "Shipped")
+    refused = await org.patch(f"posts({key})", {"text": "X"})
+    assert (refused.status, refused.message) == (
+        400,
+        "The 'Update' message does not support entities of type 'post'.",
     )
-    row = await org.read(f"annotations({key})")
-    assert (row["filesize"], row["objecttypecode"], row["_objectid_value"]) == (5, "account", account)
+    assert (await org.bulk("posts", "CreateMultiple", {"text": "X"})).status == 400
+    assert (await org.delete(f"accounts({account})")).status == 204
+    assert (await org.get(f"posts({key})")).status == 404
 
 
 async def test_required_columns_are_asked_for(org: Organisation) -> None:

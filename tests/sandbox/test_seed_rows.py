@@ -7,6 +7,9 @@ from collections import Counter
 import pytest
 
 from koppel.sandbox.adventureworks import record_id
+from koppel.sandbox.clock import Clock
+from koppel.sandbox.dataverse import create_dataverse
+from koppel.sandbox.seed import seed_dataverse
 from koppel.sandbox.seed_business_central import EXTERNAL_CUSTOMERS, CustomerRows, customer_rows, setup_rows
 from koppel.sandbox.seed_dataverse import CURRENCY_ID, account_rows, organization_rows, user_rows
 from koppel.sandbox.tables import Row
@@ -198,3 +201,17 @@ def test_the_base_currency_is_the_local_one() -> None:
 
 def test_ids_are_guids_that_never_change() -> None:
     assert record_id("customers", "AW00000001") == "f3ab69d5-ccf3-4d52-8e16-aff29ac77005"
+
+
+def test_people_have_sold_something_in_dataverse() -> None:
+    dataverse = create_dataverse(Clock())
+    seed_dataverse(dataverse, "adventureworks", 1_000, USERS)
+    assert len(dataverse.tables["opportunity"].rows) == 5
+    orders = {row["ordernumber"]: row for row in dataverse.tables["salesorder"].rows.values()}
+    assert {number: row["statecode"] for number, row in orders.items()} == {"WEB-1001": 1, "WEB-1002": 0}
+    assert [orders["WEB-1001"][name] for name in ("totallineitemamount", "totalamount")] == [177.5, 181.12]
+    assert {row["_customerid_value"] for row in orders.values()} <= dataverse.tables["account"].rows.keys()
+    assert len(dataverse.tables["salesorderdetail"].rows) == 3
+    again = create_dataverse(Clock())
+    seed_dataverse(again, "adventureworks", 1_000, USERS)
+    assert again.tables["salesorderdetail"].rows.keys() == dataverse.tables["salesorderdetail"].rows.keys()

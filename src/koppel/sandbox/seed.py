@@ -17,6 +17,7 @@ from koppel.sandbox.seed_business_central import (
     setup_rows,
 )
 from koppel.sandbox.seed_dataverse import account_rows, organization_rows, user_rows
+from koppel.sandbox.seed_documents import seed_documents
 from koppel.sandbox.seed_opportunities import opportunity_rows
 from koppel.sandbox.seed_products import FREIGHT, VENDOR_RELATION_CODE, WRITE_IN, product_rows, vendor_rows
 from koppel.sandbox.seed_sales import invoice_rows
@@ -33,12 +34,12 @@ _CHUNK = 5_000
 
 
 def seed_dataverse(dataverse: Dataverse, data: Data, customers: int | None, users: Iterable[User]) -> None:
-    """Load the organisation and its users; with data also the accounts typed by hand."""
+    """Load the organisation and its users; with data also the accounts typed by hand and what was sold to them."""
     for table, rows in organization_rows().items():
         dataverse.load(table, rows)
     dataverse.load("systemuser", user_rows(users, salespeople=data == "adventureworks"))
     if data == "adventureworks":
-        dataverse.load("account", account_rows(customers))
+        seed_documents(dataverse, dataverse.load("account", account_rows(customers)))
 
 
 def seed_business_central(system: BusinessCentral, data: Data, customers: int | None, invoices: int = INVOICES) -> None:

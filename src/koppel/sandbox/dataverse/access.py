@@ -25,6 +25,7 @@ _CREATE_ONLY: Mapping[str, tuple[str, ...]] = {
     "salesorderdetail": _LINE_CREATE_ONLY,
     "invoicedetail": _LINE_CREATE_ONLY,
     "annotation": ("objectid", "objecttypecode"),
+    "post": ("*",),
 }
 _UPDATE_ONLY: Mapping[str, tuple[str, ...]] = {
     "product": ("pricelevelid",),

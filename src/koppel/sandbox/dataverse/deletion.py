@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _BELONGS = frozenset(
     {
         ("annotation", "_objectid_value"),
+        ("post", "_regardingobjectid_value"),
         ("contact", "_parentcustomerid_value"),
         ("opportunity", "_customerid_value"),
         ("quote", "_customerid_value"),

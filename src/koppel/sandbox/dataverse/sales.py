@@ -76,7 +76,9 @@ def _close(
         label = dataverse.option_sets[f"{closing.table}_statecode"].current[before["statecode"]].label
         raise errors.invalid_argument(f"A {closing.table} that is {label} cannot be closed this way.")
     row = {**before, "statecode": closing.state, "statuscode": _status(dataverse, closing, key, status)}
-    values.setdefault("actualend", dataverse.now())
+    values["actualend"] = values.get("actualend") or dataverse.now()
+    if closing.table == "quote":
+        row["closedon"] = values["actualend"][:10]
     if closing.table == "opportunity":
         _close_opportunity(dataverse, row, values, request)
     activity = dataverse.create(closing.activity, values, request.caller)
@@ -86,10 +88,11 @@ def _close(
 
 def _close_opportunity(dataverse: Dataverse, row: Row, values: dict[str, Any], request: Request) -> None:
     """Revenue and date of the closing become those of the opportunity."""
-    values.setdefault("actualrevenue", row.get("estimatedvalue") or 0)
+    if values.get("actualrevenue") is None:
+        values["actualrevenue"] = row.get("estimatedvalue") or 0
     values |= {"opportunitystatecode": row["statecode"], "opportunitystatuscode": row["statuscode"]}
     values.setdefault("_transactioncurrencyid_value", row.get("_transactioncurrencyid_value"))
-    actual = {"actualvalue": values["actualrevenue"], "actualclosedate": values["actualend"]}
+    actual = {"actualvalue": values["actualrevenue"], "actualclosedate": values["actualend"][:10]}
     row |= actual
     settle(dataverse, "opportunity", row, actual, request.caller)
 

@@ -26,8 +26,9 @@ from koppel.sandbox.tables import Row, Table
 
 ZERO = "00000000-0000-0000-0000-000000000000"
 BULK = frozenset({"CreateMultiple", "UpdateMultiple", "UpsertMultiple"})
-WITHOUT_BULK = frozenset({"productpricelevel", "organization"})
-WITHOUT_TRACKING = frozenset({"organization", "businessunit", "orderclose", "opportunityclose", "quoteclose"})
+WITHOUT_BULK = frozenset({"productpricelevel", "organization", "post"})
+WITHOUT_TRACKING = frozenset({"organization", "businessunit", "orderclose", "opportunityclose", "quoteclose", "post"})
+WITHOUT_UPDATE = frozenset({"post"})
 
 _SERVER_FILLS = frozenset({"organizationid", "statecode", "propertyconfigurationstatus", "revisionnumber"})
 _YES = frozenset({("organization", "oobpricecalculationenabled"), ("organization", "ispricelistmandatory")})
@@ -182,6 +183,8 @@ class Dataverse:
 
     def update(self, table: str, key: str, values: Mapping[str, Any], caller: Caller) -> None:
         """Change columns of a row that exists."""
+        if table in WITHOUT_UPDATE:
+            raise errors.invalid_argument(f"The 'Update' message does not support entities of type '{table}'.")
         with self.transaction():
             before = self.tables[table].rows[key]
             row = {**before, **values}

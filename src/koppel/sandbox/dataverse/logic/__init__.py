@@ -15,7 +15,7 @@ from koppel.sandbox.dataverse.logic.documents import DOCUMENTS
 from koppel.sandbox.dataverse.logic.hooks import General, TableLogic
 from koppel.sandbox.dataverse.logic.lines import LINES
 from koppel.sandbox.dataverse.logic.money import settle
-from koppel.sandbox.dataverse.logic.note import NOTE
+from koppel.sandbox.dataverse.logic.note import NOTE, POST
 from koppel.sandbox.dataverse.logic.person import PERSON
 from koppel.sandbox.dataverse.logic.price import PRICE, PRICE_LIST
 from koppel.sandbox.dataverse.logic.product import PRODUCT
@@ -27,6 +27,7 @@ GENERAL: tuple[General, ...] = (settle, compose)
 
 LOGIC: Mapping[str, TableLogic] = {
     "annotation": NOTE,
+    "post": POST,
     "contact": PERSON,
     "systemuser": PERSON,
     "transactioncurrency": CURRENCY,
