@@ -35,7 +35,7 @@ def fetched(rule: Rule, batch: Batch, tables: Tables) -> Batch:
         if need.of is not None:
             wanted = {value for value in need.of(batch) if value not in (None, "")}
             rows = [row for row in rows if row[need.key] in wanted]
-        columns = {*need.columns, need.key} - {""}
+        columns = {*need.columns, need.key, *(["inside"] if need.mapping else [])} - {""}
         kept = rows if need.couplings else [{name: row[name] for name in columns} for row in rows]
         batch = msgspec.structs.replace(batch, tables={**batch.tables, need.name: kept})
     return batch

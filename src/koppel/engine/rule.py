@@ -62,6 +62,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
     ``of`` gives the values of ``key`` that are wanted, from the batch and the needs before this one; ``None``: the
     whole table, read once a session as setup tables are, or for each batch when it ``grows`` by what is written.
+    ``mapping``: rows also tell whether they are ``inside`` the filter of that mapping, which is of the same table.
     ``couplings`` instead of ``table``: the couplings of that mapping; columns are then ``key``,
     ``business_central_id`` and ``dataverse_id``, any of which may be the ``key`` to ask by.
     """
@@ -69,6 +70,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     side: Side = "business_central"
     table: str = ""
+    mapping: str = ""
     couplings: str = ""
     columns: tuple[str, ...] = ()
     key: str = ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 
 from koppel.engine.rule import RULES, Rule
-from koppel.rules import contact, currency, price, product, salesperson, unit
 
-__all__ = ["contact", "currency", "price", "product", "registered", "salesperson", "unit"]
+for module in iter_modules(__path__):
+    import_module(f"{__name__}.{module.name}")
 
 
 def registered() -> Mapping[str, Rule]:

@@ -12,7 +12,7 @@ from koppel.engine.rule import Batch, Found, Need, Rule
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings
 from koppel.sync.prepare import Ready
-from koppel.sync.session import Session
+from koppel.sync.session import Session, ready_mapping
 
 
 async def run_rule(
@@ -43,9 +43,27 @@ async def _fetch(session: Session, need: Need, batch: Batch) -> Sequence[Found]:
         return await _couplings(session, need, [str(value) for value in wanted or ()])
     if wanted is None:
         return await _whole_table(session, need)
+    if need.mapping:
+        return await _inside(session, need, wanted)
     columns = tuple(dict.fromkeys((*need.columns, need.key)))
     found = await session.systems[need.side].by_keys(need.table, columns, need.key, wanted) if wanted else []
     return [dict(zip(columns, record.values, strict=True)) for record in found]
+
+
+async def _inside(session: Session, need: Need, wanted: Sequence[Scalar]) -> Sequence[Found]:
+    """Rows, and whether the filter of their mapping lets them through; nothing is inside one that is off."""
+    mapping = session.mappings.get(need.mapping)
+    if not wanted or mapping is None or not mapping.enabled:
+        return []
+    end = (await ready_mapping(session, need.mapping)).end(need.side)
+    found = await session.systems[need.side].by_keys(need.table, (*end.columns, *need.columns), need.key, wanted)
+    return [
+        {
+            **dict(zip(need.columns, record.values[len(end.columns) :], strict=True)),
+            "inside": end.passes is None or end.passes(record),
+        }
+        for record in found
+    ]
 
 
 async def _whole_table(session: Session, need: Need) -> Sequence[Found]:

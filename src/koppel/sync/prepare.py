@@ -292,6 +292,8 @@ def _common_kind(
     if first == second or (first in texts and second in texts):
         common: ValueKind = "code" if "code" in (first, second) else first if first == second else "text"
         return common, common
+    if {first, second} == {"date", "datetime"}:
+        return "date", "date"  # the time of day is nothing that both sides know
     raise MappingError(
         f"{field.business_central} holds a {first}, {field.dataverse} a {second}",
         place=f"{mapping.file}:{field.line}",

@@ -356,7 +356,12 @@ def _decoder(schema: TableSchema, columns: Columns) -> Decoder:
 
 
 def _values(schema: TableSchema, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    return {_column(schema, name).name: value for name, value in values.items()}
+    return {name: _spelled(_column(schema, name), value) for name, value in values.items()}
+
+
+def _spelled(column: Column, value: Scalar) -> Scalar:
+    """A value as the column takes it: of a time only the day where there is no more room."""
+    return value[:10] if column.kind == "date" and isinstance(value, str) else value
 
 
 def _can_evaluate(text: str) -> bool:

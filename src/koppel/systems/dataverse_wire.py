@@ -73,12 +73,17 @@ def _wanted(schema: TableSchema, name: str, table_of_set: Mapping[str, str]) -> 
     return Wanted(column.read_name, only)
 
 
+_DATE = len("2024-01-31")
+
+
 def body_of(schema: TableSchema, values: Mapping[str, Scalar]) -> dict[str, Any]:
-    """The JSON of a row: lookups as binds, everything else as it is."""
+    """The JSON of a row: lookups as binds, a date for a column of times as its midnight, everything else as it is."""
     return dict(_member(column_of(schema, name), value) for name, value in values.items())
 
 
 def _member(column: Column, value: Scalar) -> tuple[str, Scalar]:
+    if column.kind == "datetime" and isinstance(value, str) and len(value) == _DATE:
+        return column.name, f"{value}T00:00:00Z"
     if column.kind != "lookup":
         return column.name, value
     if not value:

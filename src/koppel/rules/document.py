@@ -1,0 +1,61 @@
+"""What sales documents of Business Central have in common: the products on their lines, and money."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+
+import msgspec
+
+from koppel.engine.rule import Batch, Found, Need
+from koppel.odata.records import Scalar
+
+ITEM, RESOURCE = "Item", "Resource"
+PRODUCTS: Mapping[str, str] = {ITEM: "ITEM-PRODUCT", RESOURCE: "RESOURCE-PRODUCT"}
+"""The mapping that couples what a line of a type sells."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What a line sells: the type as Business Central's pages spell it, and the number of the item or resource."""
+
+    type: str
+    number: str
+
+
+def lines_of(rows: Iterable[Found]) -> list[Line]:
+    """What these lines sell, without those that sell nothing."""
+    found = (Line(str(row["lineType"]), str(row["lineObjectNumber"] or "")) for row in rows)
+    return [line for line in found if line.number]
+
+
+def coupled_products(lines: Callable[[Batch], Iterable[Line]]) -> tuple[Need, ...]:
+    """The couplings of the items and resources on lines."""
+
+    def need(type: str) -> Need:
+        return Need(
+            name=f"coupled {type}",
+            couplings=PRODUCTS[type],
+            key="key",
+            of=lambda batch: [line.number for line in lines(batch) if line.type == type],
+        )
+
+    return tuple(need(type) for type in PRODUCTS)
+
+
+def product_ids(batch: Batch) -> dict[Line, str]:
+    """The products of Dataverse by what lines sell, as far as it is coupled (``coupled_products``)."""
+    return {
+        Line(type, str(row["key"])): str(row["dataverse_id"])
+        for type in PRODUCTS
+        for row in batch.table(f"coupled {type}")
+    }
+
+
+def amount(value: Scalar) -> Decimal:
+    """An amount to reckon with; a blank is nothing."""
+    return Decimal(str(value or 0))
+
+
+def money(value: Decimal, decimals: int) -> float:
+    """An amount as it goes over the wire, rounded half up."""
+    return float(value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))

@@ -1,0 +1,361 @@
+"""Posted sales invoices become invoices (INV-…): what must be there before, where they come from, what closes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from uuid import NAMESPACE_URL, uuid5
+
+from koppel.engine.action import Refusal
+from koppel.engine.rule import Batch, FollowUp, Found, Need, complete, compute, follow, refuse
+from koppel.odata.records import Record, Scalar
+from koppel.rules.document import PRODUCTS, Line, amount, coupled_products, lines_of, money, product_ids
+from koppel.rules.invoice_line import AMOUNTS, ORGANIZATION, SOLD, price_decimals, price_of, rows_by_document, tax_of
+
+MAPPING = "POSTEDSALESINV-INV"
+ACTIVE_BILLED, PAID_COMPLETE, PAID_PARTIAL, CANCELED = (0, 4), (2, 100001), (2, 100002), (3, 100003)
+
+_ITSELF = Need(
+    name="itself", couplings=MAPPING, key="business_central_id", of=lambda batch: [r.id for r in batch.records]
+)
+
+
+def _new(batch: Batch) -> list[str]:
+    """The invoices that are not coupled yet: only they have prerequisites."""
+    coupled = {row["business_central_id"] for row in batch.table("itself")}
+    return [record.id for record in batch.records if record.id not in coupled]
+
+
+_LINES_OF_NEW = Need(
+    name="lines", table="postedSalesInvoiceLines", columns=("documentId", *SOLD), key="documentId", of=_new
+)
+
+
+def _lines(batch: Batch) -> list[Line]:
+    return lines_of(batch.table("lines"))
+
+
+def _stock(type: str, table: str) -> Need:
+    return Need(
+        name=type,
+        table=table,
+        mapping=PRODUCTS[type],
+        columns=("number", "blocked"),
+        key="number",
+        of=lambda batch: [line.number for line in _lines(batch) if line.type == type],
+    )
+
+
+_STOCK = {"Item": "items", "Resource": "resources"}
+
+
+@refuse(
+    reads=("number",),
+    needs=(
+        _ITSELF,
+        _LINES_OF_NEW,
+        *coupled_products(_lines),
+        *(_stock(type, table) for type, table in _STOCK.items()),
+    ),
+)
+def lines_are_ready(batch: Batch) -> list[Refusal | None]:
+    """A new invoice has lines (INV-03), of which none is blocked (INV-04) or still to be synchronised (INV-05)."""
+    new, lines = set(_new(batch)), rows_by_document(batch.table("lines"))
+    products = product_ids(batch)
+    stock = {Line(type, str(row["number"])): row for type in _STOCK for row in batch.table(type)}
+    return [
+        _unready(lines.get(record.id, ()), products, stock) if record.id in new else None for record in batch.records
+    ]
+
+
+def _unready(lines: Iterable[Found], products: dict[Line, str], stock: dict[Line, Found]) -> Refusal | None:
+    if not lines:
+        return Refusal(
+            code="INV-03",
+            message="its lines cannot be read yet",
+            remedy="nothing is to be done: the next run takes it",
+            kind="transient",
+        )
+    sold = lines_of(lines)
+    blocked = next((line for line in sold if stock.get(line, {}).get("blocked")), None)
+    if blocked:
+        return Refusal(
+            code="INV-04",
+            message=f"{blocked.type.lower()} {blocked.number} on its lines is blocked",
+            remedy=f"take the block off {blocked.type.lower()} {blocked.number} in Business Central, then retry",
+            field="blocked",
+            value=blocked.number,
+        )
+    missing = next((line for line in sold if line not in products and stock.get(line, {}).get("inside")), None)
+    if missing is None:
+        return None
+    return Refusal(
+        code="INV-05",
+        message=f"{missing.type.lower()} {missing.number} on its lines is not coupled in {PRODUCTS[missing.type]}",
+        remedy=f"synchronise {missing.number} in {PRODUCTS[missing.type]}, then this invoice goes through by itself",
+        field="lineObjectNumber",
+        value=missing.number,
+        kind="dependency",
+        via=PRODUCTS[missing.type],
+    )
+
+
+_ORDERS = Need(
+    name="orders",
+    side="dataverse",
+    table="salesorder",
+    columns=(
+        "salesorderid",
+        "ordernumber",
+        "name",
+        "pricelevelid",
+        "opportunityid",
+        "customerid_account",
+        "customerid_contact",
+        "ownerid",
+    ),
+    key="ordernumber",
+    of=lambda batch: [reference for _, reference in _references(batch)],
+)
+_PARENTS = Need(
+    name="parents",
+    side="dataverse",
+    table="contact",
+    columns=("contactid", "parentcustomerid_account"),
+    key="contactid",
+    of=lambda batch: [order["customerid_contact"] for order in batch.table("orders")],
+)
+_BUYERS = Need(
+    name="buyers",
+    couplings="CUSTOMER",
+    key="dataverse_id",
+    of=lambda batch: [_account(batch, order) for order in batch.table("orders")],
+)
+_CUSTOMERS = Need(name="customers", couplings="CUSTOMER", key="key", of=lambda batch: batch.column("customerNumber"))
+
+
+def _references(batch: Batch) -> list[tuple[str, Scalar]]:
+    """(id, reference to an order) of the new invoices."""
+    new, place = set(_new(batch)), batch.columns["yourReference"]
+    return [(record.id, record.values[place]) for record in batch.records if record.id in new]
+
+
+def _account(batch: Batch, order: Found) -> Scalar:
+    """The account that ordered, of a contact its parent (SO-04)."""
+    parents = {row["contactid"]: row["parentcustomerid_account"] for row in batch.table("parents")}
+    return order["customerid_account"] or parents.get(order["customerid_contact"])
+
+
+def _origins(batch: Batch) -> dict[str, Found]:
+    """The orders that new invoices come from, by the invoice's id (INV-06)."""
+    orders = {row["ordernumber"]: row for row in batch.table("orders")}
+    return {id: orders[reference] for id, reference in _references(batch) if reference in orders}
+
+
+@refuse(reads=("customerNumber", "yourReference"), needs=(_ITSELF, _ORDERS, _PARENTS, _BUYERS, _CUSTOMERS))
+def customer_is_coupled(batch: Batch) -> list[Refusal | None]:
+    """The customer of a new invoice is coupled (INV-08), and still the one who ordered (INV-07)."""
+    new, origins = set(_new(batch)), _origins(batch)
+    customers = {row["key"] for row in batch.table("customers")}
+    buyers = {row["dataverse_id"]: row["key"] for row in batch.table("buyers")}
+    return [
+        None
+        if record.id not in new
+        else _other_customer(str(number), origins[record.id], buyers.get(_account(batch, origins[record.id])))
+        if record.id in origins
+        else _uncoupled(str(number), customers)
+        for record, number in zip(batch.records, batch.column("customerNumber"), strict=True)
+    ]
+
+
+def _other_customer(number: str, order: Found, buyer: Scalar) -> Refusal | None:
+    if buyer == number:
+        return None
+    return Refusal(
+        code="INV-07",
+        message=f"the customer of its order {order['ordernumber']} was changed or is not coupled: "
+        f"the invoice is for {number}, the order for {buyer or 'nobody that is coupled'}",
+        remedy="couple the order's account with the customer of the invoice, or correct the order in Dataverse",
+        field="customerNumber",
+        value=number,
+    )
+
+
+def _uncoupled(number: str, customers: set[Scalar]) -> Refusal | None:
+    if number in customers:
+        return None
+    return Refusal(
+        code="INV-08",
+        message=f"customer {number} is not coupled in CUSTOMER",
+        remedy=f"couple or synchronise {number} in CUSTOMER, then this invoice goes through by itself",
+        field="customerNumber",
+        value=number,
+        kind="dependency",
+        via="CUSTOMER",
+    )
+
+
+@complete(reads=("number", "customerNumber", "yourReference"), needs=(_ITSELF, _ORDERS, _CUSTOMERS))
+def origin(batch: Batch) -> list[dict[str, Scalar]]:
+    """What a new invoice takes from the order that it comes from (INV-07), or from its customer (INV-08)."""
+    origins = _origins(batch)
+    accounts = {row["key"]: row["dataverse_id"] for row in batch.table("customers")}
+    return [
+        _of_order(origins[record.id])
+        if record.id in origins
+        else {"name": number, "customerid_account": accounts.get(customer)}
+        for record, number, customer in zip(
+            batch.records, batch.column("number"), batch.column("customerNumber"), strict=True
+        )
+    ]
+
+
+def _of_order(order: Found) -> dict[str, Scalar]:
+    taken = ("salesorderid", "name", "pricelevelid", "opportunityid", "customerid_account", "customerid_contact")
+    return {name: value for name in (*taken, "ownerid") if (value := order[name]) is not None}
+
+
+@compute(
+    reads=("workDescription", "shipmentMethodCode"),
+    needs=(Need(name="methods", table="shipmentMethods", columns=("code", "displayName")),),
+)
+def description(batch: Batch) -> list[Scalar | Refusal]:
+    """The work description, or how it was shipped (INV-11)."""
+    methods = {row["code"]: row["displayName"] for row in batch.table("methods")}
+    columns = zip(batch.column("workDescription"), batch.column("shipmentMethodCode"), strict=True)
+    return [text or methods.get(method) for text, method in columns]
+
+
+_LINES = Need(
+    name="lines",
+    table="postedSalesInvoiceLines",
+    columns=("documentId", "discountAmount"),
+    key="documentId",
+    of=lambda batch: [record.id for record in batch.records],
+)
+
+
+def _line_discounts(batch: Batch) -> list[Decimal]:
+    """The discounts of each invoice's lines, added up."""
+    lines = rows_by_document(batch.table("lines"))
+    return [
+        sum((amount(row["discountAmount"]) for row in lines.get(record.id, ())), Decimal(0)) for record in batch.records
+    ]
+
+
+@compute(reads=(), needs=(_LINES,))
+def total_line_discount(batch: Batch) -> list[Scalar | Refusal]:
+    """The discounts of the lines (INV-19)."""
+    return [float(discount) for discount in _line_discounts(batch)]
+
+
+@compute(
+    reads=("discountAmount",),
+    needs=(_LINES, Need(name="prices", side="dataverse", table="organization", columns=("issopintegrationenabled",))),
+)
+def total_discount(batch: Batch) -> list[Scalar | Refusal]:
+    """The discount of the invoice, and unless orders are integrated, also that of its lines (INV-19)."""
+    integrated = any(row["issopintegrationenabled"] for row in batch.table("prices"))
+    found = zip(batch.column("discountAmount"), _line_discounts(batch), strict=True)
+    return [float(amount(own) + (0 if integrated else lines)) for own, lines in found]
+
+
+_SETTLED = ("totalAmountIncludingTax", "remainingAmount", "cancelled", "custLedgerEntryNumber")
+
+
+def _states(batch: Batch) -> list[tuple[int, int] | None]:
+    """State and status by what is paid (INV-21), unless it was cancelled (INV-22); none as long as nothing is posted
+    to the customer's account."""
+    return [_state(*values) for values in zip(*(batch.column(name) for name in _SETTLED), strict=True)]
+
+
+def _state(total: Scalar, remaining: Scalar, cancelled: Scalar, entry: Scalar) -> tuple[int, int] | None:
+    if cancelled:
+        return CANCELED
+    if not entry:
+        return None
+    if not amount(remaining):
+        return PAID_COMPLETE
+    return PAID_PARTIAL if amount(remaining) < amount(total) else ACTIVE_BILLED
+
+
+@compute(reads=_SETTLED)
+def state(batch: Batch) -> list[Scalar | Refusal]:
+    """Open, paid or cancelled (INV-21, INV-22)."""
+    return [found and found[0] for found in _states(batch)]
+
+
+@compute(reads=_SETTLED)
+def status(batch: Batch) -> list[Scalar | Refusal]:
+    """Billed, paid in part, paid in full or cancelled (INV-21, INV-22)."""
+    return [found and found[1] for found in _states(batch)]
+
+
+@compute(reads=("totalAmountIncludingTax", "totalAmountExcludingTax"))
+def total_tax(batch: Batch) -> list[Scalar | Refusal]:
+    """Amount including VAT less amount (INV-19)."""
+    pairs = zip(batch.column("totalAmountIncludingTax"), batch.column("totalAmountExcludingTax"), strict=True)
+    return [float(amount(whole) - amount(net)) for whole, net in pairs]
+
+
+@follow(
+    reads=("number", "pricesIncludeTax"),
+    needs=(
+        ORGANIZATION,
+        Need(
+            name="lines",
+            table="postedSalesInvoiceLines",
+            columns=("documentId", *AMOUNTS),
+            key="documentId",
+            of=lambda batch: [record.id for record in _with_tax(batch)],
+        ),
+        Need(
+            name="invoices",
+            couplings=MAPPING,
+            key="business_central_id",
+            of=lambda batch: [record.id for record in _with_tax(batch)],
+        ),
+    ),
+)
+def rounding(batch: Batch) -> list[FollowUp]:
+    """What prices without VAT leave over of prices that include it goes on a line of its own (INV-20)."""
+    invoices = {row["business_central_id"]: row["dataverse_id"] for row in batch.table("invoices")}
+    lines, decimals, number = rows_by_document(batch.table("lines")), price_decimals(batch), batch.columns["number"]
+    found = []
+    for record in _with_tax(batch):
+        left = sum((_left_over(row, decimals) for row in lines.get(record.id, ())), Decimal(0))
+        if left and record.id in invoices:
+            invoice, name = str(invoices[record.id]), str(record.values[number])
+            found.append(_rounding_line(record.id, invoice, name, left, decimals))
+    return found
+
+
+def _with_tax(batch: Batch) -> list[Record]:
+    place = batch.columns["pricesIncludeTax"]
+    return [record for record in batch.records if record.values[place]]
+
+
+def _left_over(row: Found, decimals: int) -> Decimal:
+    price = price_of(row, decimals, with_tax=True)
+    shown = price * amount(row["quantity"]) + tax_of(row) - amount(row["discountAmount"])
+    return amount(row["netAmountIncludingTax"]) - shown
+
+
+def _rounding_line(record: str, invoice: str, number: str, left: Decimal, decimals: int) -> FollowUp:
+    return FollowUp(
+        side="dataverse",
+        table="invoicedetail",
+        id=str(uuid5(NAMESPACE_URL, f"koppel:rounding:{invoice}")),
+        values={
+            "invoiceid": invoice,
+            "isproductoverridden": True,
+            "productdescription": "Rounding",
+            "ispriceoverridden": True,
+            "quantity": 1,
+            "priceperunit": money(left, decimals),
+        },
+        record=record,
+        create=True,
+        name=f"Rounding of {number}",
+        reason="prices that include VAT do not come out even without it (INV-20)",
+    )

@@ -1,0 +1,155 @@
+"""Lines of posted sales invoices become invoice products (INV-12 … INV-18).
+
+What is coupled is sold as a product; everything else is a write-in: accounts, charges, comments, items that the
+mapping of items leaves out (INV-15).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from koppel.engine.action import Refusal
+from koppel.engine.rule import Batch, Found, Need, complete, compute
+from koppel.odata.records import Scalar
+from koppel.rules.document import Line, amount, coupled_products, lines_of, money, product_ids
+
+SOLD = ("lineType", "lineObjectNumber")
+AMOUNTS = ("quantity", "unitPrice", "discountAmount", "netAmount", "netAmountIncludingTax", "invDiscountAmount")
+SHIP_TO = {
+    "shipto_name": "shipToName",
+    "shipto_line1": "shipToAddressLine1",
+    "shipto_line2": "shipToAddressLine2",
+    "shipto_city": "shipToCity",
+    "shipto_country": "shipToCountry",
+    "shipto_postalcode": "shipToPostCode",
+    "shipto_stateorprovince": "shipToState",
+}
+
+_COUPLED = coupled_products(lambda batch: lines_of(_rows(batch)))
+_PRODUCTS = Need(
+    name="products",
+    side="dataverse",
+    table="product",
+    columns=("productid", "defaultuomid"),
+    key="productid",
+    of=lambda batch: product_ids(batch).values(),
+)
+_HEADERS = Need(
+    name="headers",
+    table="postedSalesInvoices",
+    columns=("id", "pricesIncludeTax", "shipmentDate", *SHIP_TO.values()),
+    key="id",
+    of=lambda batch: batch.column("documentId"),
+)
+ORGANIZATION = Need(name="organization", side="dataverse", table="organization", columns=("pricingdecimalprecision",))
+
+
+def _rows(batch: Batch) -> list[Found]:
+    """The lines by column name."""
+    return [{name: record.values[place] for name, place in batch.columns.items()} for record in batch.records]
+
+
+def _sold(row: Found) -> Line:
+    return Line(str(row["lineType"]), str(row["lineObjectNumber"] or ""))
+
+
+@compute(reads=SOLD, needs=_COUPLED)
+def product(batch: Batch) -> list[Scalar | Refusal]:
+    """The product of a coupled item or resource (INV-14)."""
+    products = product_ids(batch)
+    return [products.get(_sold(row)) for row in _rows(batch)]
+
+
+@compute(reads=SOLD, needs=(*_COUPLED, _PRODUCTS))
+def unit(batch: Batch) -> list[Scalar | Refusal]:
+    """The product's default unit (INV-14)."""
+    products, units = product_ids(batch), {row["productid"]: row["defaultuomid"] for row in batch.table("products")}
+    return [units.get(products.get(_sold(row))) for row in _rows(batch)]
+
+
+@compute(reads=SOLD, needs=_COUPLED)
+def is_write_in(batch: Batch) -> list[Scalar | Refusal]:
+    """Whether a line sells no product that Dataverse knows (INV-15)."""
+    products = product_ids(batch)
+    return [_sold(row) not in products for row in _rows(batch)]
+
+
+@compute(reads=(*SOLD, "description"), needs=_COUPLED)
+def write_in_text(batch: Batch) -> list[Scalar | Refusal]:
+    """``6410 Freight.``: number and description of a write-in (INV-15)."""
+    products = product_ids(batch)
+    return [None if _sold(row) in products else _text(row) for row in _rows(batch)]
+
+
+def _text(row: Found) -> str:
+    return " ".join(str(part) for part in (row["lineObjectNumber"], row["description"]) if part) + "."
+
+
+@compute(reads=("documentId", *AMOUNTS), needs=(_HEADERS, ORGANIZATION))
+def price(batch: Batch) -> list[Scalar | Refusal]:
+    """The unit price without VAT, as Dataverse keeps prices (INV-16)."""
+    with_tax = {row["id"] for row in batch.table("headers") if row["pricesIncludeTax"]}
+    decimals = price_decimals(batch)
+    return [money(price_of(row, decimals, with_tax=row["documentId"] in with_tax), decimals) for row in _rows(batch)]
+
+
+def price_decimals(batch: Batch) -> int:
+    """How many decimals Dataverse keeps of a price."""
+    return next((int(str(row["pricingdecimalprecision"])) for row in batch.table("organization")), 2)
+
+
+def price_of(row: Found, decimals: int, *, with_tax: bool) -> Decimal:
+    """The price of a line's unit; of one that includes VAT its share is taken away, rounded as prices are."""
+    price, quantity = amount(row["unitPrice"]), amount(row["quantity"])
+    if not (with_tax and quantity):
+        return amount(money(price, decimals))
+    return amount(money(price, decimals)) - amount(money(tax_of(row) / quantity, decimals))
+
+
+def tax_of(row: Found) -> Decimal:
+    """The VAT of a line."""
+    return amount(row["netAmountIncludingTax"]) - amount(row["netAmount"])
+
+
+@compute(reads=AMOUNTS)
+def tax(batch: Batch) -> list[Scalar | Refusal]:
+    """Amount including VAT less amount (INV-18)."""
+    return [float(tax_of(row)) for row in _rows(batch)]
+
+
+@compute(reads=AMOUNTS)
+def base_amount(batch: Batch) -> list[Scalar | Refusal]:
+    """The amount before any discount (INV-18)."""
+    return [_sum(row, "netAmount", "invDiscountAmount", "discountAmount") for row in _rows(batch)]
+
+
+@compute(reads=AMOUNTS)
+def extended_amount(batch: Batch) -> list[Scalar | Refusal]:
+    """The amount including VAT, before the discount of the whole invoice (INV-18)."""
+    return [_sum(row, "netAmountIncludingTax", "invDiscountAmount") for row in _rows(batch)]
+
+
+def _sum(row: Found, *names: str) -> float:
+    return float(sum((amount(row[name]) for name in names), Decimal(0)))
+
+
+@complete(reads=("documentId",), needs=(_HEADERS,))
+def shipping(batch: Batch) -> list[dict[str, Scalar]]:
+    """Where and when it was delivered, as the invoice says (INV-13)."""
+    headers = {row["id"]: row for row in batch.table("headers")}
+    return [_shipping(headers.get(id, {})) for id in batch.column("documentId")]
+
+
+def _shipping(header: Found) -> dict[str, Scalar]:
+    block = {column: header.get(name) for column, name in SHIP_TO.items()}
+    delivered = header.get("shipmentDate")
+    return {k: v for k, v in (block | {"actualdeliveryon": delivered}).items() if v not in (None, "", "0001-01-01")}
+
+
+def rows_by_document(rows: Iterable[Found]) -> dict[Scalar, list[Found]]:
+    """Lines by the invoice that they belong to."""
+    found: dict[Scalar, list[Found]] = {}
+    for row in rows:
+        found.setdefault(row["documentId"], []).append(row)
+    return found
