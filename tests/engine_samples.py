@@ -83,7 +83,7 @@ def table(*fields: Field, **mapping: Any) -> Table:
         fields=tuple(found.mapping for found in placed),
         **mapping,
     )
-    return Table(mapping=described, fields=placed, groups=in_groups(placed, described.conflicts))
+    return Table(mapping=described, fields=placed, groups=in_groups(placed, described.conflicts, described.drift))
 
 
 def record(*values: Scalar, id: str = "b-1", modified_at: str = "", version: str = "1") -> Record:

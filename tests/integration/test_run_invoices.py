@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import pytest
 from world import World, new_world
-from world_data import Row
+from world_data import PAM, Row
 
+from koppel.sandbox.business_central.work import Work
 from koppel.sandbox.seed_business_central import COMPANY
+from koppel.sandbox.tokens import BOB
 from koppel.store.database import Database
 
 INVOICE = "POSTEDSALESINV-INV"
@@ -96,3 +98,164 @@ async def test_an_invoice_arrives_with_its_lines(world: World, customer: Row) ->
     assert (handling["quantity"], handling["priceperunit"], handling["tax"]) == (2, 10, 4.2)
     assert (handling["baseamount"], handling["extendedamount"]) == (20, 24.2)
     await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("INV-16")
+@pytest.mark.rule("INV-20")
+async def test_prices_with_vat_leave_a_line_of_rounding(world: World, customer: Row) -> None:
+    """Three at 10.00 including 21 %: 8.26 each and 5.21 VAT make 29.99."""
+    sold = line("Bell", 10, 3, netAmount=24.79, netAmountIncludingTax=30)
+    post(world, "PS-2", customer, sold, pricesIncludeTax=True)
+    await world.sync(INVOICE, full=True)
+    found = await invoice(world, "PS-2")
+    rounding, bell = await lines(world, found)
+    assert (bell["priceperunit"], bell["tax"]) == (8.26, 5.21)
+    assert (rounding["productdescription"], rounding["quantity"], rounding["priceperunit"]) == ("Rounding", 1, 0.01)
+    assert found["totalamount"] == 30
+    await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("INV-18")
+@pytest.mark.rule("INV-19")
+async def test_amounts_and_totals_are_those_of_business_central(world: World, customer: Row) -> None:
+    sold = line("Frame", 1000, discountAmount=60, invDiscountAmount=40, netAmount=900, netAmountIncludingTax=1089)
+    post(world, "PS-3", customer, sold, discountAmount=40)
+    await world.sync(INVOICE, full=True)
+    found = await invoice(world, "PS-3")
+    [frame] = await lines(world, found)
+    amounts = [frame[name] for name in ("baseamount", "extendedamount", "tax", "manualdiscountamount")]
+    assert amounts == [1000, 1129, 189, 60]
+    totals = ("totalamountlessfreight", "totaltax", "totalamount", "totallineitemdiscountamount", "totaldiscountamount")
+    assert [found[name] for name in totals] == [900, 189, 1089, 60, 100]
+    await world.quiet(INVOICE)
+
+
+def settle(world: World, id: str, **values: Any) -> None:
+    """What is paid, or that it was cancelled, as Business Central's account of the customer says."""
+    system = world.sandbox.business_central
+    Work(system, system.companies[COMPANY], BOB.id).change("postedSalesInvoices", id, values)
+
+
+async def state(world: World, number: str) -> tuple[int, int]:
+    found = await invoice(world, number)
+    return found["statecode"], found["statuscode"]
+
+
+@pytest.mark.rule("INV-21")
+async def test_the_state_follows_the_payments(world: World, customer: Row) -> None:
+    id = post(world, "PS-4", customer, line("Freight", 100))
+    post(world, "PS-5", customer, line("Freight", 100), remainingAmount=0)
+    await world.sync(INVOICE, full=True)
+    assert (await state(world, "PS-4"), await state(world, "PS-5")) == ((0, 4), (2, 100001))
+    for remaining, expected in ((40, (2, 100002)), (0, (2, 100001)), (100, (0, 4))):
+        settle(world, id, remainingAmount=remaining)
+        assert (await world.sync(INVOICE)).counts["updated"] == 1
+        assert await state(world, "PS-4") == expected
+        await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("INV-22")
+async def test_a_cancelled_invoice_and_one_that_only_dataverse_cancelled(world: World, customer: Row) -> None:
+    id = post(world, "PS-6", customer, line("Freight", 100))
+    post(world, "PS-7", customer, line("Freight", 100))
+    await world.sync(INVOICE, full=True)
+    settle(world, id, cancelled=True, remainingAmount=0)
+    await world.alice.update("invoices", (await invoice(world, "PS-7"))["invoiceid"], statecode=3, statuscode=100003)
+    await world.sync(INVOICE)
+    assert (await state(world, "PS-6"), await state(world, "PS-7")) == ((3, 100003), (0, 4))
+    await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("INV-24")
+async def test_a_changed_header_goes_without_its_lines(world: World, customer: Row) -> None:
+    id = post(world, "PS-8", customer, line("Freight", 100), remainingAmount=0)
+    await world.sync(INVOICE, full=True)
+    settle(world, id, dueDate="2025-01-31")
+    result = await world.sync(INVOICE)
+    assert (result.counts["updated"], result.parts) == (1, [])
+    found = await invoice(world, "PS-8")
+    assert (found["duedate"], found["statecode"]) == ("2025-01-31", 2)
+
+
+@pytest.mark.rule("INV-03")
+async def test_an_invoice_without_lines_waits(world: World, customer: Row) -> None:
+    id = post(world, "PS-9", customer)
+    assert (await world.sync(INVOICE, full=True)).counts["failed"] == 1
+    [failure] = await world.failures(INVOICE)
+    assert (failure.code, failure.kind) == ("INV-03", "transient")
+    late = {"documentId": id, "documentNumber": "PS-9", "sequence": 10000, **line("Freight", 100)}
+    world.sandbox.business_central.load(COMPANY, "postedSalesInvoiceLines", [late])
+    assert (await world.sync(INVOICE)).counts["created"] == 1
+    assert len(await lines(world, await invoice(world, "PS-9"))) == 1
+
+
+@pytest.mark.rule("INV-08")
+async def test_an_invoice_waits_for_its_customer(world: World, customer: Row) -> None:
+    other = await world.bob.create("customers", {"displayName": "Fabrikam"})
+    post(world, "PS-10", other, line("Freight", 100))
+    assert (await world.sync(INVOICE, full=True)).counts["failed"] == 1
+    [failure] = await world.failures(INVOICE)
+    assert (failure.code, failure.via) == ("INV-08", "CUSTOMER")
+    assert other["number"] in failure.message
+    await world.sync(full=True)
+    assert (await world.sync(INVOICE)).counts["created"] == 1
+
+
+@pytest.mark.rule("INV-02")
+async def test_new_invoices_come_with_a_full_run_only(world: World, customer: Row) -> None:
+    post(world, "PS-11", customer, line("Freight", 100))
+    assert (await world.sync(INVOICE)).counts["created"] == 0
+    assert (await world.sync(INVOICE, full=True)).counts["created"] == 1
+
+
+@pytest.mark.rule("INV-10")
+async def test_the_salesperson_owns_the_invoice(world: World, customer: Row) -> None:
+    post(world, "PS-12", customer, line("Freight", 100), salesperson="PAM")
+    post(world, "PS-13", customer, line("Freight", 100), salesperson="EXT")
+    result = await world.sync(INVOICE, full=True)
+    assert (result.counts["created"], result.counts["failed"]) == (1, 1)
+    assert (await invoice(world, "PS-12"))["_ownerid_value"] == PAM
+    [failure] = await world.failures(INVOICE)
+    assert failure.message == "salesperson EXT is not coupled in SALESPEOPLE"
+
+
+@pytest.mark.rule("INV-11")
+@pytest.mark.rule("OPT-05")
+async def test_terms_and_description(world: World, customer: Row) -> None:
+    for options in ("PAYMENT TERMS", "SHIPPING AGENT"):
+        await world.sync(options, full=True)
+    post(world, "PS-14", customer, line("Freight", 100), shipmentMethodCode="EXW", paymentTermsCode="NET 30")
+    post(world, "PS-15", customer, line("Freight", 100), workDescription="As agreed", shippingAgentCode="DHL")
+    await world.sync(INVOICE, full=True)
+    first, second = await invoice(world, "PS-14"), await invoice(world, "PS-15")
+    assert (first["description"], second["description"]) == ("Ex Works", "As agreed")
+    assert await world.label("paymenttermscode", first["paymenttermscode"]) in ("NET 30", "Net 30")
+    assert await world.label("address1_shippingmethodcode", second["shippingmethodcode"]) == "DHL"
+    await world.quiet(INVOICE)
+
+
+async def order(world: World, **values: Any) -> Row:
+    """An order in Dataverse that an invoice comes from."""
+    return await world.alice.create("salesorders", {"name": "Bikes for Adatum", "ordernumber": "ORD-1", **values})
+
+
+@pytest.mark.rule("INV-06")
+@pytest.mark.rule("INV-07")
+async def test_an_invoice_takes_after_the_order_that_it_comes_from(world: World, customer: Row) -> None:
+    account = await world.account_of(customer)
+    there = await order(world, **{"customerid_account@odata.bind": f"/accounts({account['accountid']})"})
+    post(world, "PS-16", customer, line("Freight", 100), yourReference="ORD-1")
+    other = await world.bob.create("customers", {"displayName": "Fabrikam"})
+    await world.sync(full=True)
+    post(world, "PS-17", other, line("Freight", 100), yourReference="ORD-1")
+    result = await world.sync(INVOICE, full=True)
+    assert (result.counts["created"], result.counts["failed"]) == (1, 1)
+    found = await invoice(world, "PS-16")
+    assert (found["name"], found["_salesorderid_value"]) == ("Bikes for Adatum", there["salesorderid"])
+    assert (found["_customerid_value"], found["_ownerid_value"]) == (account["accountid"], there["_ownerid_value"])
+    [failure] = await world.failures(INVOICE)
+    assert failure.code == "INV-07"
+    assert failure.message == (
+        "the customer of its order ORD-1 was changed or is not coupled: "
+        f"the invoice is for {other['number']}, the order for {customer['number']}"
+    )

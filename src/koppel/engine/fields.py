@@ -88,6 +88,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     places: frozenset[int]
     constant: bool
     led_by: Side | None = None
+    drift: Drift = "keep"
     last: bool = False
 
 
@@ -118,7 +119,7 @@ def steps_of(fields: tuple[Field, ...], side: Side, drift: Drift) -> Steps:
     going = [f for f in fields if f.mapping.direction != blocked and f.end(side).column]
     leading = {f.index for f in fields if f.mapping.direction == blocked and f.end(side).column}
     # What the other side only receives overwrites what it brought along, as soon as the new record is read.
-    unread = leading if drift == "overwrite" else set()
+    unread = {f.index for f in fields if f.index in leading and (f.mapping.drift or drift) == "overwrite"}
     left_empty = tuple(UNKNOWN if f.index in unread else _left_empty(f, side) for f in fields)
     places = {f.end(side).column: f.index for f in going}
     return Steps(tuple(_step(f, side) for f in going), left_empty, places)
@@ -143,7 +144,7 @@ def _left_empty(field: Field, side: Side) -> Scalar:
     return empty_in_business_central(end.kind) if side == "business_central" and end.column else None
 
 
-def in_groups(fields: tuple[Field, ...], default: Policy) -> tuple[Group, ...]:
+def in_groups(fields: tuple[Field, ...], default: Policy, drift: Drift = "keep") -> tuple[Group, ...]:
     """Fields by their group, in the order of their first member; a field without one stands alone, a constant always.
 
     Nobody edits a constant: putting it back must not bring along what people wrote beside it.
@@ -152,10 +153,10 @@ def in_groups(fields: tuple[Field, ...], default: Policy) -> tuple[Group, ...]:
     for field in fields:
         grouped = field.mapping.group if not field.mapping.dictated else ""
         members.setdefault(grouped or f"\0{field.index}", []).append(field)
-    return tuple(_group(key, found, default) for key, found in members.items())
+    return tuple(_group(key, found, default, drift) for key, found in members.items())
 
 
-def _group(key: str, found: list[Field], default: Policy) -> Group:
+def _group(key: str, found: list[Field], default: Policy, drift: Drift) -> Group:
     return Group(
         name=found[0].name if key.startswith("\0") else key,
         direction=found[0].mapping.direction,
@@ -164,6 +165,7 @@ def _group(key: str, found: list[Field], default: Policy) -> Group:
         places=frozenset(field.index for field in found),
         constant=found[0].mapping.dictated,
         led_by=_led_by(found),
+        drift=next((field.mapping.drift for field in found if field.mapping.drift), drift),
         last=any(field.mapping.last for field in found),
     )
 

@@ -140,7 +140,7 @@ def _decide(
         alike=alike,
         policy=group.policy,
         newer=_newer(pair) if group.policy == "newest" else None,
-        drift=table.mapping.drift,
+        drift=group.drift,
     )
 
 

@@ -37,6 +37,8 @@ def _field(mapping: TableMapping, field: FieldMapping) -> Iterator[Finding]:
         yield Finding(("direction",), f"the field runs {field.direction}, the mapping {mapping.direction}", remedy)
     if field.policy and field.direction != "both":
         yield Finding(("policy",), "only a field of direction both can conflict", "Leave `policy` out.")
+    if field.drift and field.direction == "both":
+        yield Finding(("drift",), "only a field of one direction can drift", "Leave `drift` out.")
     if field.lookup:
         yield from _lookup(field, field.lookup)
     if field.lookup and field.options:

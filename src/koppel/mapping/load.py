@@ -99,7 +99,7 @@ def digest(mapping: TableMapping) -> str:
     """A hash of what decides which records take part and what they hold; captions, comments and policies do not."""
     ends = [(end.table, end.key, end.filter, end.column) for end in (mapping.business_central, mapping.dataverse)]
     enabled = [field for field in mapping.fields if field.enabled]
-    fields = [msgspec.structs.replace(field, line=0, called="", policy=None) for field in enabled]
+    fields = [msgspec.structs.replace(field, line=0, called="", policy=None, drift=None) for field in enabled]
     functions = [source_of(name, mapping.functions) for field in fields for name in functions_of(field)]
     left = mapping.left_filter, [end.deactivate for end in (mapping.business_central, mapping.dataverse)]
     said = (mapping.kind, ends, mapping.direction, mapping.parameters, mapping.rules, fields, functions, left)

@@ -97,7 +97,8 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     (trimmed, upper-cased). ``options``: the option mapping that translates a code into the integer of a choice;
     ``on_missing``: what an uncoupled code does. ``keep_blank``: a blank never overwrites. ``last``: written once all
     parts of the record are there (``part_of``): totals, and the state that closes it. ``group``: fields of one
-    group merge as one value. ``policy``: overrides the mapping's ``conflicts``. ``line``: where the file says it.
+    group merge as one value. ``policy``, ``drift``: override the mapping's ``conflicts`` and
+    ``drift``. ``line``: where the file says it.
     ``called``: its name where an earlier field has the same column of Business Central.
     """
 
@@ -119,6 +120,7 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     lossy: bool = False
     group: str = ""
     policy: Policy | None = None
+    drift: Drift | None = None
     line: int = 0
     called: str = ""
 

@@ -111,6 +111,7 @@ DESCRIPTIONS = {
     "FieldMapping.from_dataverse": "Steps that a value goes through on its way to Business Central.",
     "FieldMapping.lossy": "true: the steps may lose something, on a field that goes both ways.",
     "FieldMapping.group": "Fields of one group merge as one value, such as an address.",
+    "FieldMapping.drift": "What becomes of an edit on the side that only receives, instead of the mapping's `drift`.",
     "FieldMapping.policy": "Who wins a conflict in this field, instead of the mapping's `conflicts`.",
     **STEPS,
     "MatchPair.business_central": "Column of Business Central.",

@@ -124,7 +124,7 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System], parts: 
     for field in kept:
         await require_rows(mapping, field, systems)
     fields = tuple(_field(mapping, index, field, schemas) for index, field in enumerate(kept))
-    table = Table(mapping=mapping, fields=fields, groups=in_groups(fields, mapping.conflicts))
+    table = Table(mapping=mapping, fields=fields, groups=in_groups(fields, mapping.conflicts, mapping.drift))
     ends = {side: _end(mapping, side, schemas[side], fields) for side in SIDES}
     computes = tuple((f.index, rule_named(f.mapping.compute)) for f in fields if f.mapping.compute)
     deciding = ends["business_central"].deciding | ends["dataverse"].deciding

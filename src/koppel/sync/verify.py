@@ -187,7 +187,7 @@ def _explained(ready: Ready, plain: Plain, pair: tuple[Coupling, Record, Record]
         return "a value that the mapping gives to new records"
     if known.undone and base is not None and UNKNOWN in (base[0][field.index], base[1][field.index]):
         return "taken back by `koppel undo`, until the next run"
-    return _of_field(plain, ours, theirs, base, ready.mapping.drift)
+    return _of_field(plain, ours, theirs, base, field.mapping.drift or ready.mapping.drift)
 
 
 def _is_default(mapping: TableMapping, side: Side, plain: Plain, record: Record) -> bool:
