@@ -241,7 +241,7 @@ class World:
 
     async def sync_all(self, **request: Any) -> dict[str, Result]:
         """Run every mapping, in the order of their dependencies."""
-        return {name: await self.sync(name, **request) for name in self.mappings}
+        return {name: await self.sync(name, **request) for name in self.on_their_own()}
 
     async def planned(self, name: str = "CUSTOMER", **request: Any) -> list[str]:
         """The kinds of the actions that a run would carry out."""
@@ -249,11 +249,15 @@ class World:
 
     async def quiet(self, *names: str) -> None:
         """Assert that there is nothing left to do: another run of these mappings, or of all, sends no write."""
-        for name in names or self.mappings:
+        for name in names or self.on_their_own():
             result = await self.sync(name)
             assert result.write_requests == 0, result
 
     # mappings
+
+    def on_their_own(self) -> list[str]:
+        """The mappings that are run, parts aside."""
+        return [name for name, mapping in self.mappings.items() if not mapping.part_of]
 
     def change(self, name: str = "CUSTOMER", **values: Any) -> None:
         """Edit a mapping as an administrator does, from the next session on."""
