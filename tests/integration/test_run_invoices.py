@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from world import World, new_world
 from world_data import PAM, Row
@@ -14,6 +15,8 @@ from koppel.sandbox.business_central.work import Work
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sandbox.tokens import BOB
 from koppel.store.database import Database
+from koppel.sync.request import Request
+from koppel.sync.run import plan
 
 INVOICE = "POSTEDSALESINV-INV"
 LINES = "POSTEDSALESLINE-INV"
@@ -236,7 +239,16 @@ async def test_terms_and_description(world: World, customer: Row) -> None:
 
 async def order(world: World, **values: Any) -> Row:
     """An order in Dataverse that an invoice comes from."""
-    return await world.alice.create("salesorders", {"name": "Bikes for Adatum", "ordernumber": "ORD-1", **values})
+    dollar = (await world.alice.one("transactioncurrencies", "isocurrencycode eq 'USD'"))["transactioncurrencyid"]
+    prices = await world.alice.create(
+        "pricelevels", {"name": "Bikes", "transactioncurrencyid@odata.bind": f"/transactioncurrencies({dollar})"}
+    )
+    bound = {
+        "pricelevelid@odata.bind": f"/pricelevels({prices['pricelevelid']})",
+        "transactioncurrencyid@odata.bind": f"/transactioncurrencies({dollar})",
+    }
+    values = {"name": "Bikes for Adatum", "ordernumber": "ORD-1", **bound, **values}
+    return await world.alice.create("salesorders", values)
 
 
 @pytest.mark.rule("INV-06")
@@ -259,3 +271,68 @@ async def test_an_invoice_takes_after_the_order_that_it_comes_from(world: World,
         "the customer of its order ORD-1 was changed or is not coupled: "
         f"the invoice is for {other['number']}, the order for {customer['number']}"
     )
+
+
+@pytest.mark.rule("INV-09")
+async def test_each_currency_has_a_price_list(world: World, customer: Row) -> None:
+    post(world, "PS-18", customer, line("Freight", 100), currencyCode="EUR", currencyFactor=0.9)
+    post(world, "PS-19", customer, line("Freight", 100), currencyCode="EUR", currencyFactor=0.9)
+    post(world, "PS-20", customer, line("Freight", 100))
+    shown = [action async for action in plan(world.session, INVOICE, Request(full=True))]
+    assert [write.name for action in shown for write in action.before if action.name == "PS-18"] == [
+        "Price List in EUR"
+    ]
+    assert (await world.sync(INVOICE, full=True)).counts["created"] == 3
+    euro = await world.alice.one("pricelevels", "name eq 'Price List in EUR'")
+    local = await world.alice.one("pricelevels", "name eq 'Business Central Default Price List'")
+    lists = [(await invoice(world, number))["_pricelevelid_value"] for number in ("PS-18", "PS-19", "PS-20")]
+    assert lists == [euro["pricelevelid"], euro["pricelevelid"], local["pricelevelid"]]
+    assert await world.currency(await invoice(world, "PS-18")) == "EUR"
+    await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("INV-05")
+@pytest.mark.rule("INV-14")
+@pytest.mark.rule("INV-17")
+async def test_items_are_products_at_the_price_of_the_invoice(world: World, customer: Row) -> None:
+    for number in ("BELL", "RACK"):
+        values = {"number": number, "displayName": number.title(), "unitPrice": 15, "baseUnitOfMeasureCode": "PCS"}
+        await world.bob.create("items", values)
+    await world.sync("UNIT OF MEASURE", full=True)
+    sold = line("Bell", 12, 2, lineType="Item", lineObjectNumber="BELL")
+    post(world, "PS-21", customer, sold, currencyCode="EUR", currencyFactor=0.9)
+    assert (await world.sync(INVOICE, full=True)).counts["failed"] == 1
+    [failure] = await world.failures(INVOICE)
+    assert (failure.code, failure.message) == ("INV-05", "item BELL on its lines is not coupled in ITEM-PRODUCT")
+    await world.sync("ITEM-PRODUCT", full=True)
+    assert (await world.sync(INVOICE)).counts["created"] == 1
+    found = await invoice(world, "PS-21")
+    [bell] = await lines(world, found)
+    product = await world.alice.one("products", "productnumber eq 'BELL'")
+    assert (bell["_productid_value"], bell["_uomid_value"]) == (product["productid"], product["_defaultuomid_value"])
+    assert (bell["isproductoverridden"], bell["priceperunit"], bell["baseamount"]) == (False, 12, 24)
+    prices = f"_productid_value eq {product['productid']} and _pricelevelid_value eq {found['_pricelevelid_value']}"
+    assert (await world.alice.one("productpricelevels", prices))["amount"] == 12
+    await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("INV-04")
+@pytest.mark.rule("INV-15")
+async def test_blocked_items_and_those_that_are_left_out(world: World, customer: Row) -> None:
+    for number, blocked in (("OLD", True), ("FREE", False)):
+        values = {"number": number, "displayName": number, "baseUnitOfMeasureCode": "PCS", "blocked": blocked}
+        await world.bob.create("items", values)
+    world.change(
+        "ITEM-PRODUCT",
+        business_central=msgspec.structs.replace(
+            world.mappings["ITEM-PRODUCT"].business_central, filter="blocked eq false and number ne 'FREE'"
+        ),
+    )
+    post(world, "PS-22", customer, line("Old", 1, lineType="Item", lineObjectNumber="OLD"))
+    post(world, "PS-23", customer, line("Free", 1, lineType="Item", lineObjectNumber="FREE"))
+    result = await world.sync(INVOICE, full=True)
+    assert (result.counts["created"], result.counts["failed"]) == (1, 1)
+    [failure] = await world.failures(INVOICE)
+    assert (failure.code, failure.message) == ("INV-04", "item OLD on its lines is blocked")
+    [free] = await lines(world, await invoice(world, "PS-23"))
+    assert (free["isproductoverridden"], free["productdescription"]) == (True, "FREE Free.")

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from uuid import NAMESPACE_URL, uuid5
 
-from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, FollowUp, Found, Need, complete, compute, follow, refuse
+from koppel.engine.action import FollowUp, Refusal
+from koppel.engine.rule import Batch, Found, Need, complete, compute, follow, precede, refuse
 from koppel.odata.records import Record, Scalar
 from koppel.rules.document import PRODUCTS, Line, amount, coupled_products, lines_of, money, product_ids
+from koppel.rules.document_price import list_needs, new_lists, price_lists
 from koppel.rules.invoice_line import AMOUNTS, ORGANIZATION, SOLD, price_decimals, price_of, rows_by_document, tax_of
 
 MAPPING = "POSTEDSALESINV-INV"
@@ -195,18 +196,34 @@ def _uncoupled(number: str, customers: set[Scalar]) -> Refusal | None:
     )
 
 
-@complete(reads=("number", "customerNumber", "yourReference"), needs=(_ITSELF, _ORDERS, _CUSTOMERS))
+_LISTS = list_needs(lambda batch: batch.column("currencyCode"))
+
+
+@precede(reads=("currencyCode", "yourReference"), needs=(_ITSELF, _ORDERS, *_LISTS))
+def price_list_first(batch: Batch) -> list[FollowUp]:
+    """The price list of an invoice's currency, where it comes from no order (INV-09)."""
+    new, origins = set(_new(batch)), _origins(batch)
+    found = zip(batch.records, batch.column("currencyCode"), strict=True)
+    return new_lists(batch, [(r.id, code) for r, code in found if r.id in new and r.id not in origins])
+
+
+@complete(
+    reads=("number", "customerNumber", "yourReference", "currencyCode"), needs=(_ITSELF, _ORDERS, _CUSTOMERS, *_LISTS)
+)
 def origin(batch: Batch) -> list[dict[str, Scalar]]:
-    """What a new invoice takes from the order that it comes from (INV-07), or from its customer (INV-08)."""
-    origins = _origins(batch)
+    """What a new invoice takes from the order that it comes from (INV-07), or from customer and currency (INV-08)."""
+    origins, lists = _origins(batch), price_lists(batch)
     accounts = {row["key"]: row["dataverse_id"] for row in batch.table("customers")}
+    columns = zip(*(batch.column(name) for name in ("number", "customerNumber", "currencyCode")), strict=True)
     return [
         _of_order(origins[record.id])
         if record.id in origins
-        else {"name": number, "customerid_account": accounts.get(customer)}
-        for record, number, customer in zip(
-            batch.records, batch.column("number"), batch.column("customerNumber"), strict=True
-        )
+        else {
+            "name": number,
+            "customerid_account": accounts.get(customer),
+            "pricelevelid": lists[currency].id if currency in lists else None,
+        }
+        for record, (number, customer, currency) in zip(batch.records, columns, strict=True)
     ]
 
 
@@ -307,32 +324,37 @@ def total_tax(batch: Batch) -> list[Scalar | Refusal]:
             table="postedSalesInvoiceLines",
             columns=("documentId", *AMOUNTS),
             key="documentId",
-            of=lambda batch: [record.id for record in _with_tax(batch)],
+            of=lambda batch: [record.id for record, _ in _with_tax(batch)],
         ),
         Need(
-            name="invoices",
-            couplings=MAPPING,
-            key="business_central_id",
-            of=lambda batch: [record.id for record in _with_tax(batch)],
+            name="made",
+            side="dataverse",
+            table="invoicedetail",
+            columns=("invoicedetailid",),
+            key="invoicedetailid",
+            of=lambda batch: [_rounding_id(invoice) for _, invoice in _with_tax(batch)],
         ),
     ),
 )
 def rounding(batch: Batch) -> list[FollowUp]:
     """What prices without VAT leave over of prices that include it goes on a line of its own (INV-20)."""
-    invoices = {row["business_central_id"]: row["dataverse_id"] for row in batch.table("invoices")}
     lines, decimals, number = rows_by_document(batch.table("lines")), price_decimals(batch), batch.columns["number"]
-    found = []
-    for record in _with_tax(batch):
+    made, found = {row["invoicedetailid"] for row in batch.table("made")}, []
+    for record, invoice in _with_tax(batch):
         left = sum((_left_over(row, decimals) for row in lines.get(record.id, ())), Decimal(0))
-        if left and record.id in invoices:
-            invoice, name = str(invoices[record.id]), str(record.values[number])
-            found.append(_rounding_line(record.id, invoice, name, left, decimals))
+        if left and _rounding_id(invoice) not in made:
+            found.append(_rounding_line(record.id, invoice, str(record.values[number]), left, decimals))
     return found
 
 
-def _with_tax(batch: Batch) -> list[Record]:
+def _with_tax(batch: Batch) -> list[tuple[Record, str]]:
+    """The invoices whose prices include VAT, with their partners."""
     place = batch.columns["pricesIncludeTax"]
-    return [record for record in batch.records if record.values[place]]
+    return [pair for pair in zip(batch.records, batch.partners, strict=True) if pair[0].values[place]]
+
+
+def _rounding_id(invoice: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"koppel:rounding:{invoice}"))
 
 
 def _left_over(row: Found, decimals: int) -> Decimal:
@@ -345,7 +367,7 @@ def _rounding_line(record: str, invoice: str, number: str, left: Decimal, decima
     return FollowUp(
         side="dataverse",
         table="invoicedetail",
-        id=str(uuid5(NAMESPACE_URL, f"koppel:rounding:{invoice}")),
+        id=_rounding_id(invoice),
         values={
             "invoiceid": invoice,
             "isproductoverridden": True,

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, Found, Need, complete, compute
+from koppel.engine.action import FollowUp, Refusal
+from koppel.engine.rule import Batch, Found, Need, complete, compute, precede
 from koppel.odata.records import Scalar
 from koppel.rules.document import Line, amount, coupled_products, lines_of, money, product_ids
+from koppel.rules.document_price import new_price
 
 SOLD = ("lineType", "lineObjectNumber")
 AMOUNTS = ("quantity", "unitPrice", "discountAmount", "netAmount", "netAmountIncludingTax", "invDiscountAmount")
@@ -54,18 +55,23 @@ def _sold(row: Found) -> Line:
     return Line(str(row["lineType"]), str(row["lineObjectNumber"] or ""))
 
 
-@compute(reads=SOLD, needs=_COUPLED)
+@compute(reads=SOLD, needs=(*_COUPLED, _PRODUCTS))
 def product(batch: Batch) -> list[Scalar | Refusal]:
     """The product of a coupled item or resource (INV-14)."""
-    products = product_ids(batch)
-    return [products.get(_sold(row)) for row in _rows(batch)]
+    return [product for product, _ in _sales(batch)]
 
 
 @compute(reads=SOLD, needs=(*_COUPLED, _PRODUCTS))
 def unit(batch: Batch) -> list[Scalar | Refusal]:
     """The product's default unit (INV-14)."""
+    return [unit for _, unit in _sales(batch)]
+
+
+def _sales(batch: Batch) -> list[tuple[Scalar, Scalar]]:
+    """Product and unit of each line; neither where it is a write-in."""
     products, units = product_ids(batch), {row["productid"]: row["defaultuomid"] for row in batch.table("products")}
-    return [units.get(products.get(_sold(row))) for row in _rows(batch)]
+    sold = [products.get(_sold(row)) for row in _rows(batch)]
+    return [(product, units.get(product)) for product in sold]
 
 
 @compute(reads=SOLD, needs=_COUPLED)
@@ -89,6 +95,10 @@ def _text(row: Found) -> str:
 @compute(reads=("documentId", *AMOUNTS), needs=(_HEADERS, ORGANIZATION))
 def price(batch: Batch) -> list[Scalar | Refusal]:
     """The unit price without VAT, as Dataverse keeps prices (INV-16)."""
+    return [*_prices(batch)]
+
+
+def _prices(batch: Batch) -> list[float]:
     with_tax = {row["id"] for row in batch.table("headers") if row["pricesIncludeTax"]}
     decimals = price_decimals(batch)
     return [money(price_of(row, decimals, with_tax=row["documentId"] in with_tax), decimals) for row in _rows(batch)]
@@ -132,6 +142,50 @@ def extended_amount(batch: Batch) -> list[Scalar | Refusal]:
 
 def _sum(row: Found, *names: str) -> float:
     return float(sum((amount(row[name]) for name in names), Decimal(0)))
+
+
+_INVOICES = (
+    Need(
+        name="coupled",
+        couplings="POSTEDSALESINV-INV",
+        key="business_central_id",
+        of=lambda batch: batch.column("documentId"),
+    ),
+    Need(
+        name="invoices",
+        side="dataverse",
+        table="invoice",
+        columns=("invoiceid", "pricelevelid"),
+        key="invoiceid",
+        of=lambda batch: [row["dataverse_id"] for row in batch.table("coupled")],
+    ),
+)
+_PRICES = Need(
+    name="prices",
+    side="dataverse",
+    table="productpricelevel",
+    columns=("pricelevelid", "productid", "uomid"),
+    key="productid",
+    of=lambda batch: product_ids(batch).values(),
+)
+
+
+@precede(
+    reads=("documentId", *SOLD, *AMOUNTS),
+    needs=(*_COUPLED, _PRODUCTS, _HEADERS, ORGANIZATION, *_INVOICES, _PRICES),
+)
+def price_first(batch: Batch) -> list[FollowUp]:
+    """A product's price in the price list of its invoice: without it Dataverse takes no line (INV-17)."""
+    invoices = {row["invoiceid"]: row["pricelevelid"] for row in batch.table("invoices")}
+    lists = {row["business_central_id"]: invoices.get(row["dataverse_id"]) for row in batch.table("coupled")}
+    there = {(row["pricelevelid"], row["productid"], row["uomid"]) for row in batch.table("prices")}
+    found = []
+    for record, row, sale, price in zip(batch.records, _rows(batch), _sales(batch), _prices(batch), strict=True):
+        wanted = (lists.get(row["documentId"]), *sale)
+        if all(wanted) and wanted not in there and price > 0:
+            there.add(wanted)
+            found.append(new_price(*wanted, price, record=record.id, name=str(row["lineObjectNumber"])))
+    return found
 
 
 @complete(reads=("documentId",), needs=(_HEADERS,))

@@ -36,7 +36,7 @@ def _id_of(batch: Batch) -> str:
 
 
 _LIST_COLUMNS = ("pricelevelid", "name", "transactioncurrencyid")
-_DEFAULT_LIST = (
+DEFAULT_LIST = (
     *LOCAL_CURRENCY,
     Need(
         name="lists_made",
@@ -57,7 +57,7 @@ _DEFAULT_LIST = (
 )
 
 
-def _default_list(batch: Batch) -> PriceList:
+def default_price_list(batch: Batch) -> PriceList:
     """The list that Koppel made, whatever it is called by now; else one of its name in local currency; else the one
     that is to be made, which bears the currency in its name where the plain name is taken by another one."""
     currency = local_currency(batch)
@@ -70,10 +70,10 @@ def _default_list(batch: Batch) -> PriceList:
     return PriceList(_id_of(batch), names[names[0] in lists], exists=False)
 
 
-@compute(reads=(), needs=_DEFAULT_LIST)
+@compute(reads=(), needs=DEFAULT_LIST)
 def default_list(batch: Batch) -> list[Scalar | Refusal]:
     """The default price list of every product (PROD-08)."""
-    return [_default_list(batch).id for _ in batch.records]
+    return [default_price_list(batch).id for _ in batch.records]
 
 
 _PRODUCTS = Need(
@@ -92,13 +92,13 @@ _LINES = Need(
     key="productid",
     of=lambda batch: [row["productid"] for row in batch.table("products")],
 )
-_FOR_LINES = (*_DEFAULT_LIST, _PRODUCTS, _LINES)
+_FOR_LINES = (*DEFAULT_LIST, _PRODUCTS, _LINES)
 
 
 @precede(reads=("number", "unitPrice"), needs=_FOR_LINES)
 def default_line_first(batch: Batch) -> list[FollowUp]:
     """The default price list, and of products that exist their price in it: only then it can be their default."""
-    found = _default_list(batch)
+    found = default_price_list(batch)
     first = [] if found.exists else [_new_list(batch, found, record) for record in batch.records]
     return [*first, *_default_lines(batch, found)]
 
@@ -106,7 +106,7 @@ def default_line_first(batch: Batch) -> list[FollowUp]:
 @follow(reads=("number", "unitPrice"), needs=_FOR_LINES)
 def default_line(batch: Batch) -> list[FollowUp]:
     """One price of each product in the default price list, as Business Central says (PROD-09, PROD-10)."""
-    return _default_lines(batch, _default_list(batch))
+    return _default_lines(batch, default_price_list(batch))
 
 
 def _new_list(batch: Batch, found: PriceList, record: Record) -> FollowUp:
