@@ -9,7 +9,14 @@ from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import stock
 from koppel.sandbox.business_central.logic.hooks import Logic, Validate
 from koppel.sandbox.business_central.logic.numbers import give_number
-from koppel.sandbox.business_central.logic.unit import ITEM, add_group, follow_number, forget, keep_base_unit
+from koppel.sandbox.business_central.logic.unit import (
+    ITEM,
+    add_group,
+    check_goes,
+    follow_number,
+    forget,
+    keep_base_unit,
+)
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:
@@ -60,6 +67,7 @@ def _modified(work: Work, before: Row, after: Row) -> None:
 
 
 def _delete(work: Work, row: Row) -> None:
+    check_goes(work, ITEM, row)
     if stock.has_entries(work, row["number"]):
         raise errors.dialog(f"You cannot delete Item {row['number']} because there are one or more ledger entries.")
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from koppel.sandbox.business_central import errors
-from koppel.sandbox.business_central.logic import ledger, release, totals
+from koppel.sandbox.business_central.logic import ledger, release, stock, totals
 from koppel.sandbox.business_central.logic.amounts import ZERO, Terms, amounts_of, exact, plain, rounded
 from koppel.sandbox.business_central.logic.amounts import totals as sums
 from koppel.sandbox.business_central.logic.archive import archive_order
@@ -22,6 +22,7 @@ from koppel.sandbox.business_central.logic.documents import (
 )
 from koppel.sandbox.business_central.logic.note import NOTES, copy_notes
 from koppel.sandbox.business_central.logic.numbers import give_number
+from koppel.sandbox.business_central.logic.pricing import units_in
 from koppel.sandbox.business_central.work import new_id
 from koppel.sandbox.tables import Row
 
@@ -63,6 +64,7 @@ def _post(work: Work, order: Row, *, shipping: bool, invoicing: bool) -> str:
         raise errors.dialog("There is nothing to post.")
     _check_goods(work, [line for line in lines if line["id"] in shipped or line["id"] in billed])
     made = _invoice(work, order, lines, billed) if billed else None
+    _take_from_stock(work, order, lines, shipped)
     _carry_on(work, order, lines, shipped, billed)
     if made is None:
         return ""
@@ -87,6 +89,17 @@ def _shipped(order: Row, lines: list[Row]) -> dict[str, Any]:
             "This document cannot be shipped completely. Change the value in the Shipping Advice field to Partial."
         )
     return found
+
+
+def _take_from_stock(work: Work, order: Row, lines: list[Row], shipped: dict[str, Any]) -> None:
+    """What is shipped of items with stock is no longer there."""
+    who = {"sourceType": "Customer", "sourceNumber": order["customerNumber"]}
+    for line in lines:
+        item = work.store("items").find(line.get("lineObjectNumber", "")) if line.get("lineType") == "Item" else None
+        if line["id"] in shipped and item is not None and item.get("type", "Inventory") == "Inventory":
+            quantity = plain(-exact(shipped[line["id"]]) * units_in(work, line))
+            values = {"documentNumber": order["number"], "postingDate": order["postingDate"]}
+            stock.move(work, item, quantity, "Sale", **who, **values)
 
 
 def _billed(lines: list[Row], shipped: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.logic.numbers import give_number
-from koppel.sandbox.business_central.logic.unit import RESOURCE, add_group, follow_number, forget, keep_base_unit
+from koppel.sandbox.business_central.logic.unit import (
+    RESOURCE,
+    add_group,
+    check_goes,
+    follow_number,
+    forget,
+    keep_base_unit,
+)
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:
@@ -33,6 +40,10 @@ def _modified(work: Work, before: Row, after: Row) -> None:
     keep_base_unit(work, RESOURCE, after)
 
 
+def _delete(work: Work, row: Row) -> None:
+    check_goes(work, RESOURCE, row)
+
+
 def _deleted(work: Work, row: Row) -> None:
     forget(work, RESOURCE, row)
 
@@ -42,6 +53,7 @@ LOGIC = Logic(
     insert=_insert,
     inserted=_inserted,
     modified=_modified,
+    delete=_delete,
     deleted=_deleted,
     loaded=_inserted,
 )

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 UNITS = "unitsOfMeasure"
 GROUPS = "unitGroups"
 PRICE_LINES = "priceListLines"
+ORDER_LINES = "salesOrderLines"
+_LINES = {
+    PRICE_LINES: ("assetType", "assetNo"),
+    ORDER_LINES: ("lineType", "lineObjectNumber"),
+    "postedSalesInvoiceLines": ("lineType", "lineObjectNumber"),
+}
+"""Tables that refer to items and resources alike: by their kind and their number."""
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -55,20 +62,30 @@ def follow_number(work: Work, owner: Owner, before: Row, after: Row) -> None:
     group = work.store(GROUPS).find(owner.source, after["id"])
     if group is not None:
         work.change(GROUPS, group["id"], {"sourceNo": after["number"]})
-    for line in price_lines_of(work, owner, before["number"]):
-        work.change(PRICE_LINES, line["id"], {"assetNo": after["number"]})
+    for table, (_, number) in _LINES.items():
+        for line in _lines_of(work, owner, table, before["number"]):
+            work.change(table, line["id"], {number: after["number"]})
 
 
-def price_lines_of(work: Work, owner: Owner, number: str) -> list[Row]:
-    """The price list lines of an item or resource."""
-    return [row for row in work.store(PRICE_LINES).having("assetNo", number) if row.get("assetType") == owner.source]
+def _lines_of(work: Work, owner: Owner, table: str, number: str) -> list[Row]:
+    kind, name = _LINES[table]
+    return [row for row in work.store(table).having(name, number) if row.get(kind) == owner.source]
+
+
+def check_goes(work: Work, owner: Owner, row: Row) -> None:
+    """What is on an order stays."""
+    if _lines_of(work, owner, ORDER_LINES, row["number"]):
+        raise errors.dialog(
+            f"You cannot delete {owner.source} {row['number']} because there is at least one outstanding Sales Order "
+            f"that includes this {owner.source.lower()}."
+        )
 
 
 def forget(work: Work, owner: Owner, row: Row) -> None:
     """Units, group and prices go with what they belong to."""
     for unit in work.store(owner.units).having(owner.owner, row["number"]):
         work.delete(owner.units, unit["id"])
-    for line in price_lines_of(work, owner, row["number"]):
+    for line in _lines_of(work, owner, PRICE_LINES, row["number"]):
         work.delete(PRICE_LINES, line["id"])
     group = work.store(GROUPS).find(owner.source, row["id"])
     if group is not None:
