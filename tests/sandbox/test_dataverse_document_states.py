@@ -204,7 +204,11 @@ async def test_an_order_is_fulfilled_and_cancelled_by_action(
     assert (await close(org, action, key, status)).status == 204
     assert await state(org, f"salesorders({key})") == (closed, status)
     activity = (await org.get("ordercloses")).rows[0]
-    assert (activity["_salesorderid_value"], activity["statecode"]) == (key, 1)
+    assert (activity["_salesorderid_value"], activity["statecode"], activity["activitytypecode"]) == (
+        key,
+        1,
+        "orderclose",
+    )
     assert (await close(org, action, key, status)).status == 400
     if action == "FulfillSalesOrder":
         assert (await org.patch(f"salesorders({key})", INVOICED)).status == 204

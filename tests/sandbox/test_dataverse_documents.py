@@ -141,6 +141,8 @@ async def test_a_document_needs_customer_and_price_list_in_its_currency(org: Org
         "The currency of the record does not match the currency of the price list.",
     )
     key = await org.create(set_name, **body)
+    taken = [{"pricelevelid@odata.bind": None}, {"customerid_account@odata.bind": None}]
+    assert [(await org.patch(f"{set_name}({key})", change)).status for change in taken] == [400, 400]
     dollars = await shop.price_list("Dollars", DOLLAR)
     assert (await org.patch(f"{set_name}({key})", bind(pricelevelid=dollars))).code == "0x80048cf6"
     organization = f"organizations({org.dataverse.organization['organizationid']})"
@@ -189,8 +191,12 @@ async def test_a_line_needs_an_active_product_on_the_price_list_in_that_unit(org
     for change, status, code in cases:
         answer = await org.post(lines, good | change)
         assert (answer.status, answer.code) == (status, code), change
-    assert (await org.post(lines, good)).status == 204
+    line = await org.create(lines, **good)
     assert await totals(org, f"{set_name}({key})") == (10, 0, 0, 10, 0, 10)
+    refused = await org.delete(f"products({product})")
+    assert (refused.status, refused.code) == (405, "0x80040227")
+    await org.patch(f"products({product})", RETIRED)
+    assert (await org.patch(f"{lines}({line})", {"quantity": 2})).status == 204
 
 
 @pytest.mark.parametrize("set_name", LINES)
@@ -346,10 +352,15 @@ async def test_a_document_comes_with_its_lines_or_not_at_all(org: Organisation) 
 
 async def test_a_line_may_move_to_another_document(org: Organisation) -> None:
     shop, product, prices = await shop_with_prices(org)
-    old, new = await shop.document("quotes", prices), await shop.document("quotes", prices)
-    line = await shop.add("quotes", old, product)
-    await org.patch(f"quotedetails({line})", bind(quoteid=new))
-    assert [(await totals(org, f"quotes({key})"))[-1] for key in (old, new)] == [0, 10]
+    dollars = await shop.price_list("Dollars", DOLLAR)
+    await shop.price(dollars, product, 12)
+    old, new = await shop.document("quotes", prices), await shop.document("quotes", dollars, DOLLAR)
+    line = f"quotedetails({await shop.add('quotes', old, product)})"
+    await org.patch(line, bind(transactioncurrencyid=DOLLAR))
+    assert (await org.read(line))["_transactioncurrencyid_value"] == EURO
+    await org.patch(line, bind(quoteid=new))
+    assert (await org.read(line))["_transactioncurrencyid_value"] == DOLLAR
+    assert [(await totals(org, f"quotes({key})"))[-1] for key in (old, new)] == [0, 12]
 
 
 async def test_deleting_what_a_closed_document_points_to_cuts_it_loose(org: Organisation) -> None:

@@ -81,6 +81,7 @@ def _close(
         row["closedon"] = values["actualend"][:10]
     if closing.table == "opportunity":
         _close_opportunity(dataverse, row, values, request)
+    values["activitytypecode"] = closing.activity
     activity = dataverse.create(closing.activity, values, request.caller)
     dataverse.update(closing.activity, activity, _COMPLETED, request.caller)
     dataverse.touch(closing.table, row, request.caller)

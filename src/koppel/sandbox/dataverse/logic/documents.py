@@ -58,6 +58,8 @@ def _logic(kind: Kind) -> TableLogic:
     def before_update(dataverse: Dataverse, before: Row, row: Row, changed: Mapping[str, Any], caller: Caller) -> None:
         check_update(dataverse, kind, before, row, changed)
         _find_customer(row, changed)
+        if kind.strict and (LIST in changed or CUSTOMER in changed):
+            _check_prerequisites(dataverse, kind, row)
         if LIST in changed or CURRENCY in changed:
             _check_list(dataverse, row)
         if row.get(CURRENCY) != before.get(CURRENCY) and _lines(dataverse, kind, row):

@@ -33,9 +33,7 @@ def _logic(kind: Kind) -> TableLogic:
         header = _header(dataverse, kind, row)
         check_editable(header)
         row.setdefault("producttypecode", _PRODUCT_LINE)
-        for name in OWNERS:
-            row[name] = header.get(name)
-        row[CURRENCY] = header.get(CURRENCY)
+        _belong(row, header)
         _place(dataverse, kind, row)
         _name(kind, row, _product(dataverse, kind, row, new=True))
         _finish(dataverse, kind, header, row, caller, _SKIP_ON_CREATE)
@@ -47,6 +45,7 @@ def _logic(kind: Kind) -> TableLogic:
         header = _header(dataverse, kind, row)
         check_editable(_header(dataverse, kind, before))
         check_editable(header)
+        _belong(row, header)
         product = _product(dataverse, kind, row, new=row.get(_PRODUCT) != before.get(_PRODUCT))
         if row.get(_PRODUCT) != before.get(_PRODUCT):
             _name(kind, row, product)
@@ -74,6 +73,13 @@ def _header(dataverse: Dataverse, kind: Kind, row: Row) -> Row:
     if header is None:
         raise missing_value(kind.line, f"{kind.table}id")
     return header
+
+
+def _belong(row: Row, header: Row) -> None:
+    """Owner and currency are the document's."""
+    for name in OWNERS:
+        row[name] = header.get(name)
+    row[CURRENCY] = header.get(CURRENCY)
 
 
 def _place(dataverse: Dataverse, kind: Kind, row: Row) -> None:
