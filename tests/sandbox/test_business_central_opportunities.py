@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from business_central_company import COMPANION, STANDARD, World
+from business_central_company import COMPANION, STANDARD, USER, World
+
+from koppel.sandbox.business_central.errors import ServiceError
+from koppel.sandbox.business_central.logic import opportunity
+from koppel.sandbox.business_central.work import Work
 
 
 @pytest.fixture
@@ -116,3 +120,30 @@ async def test_a_renamed_contact_keeps_its_opportunities_and_one_with_open_ones_
         assert (await world.delete(f"contacts({contacts[number]})")).code == "Application_DialogException"
     load(world, contactNumber="NEW", status="Won")
     assert (await world.delete(f"contacts({contacts['CT3']})")).status == 204
+
+
+async def test_an_opportunity_goes_on_until_it_is_closed(world: World) -> None:
+    load(world)
+    work, began = Work(world.system, world.company, USER), await only(world)
+    world.clock.advance(seconds=1)
+    opportunity.update(
+        work, "OP1", {"estimatedValue": 500, "probabilityPercent": 50, "estimatedClosingDate": "2026-04-01"}
+    )
+    active = await only(world)
+    assert (active["status"], active["estimatedValue"]) == ("In_x0020_Progress", 500)
+    assert (active["calculatedCurrentValue"], active["estimatedClosingDate"]) == (250, "2026-04-01")
+    assert active["lastModifiedDateTime"] > began["lastModifiedDateTime"]
+    world.clock.advance(seconds=1)
+    opportunity.update(work, "OP1", {"estimatedValue": 600})
+    raised = await only(world)
+    assert raised["estimatedValue"] == 600
+    assert raised["lastModifiedDateTime"] == active["lastModifiedDateTime"]
+    opportunity.close(work, "OP1", won=True)
+    closed = await only(world)
+    assert (closed["status"], closed["closed"], closed["dateClosed"]) == ("Won", True, "2026-03-01")
+    assert closed["lastModifiedDateTime"] > active["lastModifiedDateTime"]
+    for number in ("OP1", "OP2"):
+        with pytest.raises(ServiceError):
+            opportunity.close(work, number, won=False)
+    with pytest.raises(ServiceError):
+        opportunity.update(work, "OP1", {"estimatedValue": 1})

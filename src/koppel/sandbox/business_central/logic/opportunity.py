@@ -1,4 +1,8 @@
-"""Opportunities: whom they are with, and what may no longer change."""
+"""Opportunities: whom they are with, what may no longer change, and how they go on.
+
+No page lets one write states and estimates: they come from entries that Business Central makes when its users update or
+close an opportunity. Whoever plays these users does so by ``update`` and ``close``.
+"""
 
 from __future__ import annotations
 
@@ -84,6 +88,36 @@ def check_contact_goes(work: Work, contact: Row) -> None:
         raise errors.dialog(
             f"You cannot delete contact {contact['number']} because it has opportunities that are not closed."
         )
+
+
+def update(work: Work, number: str, values: Row) -> None:
+    """Go on with an opportunity, with new estimates (``estimatedValue``, ``probabilityPercent``, ...).
+
+    It is active from then on, which moves its time; estimates alone do not. ``ServiceError`` when it is closed.
+    """
+    row = _not_closed(work, number)
+    work.change(OPPORTUNITIES, row["id"], {"status": _ACTIVE})
+    shown = {**row, **values}
+    current = shown.get("estimatedValue", 0) * shown.get("probabilityPercent", 0) / 100
+    work.flow(OPPORTUNITIES, row["id"], {**values, "calculatedCurrentValue": round(current, 2)})
+
+
+def close(work: Work, number: str, *, won: bool) -> None:
+    """Close an opportunity. ``ServiceError`` when it is closed already."""
+    row = _not_closed(work, number)
+    closed = {"status": "Won" if won else "Lost", "closed": True, "dateClosed": work.system.today()}
+    work.change(OPPORTUNITIES, row["id"], closed)
+    work.flow(OPPORTUNITIES, row["id"], {"probabilityPercent": 100 if won else 0, "completedPrc": 100})
+
+
+def _not_closed(work: Work, number: str) -> Row:
+    store = work.store(OPPORTUNITIES)
+    row = store.find(number)
+    if row is None:
+        raise errors.not_found(store.info.caption, f"No.='{number}'", 400)
+    if row.get("closed"):
+        raise errors.must_be("Closed", "No", f"Opportunity: No.={number}", "Yes")
+    return row
 
 
 LOGIC = Logic(
