@@ -104,3 +104,34 @@ async def test_the_clock_is_that_of_both_systems(small: Sandbox) -> None:
     assert (status, made) == (204, 201)
     assert account["createdon"].startswith(today)
     assert str(customer["lastModifiedDateTime"]).startswith(today)
+
+
+async def test_posted_invoices_are_paid_and_cancelled(small: Sandbox) -> None:
+    invoice = {"customerNumber": "AW00000001", "billToCustomerNumber": "AW00000001", "totalAmountIncludingTax": 50}
+    system = small.business_central
+    for index, number in enumerate(("PS-1", "PS-2"), start=1):
+        row = {"number": number, "custLedgerEntryNumber": index, "remainingAmount": 50, **invoice}
+        entry = {
+            "entryNumber": index,
+            "customerNumber": "AW00000001",
+            "amount": 50,
+            "remainingAmount": 50,
+            "open": True,
+        }
+        system.load(COMPANY, "postedSalesInvoices", [row])
+        system.load(COMPANY, "customerLedgerEntries", [entry | {"open": True}])
+    client = Client(small, KOPPEL)
+    path = "/sandbox/invoices"
+
+    async def now(change: object) -> object:
+        return (await client.send("POST", path, change))[1]
+
+    assert await now({"pay": "PS-1", "amount": 20}) == {"open": 1, "partly": 1, "paid": 0, "cancelled": 0}
+    assert await now({"pay": "PS-1"}) == {"open": 1, "partly": 0, "paid": 1, "cancelled": 0}
+    assert await now({"unapply": "PS-1"}) == {"open": 2, "partly": 0, "paid": 0, "cancelled": 0}
+    assert await now({"cancel": "PS-2"}) == {"open": 1, "partly": 0, "paid": 0, "cancelled": 1}
+    for wrong in ({"cancel": "PS-2"}, {"pay": "PS-9"}, {"pay": "PS-1", "cancel": "PS-1"}, {}, {"refund": "PS-1"}):
+        status, said = await client.send("POST", path, wrong)
+        assert status == 400
+        assert said["error"]
+    assert rows(system, "customerLedgerEntries") == 5

@@ -24,6 +24,7 @@ def sandbox(
     https: Annotated[bool, typer.Option("--https", help="Serve https with a throw-away certificate.")] = False,
     data: Annotated[str, typer.Option(metavar="adventureworks|empty", help="What is in them.")] = "adventureworks",
     customers: Annotated[int | None, typer.Option(help="How many customers (default: 18,849).", min=0)] = None,
+    invoices: Annotated[int, typer.Option(help="How many posted sales invoices, of 25,164.", min=0)] = 500,
     tables: Annotated[Path | None, typer.Option(help="A YAML file of custom tables and pages, to add.")] = None,
     faults: Annotated[Path | None, typer.Option(help="A JSON file of faults, as /sandbox/faults shows them.")] = None,
     init: Annotated[bool, typer.Option("--init", help="Write a koppel.yaml for it; an existing one is kept.")] = False,
@@ -40,7 +41,8 @@ def sandbox(
     with guarded(as_json) as output, tempfile.TemporaryDirectory(prefix="koppel-sandbox-") as folder:
         if data not in DATA:
             raise UsageError(f"there is no data {data!r}", remedy=f"Write {' or '.join(DATA)}.")
-        built = build_sandbox(data=data, customers=customers, tables=read_tables(tables) if tables else CustomTables())
+        custom = read_tables(tables) if tables else CustomTables()
+        built = build_sandbox(data=data, customers=customers, invoices=invoices, tables=custom)
         built.faults.set(_faults(faults, Faults) if faults else Faults())
         ca_file = Path(folder) / "ca.pem" if https else None
         serve(

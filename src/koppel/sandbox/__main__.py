@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from koppel.sandbox.faults import Faults
-from koppel.sandbox.seed import DATA
+from koppel.sandbox.seed import DATA, INVOICES
 from koppel.sandbox.serve import serve
 from koppel.sandbox.server import build_sandbox
 
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     faults = msgspec.json.decode(options.faults.read_bytes(), type=Faults) if options.faults else Faults()
     gc.disable()  # what is made here stays: to look for garbage in it takes longer than to make it
-    sandbox = build_sandbox(data=options.data, customers=options.customers)
+    sandbox = build_sandbox(data=options.data, customers=options.customers, invoices=options.invoices)
     gc.freeze()
     gc.enable()
     sandbox.faults.set(faults)
@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes any that is free")
     parser.add_argument("--data", choices=DATA, default="adventureworks")
     parser.add_argument("--customers", type=int, help="how many customers (default: the 18,849 of the data)")
+    parser.add_argument(
+        "--invoices", type=int, default=INVOICES, help="how many of the 25,164 orders are posted as invoices"
+    )
     parser.add_argument("--https", action="store_true", help="serve https with a throw-away certificate")
     parser.add_argument("--faults", type=Path, help="a JSON file of faults, as /sandbox/faults shows them")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when whoever started this dies")

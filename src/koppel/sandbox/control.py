@@ -6,6 +6,7 @@
 | ``/sandbox/faults`` | the faults of the moment | PUT: other faults |
 | ``/sandbox/limits`` | the throttling of the moment | PUT: other limits |
 | ``/sandbox/privileges`` | what users of Dataverse may not do (``{user id: ["prvReadAccount"]}``) | PUT: other ones |
+| ``/sandbox/invoices`` | how many posted invoices are open, paid ... | POST ``{"pay": number}``: one of them |
 | ``/sandbox/clock`` | the time | POST ``{"advance": seconds}``; PUT ``{"dataverse": seconds}``: one goes wrong |
 """
 
@@ -20,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from koppel.sandbox.business_central.invoices import Invoices
 from koppel.sandbox.clock import Clock, SystemClock
 from koppel.sandbox.faults import FaultMiddleware, Faults, SystemName
 from koppel.sandbox.limits import SystemLimits, Throttling
@@ -31,6 +33,16 @@ class Advance(msgspec.Struct, forbid_unknown_fields=True):
     advance: float
 
 
+class InvoiceChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What becomes of a posted invoice, by its number: some ``amount`` of it is paid, or payments are unapplied, or it
+    is cancelled."""
+
+    pay: str = ""
+    amount: float | None = None
+    unapply: str = ""
+    cancel: str = ""
+
+
 def control_routes(
     faults: FaultMiddleware,
     clock: Clock,
@@ -38,6 +50,7 @@ def control_routes(
     throttling: Throttling,
     rows: Callable[[], Mapping[SystemName, Mapping[str, int]]],
     missing_privileges: dict[str, set[str]],
+    invoices: Invoices,
 ) -> list[Route]:
     """The routes; ``rows`` counts the rows of every table of both systems; ``missing_privileges``: Dataverse's own."""
     began = time.monotonic()
@@ -70,8 +83,21 @@ def control_routes(
         missing_privileges.clear()
         missing_privileges.update(taken)
 
+    def change_invoice(body: bytes) -> None:
+        change = msgspec.json.decode(body, type=InvoiceChange)
+        named = [number for number in (change.pay, change.unapply, change.cancel) if number]
+        if len(named) != 1:
+            raise ValueError("say one of pay, unapply and cancel, with the number of a posted invoice")
+        if change.pay:
+            invoices.pay(change.pay, change.amount)
+        elif change.unapply:
+            invoices.unapply(change.unapply)
+        else:
+            invoices.cancel(change.cancel)
+
     return [
         _route("/sandbox/state", state),
+        _route("/sandbox/invoices", invoices.count, POST=change_invoice),
         _route("/sandbox/privileges", lambda: missing_privileges, PUT=take_away),
         _route("/sandbox/faults", lambda: faults.faults, PUT=set_faults),
         _route("/sandbox/limits", throttling.get, PUT=set_limits),

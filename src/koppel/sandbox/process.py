@@ -49,6 +49,7 @@ def start_sandbox(
     *,
     data: Data = "adventureworks",
     customers: int | None = None,
+    invoices: int | None = None,
     port: int = 0,
     https: bool = False,
     faults: Faults | None = None,
@@ -61,6 +62,7 @@ def start_sandbox(
     """
     command = [sys.executable, "-m", "koppel.sandbox", "--until-stdin-closes", "--data", data, "--port", str(port)]
     command += [] if customers is None else ["--customers", str(customers)]
+    command += [] if invoices is None else ["--invoices", str(invoices)]
     command += ["--https"] if https else []
     with tempfile.TemporaryDirectory(prefix="koppel-sandbox-") as folder:
         process = subprocess.Popen(command + _faults_option(faults, Path(folder)), stdin=_PIPE, stdout=_PIPE)

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Literal, get_args
 
+from koppel.sandbox.adventureworks import lines
 from koppel.sandbox.business_central.company import BusinessCentral, NumberSeries
+from koppel.sandbox.business_central.work import Work
 from koppel.sandbox.dataverse.service import Dataverse
 from koppel.sandbox.seed_business_central import (
     COMPANY,
@@ -21,6 +23,7 @@ from koppel.sandbox.seed_documents import seed_documents
 from koppel.sandbox.seed_opportunities import opportunity_rows
 from koppel.sandbox.seed_products import FREIGHT, VENDOR_RELATION_CODE, WRITE_IN, product_rows, vendor_rows
 from koppel.sandbox.seed_sales import invoice_rows
+from koppel.sandbox.seed_vat import vat_setup
 from koppel.sandbox.tokens import BOB, User
 
 Data = Literal["adventureworks", "empty"]
@@ -28,7 +31,7 @@ Data = Literal["adventureworks", "empty"]
 DATA: tuple[Data, ...] = get_args(Data)
 
 INVOICES = 500
-"""How many of the 25,164 orders are posted as invoices, unless more are asked for."""
+"""How many of the 25,164 orders are posted as invoices, the last ones, unless more are asked for."""
 
 _CHUNK = 5_000
 
@@ -60,22 +63,23 @@ def seed_business_central(system: BusinessCentral, data: Data, customers: int | 
         return
     sales = {"freightGLAccNo": FREIGHT, "writeInProductType": "Resource", "writeInProductNo": WRITE_IN}
     system.load(COMPANY, "salesReceivablesSetup", [sales], user=BOB.id)
+    system.load(COMPANY, "vatPostingSetup", vat_setup(), user=BOB.id)
     for tables in (setup_rows(), vendor_rows(), product_rows()):
         for table, rows in tables.items():
             system.load(COMPANY, table, rows, user=BOB.id)
     coming = customer_rows(customers)
     while chunk := list(islice(coming, _CHUNK)):
         _load_customers(system, chunk)
-    _load_invoices(system, invoices)
+    if customers is None or customers > len(lines("company_customers.csv")):
+        _load_invoices(system, invoices)  # stores, which come first, have no orders
 
 
 def _load_invoices(system: BusinessCentral, number: int) -> None:
-    stores = system.companies[COMPANY].stores
-    coming = islice(invoice_rows(stores["customers"].find, stores["items"].find), number)
+    coming = invoice_rows(Work(system, system.companies[COMPANY], BOB.id), number)
     while chunk := list(islice(coming, _CHUNK)):
         system.load(COMPANY, "postedSalesInvoices", (rows.invoice for rows in chunk), user=BOB.id)
         system.load(COMPANY, "postedSalesInvoiceLines", (line for rows in chunk for line in rows.lines), user=BOB.id)
-        system.load(COMPANY, "customerLedgerEntries", (rows.entry for rows in chunk), user=BOB.id)
+        system.load(COMPANY, "customerLedgerEntries", (row for rows in chunk for row in rows.entries), user=BOB.id)
 
 
 def _load_customers(system: BusinessCentral, chunk: list[CustomerRows]) -> None:

@@ -15,6 +15,7 @@ from koppel.sandbox.adventureworks import (
     record_id,
     repeated,
 )
+from koppel.sandbox.seed_vat import vat_group
 from koppel.sandbox.tables import Row
 
 COMPANY = "AdventureWorks"
@@ -110,6 +111,9 @@ def _customer(customer: Customer) -> Row:
         "currencyCode": "" if line["currency"] == LOCAL_CURRENCY else line["currency"],
         "salespersonCode": "EXTERN" if number in EXTERNAL_CUSTOMERS else line.get("salesperson_code", ""),
         "creditLimit": int(line.get("annual_sales", "0")) // 20,
+        "customerPriceGroup": "RESELLER" if customer.is_company else "CUSTOMER",
+        "vatBusPostingGroup": (group := vat_group(line["country_code"])),
+        "pricesIncludingVAT": group == "EU" and not customer.is_company,
     }
     return _sparse(row)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from koppel.sandbox.adventureworks import Line, lines, record_id
+from koppel.sandbox.seed_vat import STANDARD
 from koppel.sandbox.tables import Row
 
 VENDOR_RELATION_CODE = "VEND"
@@ -35,6 +36,7 @@ ACCOUNTS: tuple[Row, ...] = (
     {"number": "6910", "displayName": "Invoice Rounding", "category": "Income"},
 )
 FREIGHT = "6810"
+_POSTED = {"directPosting": True, "vatProdPostingGroup": STANDARD}
 
 _GRAMS_IN_A_POUND = 453.59237
 _START = "2017-06-30"
@@ -45,7 +47,7 @@ def product_rows() -> dict[str, list[Row]]:
     items = [_item(line, index) for index, line in enumerate(lines("items.csv"))]
     resources = [_resource(row) for row in RESOURCES]
     return {
-        "accounts": [_with_id("accounts", row["number"], row | {"directPosting": True}) for row in ACCOUNTS],
+        "accounts": [_with_id("accounts", row["number"], row | _POSTED) for row in ACCOUNTS],
         "unitsOfMeasure": [_with_id("unitsOfMeasure", HOUR["code"], HOUR)],
         "itemUnitsOfMeasure": [_base_unit("itemUnitsOfMeasure", "itemNo", row) for row in items],
         "resourceUnitsOfMeasure": [
@@ -89,6 +91,7 @@ def _item(line: Line, index: int) -> Row:
         "grossWeight": _pounds(line),
         "blocked": line["sell_end"] != "",
         "inventory": _stock(line, index),
+        "vatProdPostingGroup": STANDARD,
     } | _bought(line, index)
     return _with_id("items", line["number"], {name: value for name, value in row.items() if value})
 
@@ -130,7 +133,7 @@ def _entries(items: list[Row]) -> Iterator[Row]:
 
 def _resource(row: Row) -> Row:
     unit = {"baseUnitOfMeasureCode": HOUR["code"], "searchName": row["displayName"].upper(), "capacity": 160}
-    return _with_id("resources", row["number"], row | unit)
+    return _with_id("resources", row["number"], row | unit | {"vatProdPostingGroup": STANDARD})
 
 
 def _base_unit(table: str, owner: str, row: Row) -> Row:

@@ -5,7 +5,7 @@
     /dataverse/api/data/v9.2/                      Dataverse
     /bc/v2.0/{environment}/api/...                 Business Central
     /{tenant}/oauth2/v2.0/token                    tokens for both
-    /sandbox/state, faults, limits, clock          what neither system knows of
+    /sandbox/state, faults, limits, invoices ...   what neither system knows of
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
 from koppel.sandbox.business_central import BusinessCentral, business_central_app, create_business_central
+from koppel.sandbox.business_central.invoices import Invoices
 from koppel.sandbox.clock import Clock, SystemClock, dated
 from koppel.sandbox.control import control_routes
 from koppel.sandbox.custom import CustomTables
@@ -24,9 +25,9 @@ from koppel.sandbox.dataverse.app import dataverse_app
 from koppel.sandbox.dataverse.service import Dataverse, create_dataverse
 from koppel.sandbox.faults import FaultMiddleware, SystemName
 from koppel.sandbox.limits import Throttling
-from koppel.sandbox.seed import Data, seed_business_central, seed_dataverse
+from koppel.sandbox.seed import INVOICES, Data, seed_business_central, seed_dataverse
 from koppel.sandbox.seed_business_central import COMPANY
-from koppel.sandbox.tokens import ALICE, USERS, Tokens, token_routes
+from koppel.sandbox.tokens import ALICE, BOB, USERS, Tokens, token_routes
 
 
 class Sandbox(NamedTuple):
@@ -45,10 +46,12 @@ def build_sandbox(
     *,
     data: Data = "adventureworks",
     customers: int | None = None,
+    invoices: int = INVOICES,
     clock: Clock | None = None,
     tables: CustomTables = CustomTables(),
 ) -> Sandbox:
-    """Both systems with their data: ``customers`` of Adventure Works (None: all 18,849), or empty.
+    """Both systems with their data: ``customers`` of Adventure Works (None: all 18,849) and the last ``invoices`` of
+    theirs (there are 25,164), or empty.
 
     ``tables``: custom ones of either side. ``UsageError`` for one that is there already.
     """
@@ -60,7 +63,7 @@ def build_sandbox(
     business_central = create_business_central(
         clocks["business_central"], caller=tokens.user_id, pages=tables.business_central
     )
-    seed_business_central(business_central, data, customers)
+    seed_business_central(business_central, data, customers, invoices)
     router = Router()
     faults = FaultMiddleware(router)
     throttling = Throttling(dataverse, business_central)
@@ -68,7 +71,13 @@ def build_sandbox(
         Mount("/dataverse", dated(dataverse_app(dataverse, tokens.user_id), clocks["dataverse"])),
         Mount("/bc", dated(business_central_app(business_central), clocks["business_central"])),
         *control_routes(
-            faults, clock, clocks, throttling, lambda: _rows(dataverse, business_central), dataverse.missing_privileges
+            faults,
+            clock,
+            clocks,
+            throttling,
+            lambda: _rows(dataverse, business_central),
+            dataverse.missing_privileges,
+            Invoices(business_central, COMPANY, BOB.id),
         ),
         *token_routes(tokens),
     ]

@@ -135,28 +135,32 @@ class BusinessCentral:
         store = self.companies[company].stores[table]
         work = Work(self, self.companies[company], user)
         logic = LOGIC.get(table, Logic())
+        empties = {name: field.empty for name, field in store.info.fields.items()}
+        before = {} if store.info.key or not store.rows else store.only()
         for values in rows:
-            row = self._loaded_row(store, values)
+            row = _loaded_row(store, empties, {**before, **values})
             _complete_pairs(self.companies[company], store, row)
             if logic.loading is not None:
                 logic.loading(work, row)
-            work.put(store, row)
+            work.place(store, row)
             if logic.loaded is not None:
                 logic.loaded(work, row)
         if table == "generalLedgerSetup":
             self.companies[company].forget_shown()
 
-    def _loaded_row(self, store: Store, values: Mapping[str, Any]) -> Row:
-        fields = store.info.fields
-        if unknown := values.keys() - fields.keys():
-            raise ValueError(f"table {store.info.name!r} has no {', '.join(sorted(unknown))}")
-        before = {} if store.info.key or not store.rows else store.only()
-        row = {**before, **values}
-        if not row.get("id"):
-            known = store.find(*store.key_of(row)) if any(row.get(name) for name in store.info.key) else None
-            row["id"] = new_id() if known is None else known["id"]
-        row["id"] = str(row["id"]).lower()
-        return {name: value for name, value in row.items() if value != fields[name].empty or name in _TIMES}
+
+def _loaded_row(store: Store, empties: dict[str, Any], values: Row) -> Row:
+    """The row as it is stored: without what is empty, with an id, which is that of a row with its key if there is one."""
+    try:
+        row = {name: value for name, value in values.items() if value != empties[name] or name in _TIMES}
+    except KeyError:
+        unknown = ", ".join(sorted(values.keys() - empties.keys()))
+        raise ValueError(f"table {store.info.name!r} has no {unknown}") from None
+    if not row.get("id"):
+        known = store.find(*store.key_of(row)) if any(row.get(name) for name in store.info.key) else None
+        row["id"] = new_id() if known is None else known["id"]
+    row["id"] = str(row["id"]).lower()
+    return row
 
 
 _SALES_NUMBERS = {"orderNos": "S-ORD", "postedInvoiceNos": "S-INV+", "postedCreditMemoNos": "S-CR+"}

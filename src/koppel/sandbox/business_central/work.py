@@ -122,6 +122,10 @@ class Work:
     def put(self, store: Store, row: Row) -> None:
         """Store a row with the system's fields, those that it brings with it excepted."""
         self.journal.note(store, row["id"])
+        self.place(store, row)
+
+    def place(self, store: Store, row: Row) -> None:
+        """The same, with no way back."""
         stamp = self.system.stamp()
         shown = shown_time(stamp)
         row.setdefault("lastModifiedDateTime", shown)

@@ -27,7 +27,8 @@ def exact(value: Any) -> Decimal:
 
 def plain(value: Decimal) -> int | float:
     """A number for a row: whole ones as such."""
-    return int(value) if value == value.to_integral_value() else float(value)
+    number = float(value)
+    return int(number) if number.is_integer() else number
 
 
 def rounded(value: Decimal, precision: Decimal = CENT) -> Decimal:
@@ -69,6 +70,8 @@ def discountable(lines: Sequence[Row], terms: Terms) -> list[Decimal]:
 
 def spread_discount(lines: Sequence[Row], discount: Decimal, terms: Terms) -> list[Decimal]:
     """The share of each line in an invoice discount, which is no larger than what it may be given on."""
+    if not discount:
+        return [ZERO] * len(lines)
     shares = discountable(lines, terms)
     return portions(min(discount, max(sum(shares, ZERO), ZERO)), shares, terms.precision)
 

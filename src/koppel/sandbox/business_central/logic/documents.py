@@ -17,6 +17,38 @@ ORDERS = "salesOrders"
 LINES = "salesOrderLines"
 
 
+_ADDRESS = {
+    "AddressLine1": "addressLine1",
+    "AddressLine2": "addressLine2",
+    "City": "city",
+    "State": "state",
+    "Country": "country",
+    "PostCode": "postalCode",
+}
+
+
+def _address(prefix: str) -> dict[str, str]:
+    return {prefix + name: own for name, own in _ADDRESS.items()}
+
+
+SELL_TO = _address("sellTo") | {
+    "customerName": "displayName",
+    "sellToContact": "contact",
+    "phoneNumber": "phoneNumber",
+    "email": "email",
+    "shippingAgentCode": "shippingAgentCode",
+}
+SHIP_TO = _address("shipTo") | {"shipToName": "displayName", "shipToContact": "contact"}
+BILL_TO = _address("billTo") | {
+    "billToName": "displayName",
+    "billToContact": "contact",
+    "salesperson": "salespersonCode",
+    "pricesIncludeTax": "pricesIncludingVAT",
+    "vatBusPostingGroup": "vatBusPostingGroup",
+    "customerPriceGroup": "customerPriceGroup",
+}
+"""Fields of a document, and those of the customer that they come from: who buys, who gets it, who pays."""
+
 _SYSTEM = frozenset({"id", "lastModifiedDateTime", "systemCreatedAt", "systemModifiedBy", "systemRowVersion"})
 
 

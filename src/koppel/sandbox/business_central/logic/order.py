@@ -8,7 +8,16 @@ from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import dates, posting, release, totals
 from koppel.sandbox.business_central.logic.amounts import exact
 from koppel.sandbox.business_central.logic.archive import archive_order
-from koppel.sandbox.business_central.logic.documents import LINES, ORDERS, lines_of, refuse_blocked, test_open
+from koppel.sandbox.business_central.logic.documents import (
+    BILL_TO,
+    LINES,
+    ORDERS,
+    SELL_TO,
+    SHIP_TO,
+    lines_of,
+    refuse_blocked,
+    test_open,
+)
 from koppel.sandbox.business_central.logic.exchange import currency_factor
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.logic.note import NOTES
@@ -19,30 +28,6 @@ from koppel.sandbox.tables import Row
 if TYPE_CHECKING:
     from koppel.sandbox.business_central.work import Work
 
-_ADDRESS = {
-    "AddressLine1": "addressLine1",
-    "AddressLine2": "addressLine2",
-    "City": "city",
-    "State": "state",
-    "Country": "country",
-    "PostCode": "postalCode",
-}
-_SELL_TO = {
-    "customerName": "displayName",
-    "sellToContact": "contact",
-    "phoneNumber": "phoneNumber",
-    "email": "email",
-    "shippingAgentCode": "shippingAgentCode",
-}
-_SHIP_TO = {"shipToName": "displayName", "shipToContact": "contact"}
-_BILL_TO = {
-    "billToName": "displayName",
-    "billToContact": "contact",
-    "salesperson": "salespersonCode",
-    "pricesIncludeTax": "pricesIncludingVAT",
-    "vatBusPostingGroup": "vatBusPostingGroup",
-    "customerPriceGroup": "customerPriceGroup",
-}
 _TO_LINES = ("shipmentDate", "requestedDeliveryDate")
 """Dates that the lines take over when they change."""
 
@@ -61,8 +46,8 @@ def _customer_set(work: Work, row: Row, before: str) -> None:
         return
     _refuse_lines(work, row, "another customer")
     refuse_blocked(customer, "create")
-    _take(work, row, customer, _SELL_TO, "sellTo")
-    _take(work, row, customer, _SHIP_TO, "shipTo")
+    _take(work, row, customer, SELL_TO)
+    _take(work, row, customer, SHIP_TO)
     _refer(work, row, "shipmentMethodCode", customer.get("shipmentMethodCode", ""))
     _refer(work, row, "billToCustomerNumber", customer.get("billToCustomerNo", "") or customer["number"])
     _billed_to(work, row)
@@ -84,18 +69,17 @@ def _billed_to(work: Work, row: Row) -> None:
     if customer is None:
         raise errors.not_found("Customer", f"No.='{row['billToCustomerNumber']}'", status=400)
     refuse_blocked(customer, "create")
-    _take(work, row, customer, _BILL_TO, "billTo")
+    _take(work, row, customer, BILL_TO)
     _refer(work, row, "currencyCode", customer.get("currencyCode", ""))
     _rate(work, row)
     _refer(work, row, "paymentTermsCode", customer.get("paymentTermsCode", ""))
     _terms_set(work, row, "")
 
 
-def _take(work: Work, row: Row, customer: Row, names: dict[str, str], prefix: str) -> None:
-    """Fields of a customer, and its address."""
-    taken = names | {prefix + name: own for name, own in _ADDRESS.items()}
+def _take(work: Work, row: Row, customer: Row, names: dict[str, str]) -> None:
+    """Fields of a customer."""
     fields = work.store(ORDERS).info.fields
-    work.store(ORDERS).fill(row, {name: customer.get(own, fields[name].empty) for name, own in taken.items()})
+    work.store(ORDERS).fill(row, {name: customer.get(own, fields[name].empty) for name, own in names.items()})
 
 
 def _refer(work: Work, row: Row, name: str, code: str) -> None:
