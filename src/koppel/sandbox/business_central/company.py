@@ -150,7 +150,7 @@ class BusinessCentral:
 
 
 def _loaded_row(store: Store, empties: dict[str, Any], values: Row) -> Row:
-    """The row as it is stored: without what is empty, with an id, which is that of a row with its key if there is one."""
+    """The row as it is stored: without what is empty, with an id: that of the row with its key, if there is one."""
     try:
         row = {name: value for name, value in values.items() if value != empties[name] or name in _TIMES}
     except KeyError:
