@@ -334,5 +334,9 @@ async def test_blocked_items_and_those_that_are_left_out(world: World, customer:
     assert (result.counts["created"], result.counts["failed"]) == (1, 1)
     [failure] = await world.failures(INVOICE)
     assert (failure.code, failure.message) == ("INV-04", "item OLD on its lines is blocked")
+    world.change(INVOICE, parameters={"blocked": "write_in"})
+    assert (await world.sync(INVOICE, full=True)).counts["created"] == 1
+    [old] = await lines(world, await invoice(world, "PS-22"))
+    assert (old["isproductoverridden"], old["productdescription"]) == (True, "OLD Old.")
     [free] = await lines(world, await invoice(world, "PS-23"))
     assert (free["isproductoverridden"], free["productdescription"]) == (True, "FREE Free.")

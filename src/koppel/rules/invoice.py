@@ -60,10 +60,15 @@ _STOCK = {"Item": "items", "Resource": "resources"}
     ),
 )
 def lines_are_ready(batch: Batch) -> list[Refusal | None]:
-    """A new invoice has lines (INV-03), of which none is blocked (INV-04) or still to be synchronised (INV-05)."""
+    """A new invoice has lines (INV-03), of which none is blocked (INV-04) or still to be synchronised (INV-05).
+
+    Parameter ``blocked``: ``fail``, or ``write_in`` for what sold well years ago and is blocked by now.
+    """
     new, lines = set(_new(batch)), rows_by_document(batch.table("lines"))
     products = product_ids(batch)
     stock = {Line(type, str(row["number"])): row for type in _STOCK for row in batch.table(type)}
+    if batch.parameters.get("blocked") == "write_in":
+        stock = {line: row for line, row in stock.items() if not row["blocked"]}
     return [
         _unready(lines.get(record.id, ()), products, stock) if record.id in new else None for record in batch.records
     ]

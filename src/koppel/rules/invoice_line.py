@@ -15,6 +15,7 @@ from koppel.odata.records import Scalar
 from koppel.rules.document import Line, amount, coupled_products, lines_of, money, product_ids
 from koppel.rules.document_price import new_price
 
+_ACTIVE = 0
 SOLD = ("lineType", "lineObjectNumber")
 AMOUNTS = ("quantity", "unitPrice", "discountAmount", "netAmount", "netAmountIncludingTax", "invDiscountAmount")
 SHIP_TO = {
@@ -32,7 +33,7 @@ _PRODUCTS = Need(
     name="products",
     side="dataverse",
     table="product",
-    columns=("productid", "defaultuomid"),
+    columns=("productid", "defaultuomid", "statecode"),
     key="productid",
     of=lambda batch: product_ids(batch).values(),
 )
@@ -68,24 +69,25 @@ def unit(batch: Batch) -> list[Scalar | Refusal]:
 
 
 def _sales(batch: Batch) -> list[tuple[Scalar, Scalar]]:
-    """Product and unit of each line; neither where it is a write-in."""
-    products, units = product_ids(batch), {row["productid"]: row["defaultuomid"] for row in batch.table("products")}
+    """Product and unit of each line; neither where it is a write-in: Dataverse sells active products only."""
+    units = {row["productid"]: row["defaultuomid"] for row in batch.table("products") if row["statecode"] == _ACTIVE}
+    products = product_ids(batch)
     sold = [products.get(_sold(row)) for row in _rows(batch)]
-    return [(product, units.get(product)) for product in sold]
+    return [(product, units[product]) if product in units else (None, None) for product in sold]
 
 
-@compute(reads=SOLD, needs=_COUPLED)
+@compute(reads=SOLD, needs=(*_COUPLED, _PRODUCTS))
 def is_write_in(batch: Batch) -> list[Scalar | Refusal]:
     """Whether a line sells no product that Dataverse knows (INV-15)."""
-    products = product_ids(batch)
-    return [_sold(row) not in products for row in _rows(batch)]
+    return [product is None for product, _ in _sales(batch)]
 
 
-@compute(reads=(*SOLD, "description"), needs=_COUPLED)
+@compute(reads=(*SOLD, "description"), needs=(*_COUPLED, _PRODUCTS))
 def write_in_text(batch: Batch) -> list[Scalar | Refusal]:
     """``6410 Freight.``: number and description of a write-in (INV-15)."""
-    products = product_ids(batch)
-    return [None if _sold(row) in products else _text(row) for row in _rows(batch)]
+    return [
+        _text(row) if product is None else None for row, (product, _) in zip(_rows(batch), _sales(batch), strict=True)
+    ]
 
 
 def _text(row: Found) -> str:
