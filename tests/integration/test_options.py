@@ -13,6 +13,8 @@ from koppel.errors import StoreError, UsageError
 from koppel.store import options
 from koppel.store.database import Database
 from koppel.sync.couple import couple
+from koppel.sync.request import Request
+from koppel.sync.run import plan
 from koppel.systems.dataverse import Dataverse
 
 NAME = "PAYMENT TERMS"
@@ -140,3 +142,23 @@ async def test_a_code_and_an_option_are_coupled_by_hand(world: World) -> None:
         await couple(world.session, NAME, "NET 34", "Nothing")
     with pytest.raises(UsageError, match="no code 'NET 35'"):
         await couple(world.session, NAME, "NET 35", "NET 33")
+
+
+@pytest.mark.rule("OPT-05")
+@pytest.mark.rule("OPT-07")
+@pytest.mark.rule("OPT-08")
+async def test_documents_know_the_same_options(world: World) -> None:
+    await world.sync(NAME)
+    client = cast(Dataverse, world.session.systems["dataverse"])
+    there = [("quote", COLUMN), ("salesorder", COLUMN), ("invoice", COLUMN)]
+    added = (await labels(world))["COD"]
+    assert [found.get(added) for found in await client.option_sets(there)] == ["COD"] * 3
+    assert (await world.sync(NAME)).write_requests == 0
+    await world.bob.update("paymentTerms", (await world.bob.one("paymentTerms", "code eq 'COD'"))["id"], code="CASH")
+    await world.sync(NAME)
+    assert [found.get(added) for found in await client.option_sets(there)] == ["CASH"] * 3
+    world.change(
+        NAME, dataverse=msgspec.structs.replace(world.mappings[NAME].dataverse, also=("contact.paymenttermscode",))
+    )
+    shown = [action.name async for action in plan(world.session, NAME, Request()) if action.kind == "create"]
+    assert "CASH in contact.paymenttermscode" in shown

@@ -114,6 +114,12 @@ def _endpoint(mapping: TableMapping, side: Side) -> Iterator[Finding]:
         yield Finding((side,), "key `column` is missing", "Name the choice column whose options are coupled.")
     if endpoint.column and not choice:
         yield Finding((side, "column"), "`column` belongs to the Dataverse side of mappings with `kind: options`")
+    for index, name in enumerate(endpoint.also):
+        if not choice or name.count(".") != 1:
+            remedy = "List choice columns as table.column, with the options that they share."
+            yield Finding(
+                (side, "also", index), "`also` belongs to choice columns of mappings with `kind: options`", remedy
+            )
     if not endpoint.key and not choice:
         yield Finding((side,), "key `key` is missing", "Name the column that tells records apart for people.")
     yield from _filter(endpoint, side)

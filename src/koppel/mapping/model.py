@@ -53,8 +53,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     people and by which references find it (a code, a number); ``filter``: OData, which records take part; ``create``:
     constants for records that Koppel creates here; ``templates``: values that depend on the source record;
     ``deactivate``: values for a record whose partner left its filter (``left_filter``); ``reopen``: values that open a
-    closed record, which takes no edits, before it is changed: it is closed again with the change. ``column`` is set on
-    option mappings only: the choice column whose options are coupled; it is the ``key`` there.
+    closed record, which takes no edits, before it is changed: it is closed again with the change. On option mappings
+    only: ``column``, the choice column whose options are coupled, which is the ``key`` there; ``also``, the choice
+    columns of other tables that know the same options (``salesorder.paymenttermscode``).
     """
 
     table: str
@@ -65,6 +66,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     deactivate: dict[str, Scalar] = {}
     reopen: dict[str, Scalar] = {}
     column: str = ""
+    also: tuple[str, ...] = ()
 
 
 class Lookup(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,6 +81,7 @@ DESCRIPTIONS = {
     "Endpoint.filter": "OData filter: the records that take part.",
     "Endpoint.create": "Values that every record gets which Koppel creates here.",
     "Endpoint.templates": "Values for new records here, depending on the record that they are created for.",
+    "Endpoint.also": "Choice columns of other tables that get the same options, as `table.column`.",
     "Endpoint.reopen": "Values that open a closed record before it is changed; it is closed again with the change.",
     "Endpoint.deactivate": "Values for a record here whose partner left the filter (`left_filter: deactivate`).",
     "Template.values": "Values by column.",

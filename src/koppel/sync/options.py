@@ -14,6 +14,7 @@ from koppel.store import history, options
 from koppel.store.history import Entry
 from koppel.store.options import Option
 from koppel.sync.options_plan import Choices, plan_options
+from koppel.sync.options_share import share_options
 from koppel.sync.prepare import Ready
 from koppel.sync.session import Session
 from koppel.systems.dataverse import Dataverse
@@ -46,6 +47,9 @@ async def synchronise_options(
         await dataverse.publish(table)
     if done:
         await _record(session, ready.mapping.name, done)
+    if ready.mapping.dataverse.also:
+        async for action in share_options(session, ready, [option for _, option in done], apply=apply):
+            yield action
 
 
 async def _planned(session: Session, ready: Ready, only: Collection[str] | None) -> list[Action]:
