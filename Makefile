@@ -25,9 +25,11 @@ lint: .venv/ready-dev
 bench: .venv/ready-dev
 	@$(BIN)/python -m bench
 
-# make simulate SEEDS=1000 plays the seeds from 0 on, make simulate SEED=17 that one again.
+# make simulate SEEDS=1000 plays the seeds from 0 on, make simulate SEED=17 that one again; with TWICE=1 each twice, to
+# see whether the same happens.
 simulate: .venv/ready-dev
-	@PYTHONPATH=tests:tests/integration $(BIN)/python -m simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
+	@PYTHONPATH=tests:tests/integration $(BIN)/python -m simulation \
+	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(TWICE),--twice)
 
 # What the tests of the engine do not notice; only functions that changed since the last time are tried again.
 mutants: .venv/ready-mutation

@@ -7,11 +7,12 @@ the clock of the systems.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -44,7 +45,9 @@ from koppel.systems.governor import BUSINESS_CENTRAL, DATAVERSE, Governor, Limit
 from koppel.systems.schema import TableSchema
 from koppel.systems.transport import AsgiTransport, Response
 from koppel.systems.transport import Request as HttpRequest
-from postgres_server import EMPTY
+from postgres_server import EMPTY, administer
+
+log = logging.getLogger(__name__)
 
 ADDRESS = "http://sandbox"
 COMPANION = "koppel/sync/v1.0"
@@ -74,7 +77,9 @@ class Line:
         if self.before is not None:
             await self.before(number, request)
         self._live()
+        log.debug("%d %s %s %r", number, request.method, request.url, request.body)
         answer = await self._inner.send(request)
+        log.debug("%d %d %r", number, answer.status, answer.body)
         if self.after is not None:
             await self.after(number, request)
         self._live()
@@ -195,6 +200,7 @@ class World:
             },
             connection=connection,
             mappings=self.mappings,
+            today=lambda: self.sandbox.clock().date(),
         )
 
     async def close(self) -> None:
@@ -207,19 +213,17 @@ class World:
         await self.open()
 
     def crash(self) -> None:
-        """Die here and now: the connection to the database breaks off, nothing is sent any more."""
+        """Die here and now: nothing is sent any more, and the database notices at once that nobody is there."""
         self.line.dead = True
+        process = self.session.connection.info.backend_pid
         self.session.connection.pgconn.finish()
+        administer(self.database.url, f"SELECT pg_terminate_backend({process}, 5000)")
         raise CrashError
 
     async def revive(self) -> None:
-        """A new session after a crash, once the database has noticed that the old one is gone."""
+        """A new session after a crash."""
         self.line = Line(self.sandbox)
-        await self._stack.aclose()
-        async with self.database.connect() as connection:
-            for pid in await _value(connection, _OTHERS) or ():
-                await connection.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-        await self.open()
+        await self.reopen()
 
     async def forget(self) -> None:
         """Empty the database."""
@@ -329,17 +333,6 @@ class World:
         client = self.session.systems["dataverse"]
         assert isinstance(client, Dataverse)
         return (await client.options("account", column))[value]
-
-
-async def _value(connection: Connection, statement: LiteralString) -> Any:
-    row = await (await connection.execute(statement)).fetchone()
-    await connection.commit()
-    return row and row[0]
-
-
-_OTHERS = """
-SELECT array_agg(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
 
 
 def _credentials(user: User) -> Credentials:

@@ -1,9 +1,11 @@
-"""``make simulate SEEDS=1000`` or ``SEED=17``: play seeds, several at once, and tell which ones end badly."""
+"""``make simulate SEEDS=1000`` or ``SEED=17``: play seeds, several at once, and tell which ones end badly.
+
+``TWICE=1``: play each twice, and tell which ones do not replay.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 import shutil
@@ -14,11 +16,13 @@ import traceback
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from koppel.store.database import Database, open_database
+from koppel.store.database import Database
 from koppel.store.embedded import embedded_server
-from postgres_server import administer, other_database
+from postgres_server import administer
 
+from .clockwork import own_database
 from .play import play
+from .twice import differences
 
 SHARE = 25
 """Seeds that a process plays before it takes the next ones."""
@@ -28,6 +32,7 @@ def main() -> int:
     """Play the seeds; 1 if any ends badly."""
     options = _parser().parse_args()
     seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
+    play_all = _tell_twice if options.twice else _play_all
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="koppel-test-"))
     if options.seed is not None:
@@ -36,7 +41,7 @@ def main() -> int:
         with embedded_server(folder) as url:
             administer(url, "ALTER SYSTEM SET fsync = off")
             administer(url, "SELECT pg_reload_conf()")
-            bad = _play_all(url, list(seeds))
+            bad = play_all(url, list(seeds))
     finally:
         shutil.rmtree(folder)
     print(f"{len(seeds)} seeds, {len(bad)} of them bad, {time.monotonic() - began:.0f} s")
@@ -50,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--twice", action="store_true", help="play each twice and compare what happened")
     return parser
 
 
@@ -60,23 +66,21 @@ def _play_all(url: str, seeds: list[int]) -> list[int]:
         return [seed for future in found for seed in future.result()]
 
 
+def _tell_twice(url: str, seeds: list[int]) -> list[int]:
+    found = differences(url, seeds)
+    for text in found.values():
+        print(text)
+    return list(found)
+
+
 def _play_share(url: str, seeds: list[int]) -> list[int]:
-    name = f"simulation_{os.getpid()}"
-    database = Database(other_database(url, name))
-    if not administer(url, f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
-        administer(url, f"CREATE DATABASE {name}")
-        asyncio.run(_migrate(database.url))
+    database = own_database(url)
     return [seed for seed in seeds if not _ends_well(database, seed)]
-
-
-async def _migrate(url: str) -> None:
-    async with open_database(url, Path()):
-        pass
 
 
 def _ends_well(database: Database, seed: int) -> bool:
     try:
-        asyncio.run(play(database, seed))
+        play(database, seed)
     except BaseException:
         print(f"--- seed {seed}\n{traceback.format_exc()}", flush=True)
         return False

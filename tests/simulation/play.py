@@ -7,16 +7,13 @@ import random
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
-from unittest import mock
-from uuid import UUID
 
+import msgspec
 from world import COMPANION, World, new_world
 
-from koppel.sandbox.business_central import work
 from koppel.sandbox.clock import Clock
-from koppel.sandbox.dataverse import service
 from koppel.sandbox.server import Sandbox
 from koppel.store import conflicts, failures
 from koppel.store.database import Database
@@ -24,39 +21,75 @@ from koppel.sync.prepare import SIDES
 from koppel.sync.recover import UNDECIDED
 
 from .checks import BrokenError, Checks
+from .clockwork import SteadyClock, run
 from .mappings import mapping_files
 from .people import People
 from .trouble import troubled_run
 
 log = logging.getLogger(__name__)
 
+ROUTES = (COMPANION, "v2.0")
 EPOCHS = 2
 ROUNDS = 3
 """Runs after which everything is in step: what waited for references and what was recovered takes one more each."""
 
 
-class SteadyClock(Clock):
-    """The time of both systems: it begins now, and only moves when it is looked at, or told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._now = datetime.now(UTC).replace(microsecond=0)
-
-    def __call__(self) -> datetime:
-        """The time now."""
-        self._now += timedelta(milliseconds=1)
-        return self._now + self._ahead
-
-
-async def play(database: Database, seed: int) -> None:
+def play(database: Database, seed: int) -> None:
     """Play one seed; ``BrokenError`` tells what does not hold."""
+    _know_schemas(database)
+    clock = SteadyClock()
+    run(clock, seed, _play(database, seed, clock))
+
+
+def story(database: Database, seed: int) -> list[str]:
+    """Play one seed; everything that happened, line by line, down to each request and its answer."""
+    _know_schemas(database)
+    with _listening() as lines:
+        try:
+            play(database, seed)
+        except Exception as error:
+            lines.append(f"{type(error).__name__}: {error}")
+    return lines
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """What the simulation and the world log meanwhile."""
+    lines: list[str] = []
+    listener = logging.Handler()
+    listener.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    before = [(logger, logger.level) for logger in map(logging.getLogger, (__package__, "world"))]
+    for logger, _ in before:
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(listener)
+    try:
+        yield lines
+    finally:
+        for logger, level in before:
+            logger.removeHandler(listener)
+            logger.setLevel(level)
+
+
+@cache
+def _know_schemas(database: Database) -> None:
+    """Worlds remember what tables look like: no seed is the first to ask."""
+
+    async def ask() -> None:
+        for route in ROUTES:
+            async with new_world(database, route=route):
+                pass
+
+    run(SteadyClock(), 0, ask())
+
+
+async def _play(database: Database, seed: int, clock: Clock) -> None:
     dice = random.Random(seed)
     files = mapping_files(dice)
-    with _repeatable(seed), tempfile.TemporaryDirectory() as folder:
+    route = dice.choice(ROUTES)
+    with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
             (Path(folder) / name).write_text(text)
-        route = dice.choice((COMPANION, "v2.0"))
-        async with new_world(database, route=route, folders=[Path(folder)], clock=SteadyClock()) as world:
+        async with new_world(database, route=route, folders=[Path(folder)], clock=clock) as world:
             _set_apart(world.sandbox, dice)
             people = People(world, dice, world.mappings["CUSTOMER"])
             try:
@@ -70,25 +103,8 @@ async def play(database: Database, seed: int) -> None:
 
 def _set_apart(sandbox: Sandbox, dice: random.Random) -> None:
     """The clocks of both systems go wrong by up to five minutes, each its own way."""
-    clock, skews = sandbox.clock, [timedelta(seconds=dice.choice((0, dice.randint(-299, 299)))) for _ in SIDES]
-    sandbox.business_central._clock = lambda: clock() + skews[0]
-    sandbox.dataverse.clock = lambda: clock() + skews[1]
-
-
-@contextmanager
-def _repeatable(seed: int) -> Iterator[None]:
-    """Whatever is left to chance is decided by the seed."""
-    ids = random.Random(seed)
-    random.seed(seed)
-
-    def new_id() -> UUID:
-        return UUID(bytes=ids.randbytes(16), version=4)
-
-    with (
-        mock.patch.object(work, "urandom", ids.randbytes),
-        mock.patch.object(service, "uuid4", new_id),
-    ):
-        yield
+    for clock in sandbox.clocks.values():
+        clock.ahead = dice.choice((0, dice.randint(-299, 299)))
 
 
 async def _epochs(world: World, people: People, dice: random.Random) -> None:
@@ -116,7 +132,7 @@ async def _settle(world: World, *, full: bool) -> None:
     for _ in range(ROUNDS):
         result = await world.sync(full=full)
         full = False
-        log.info("%s", result)
+        log.info("%s", msgspec.structs.replace(result, seconds=0))
         if not result.write_requests:
             break
     result = await world.sync()

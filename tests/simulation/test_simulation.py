@@ -12,6 +12,6 @@ SEEDS, BATCH = 100, 20
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
-async def test_everything_that_happened_ends_well(database: Database, first: int) -> None:
+def test_everything_that_happened_ends_well(simulated: Database, first: int) -> None:
     for seed in range(first, first + BATCH):
-        await play(database, seed)
+        play(simulated, seed)

@@ -27,53 +27,53 @@ from .play import play
 SEEDS = 60
 
 
-async def is_caught(database: Database, *likely: int) -> bool:
+def is_caught(database: Database, *likely: int) -> bool:
     """Whether an invariant fails within the first seeds; ``likely`` ones come first, to save time."""
     for seed in (*likely, *range(SEEDS)):
         try:
-            await play(database, seed)
+            play(database, seed)
         except BrokenError:
             return True
     return False
 
 
-async def test_a_merge_that_goes_the_wrong_way(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_merge_that_goes_the_wrong_way(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*args: Any, **told: Any) -> Verdict:
         found = verdict(*args, **told)
         return Verdict.TO_DATAVERSE if found is Verdict.TO_BUSINESS_CENTRAL else found
 
     monkeypatch.setattr(pair, "verdict", wrong)
-    assert await is_caught(database, 4)
+    assert is_caught(simulated, 4)
 
 
-async def test_a_merge_that_asks_nobody(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_merge_that_asks_nobody(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*args: Any, **told: Any) -> Verdict:
         found = verdict(*args, **told)
         return Verdict.TO_BUSINESS_CENTRAL if found is Verdict.CONFLICT else found
 
     monkeypatch.setattr(pair, "verdict", wrong)
-    assert await is_caught(database, 1)
+    assert is_caught(simulated, 1)
 
 
-async def test_updates_whatever_the_version(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_updates_whatever_the_version(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     def any_version(action: Action, side: Side) -> str:
         return "*"
 
     monkeypatch.setattr(write, "_version", any_version)
-    assert await is_caught(database, 24)
+    assert is_caught(simulated, 24)
 
 
-async def test_couplings_that_are_not_recorded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_couplings_that_are_not_recorded(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     right = couplings.save
 
     async def forgetful(connection: Connection, mapping: str, found: Sequence[Coupling], *, new: bool = False) -> None:
         await right(connection, mapping, found[1:], new=new)
 
     monkeypatch.setattr(couplings, "save", forgetful)
-    assert await is_caught(database, 0)
+    assert is_caught(simulated, 0)
 
 
-async def test_cursors_that_move_before_the_work_is_done(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cursors_that_move_before_the_work_is_done(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hasty(session: Session, ready: Ready, changes: Changes) -> AsyncIterator[Incoming]:
         pages = [page async for page in read_changes(session, ready, changes)]
         await save_cursor(session, ready, changes)
@@ -82,14 +82,14 @@ async def test_cursors_that_move_before_the_work_is_done(database: Database, mon
 
     monkeypatch.setattr(passes, "read_changes", hasty)
     monkeypatch.setattr(trouble, "TROUBLES", (trouble._death,))
-    assert await is_caught(database, 14)
+    assert is_caught(simulated, 14)
 
 
-async def test_creations_that_are_not_written_down(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_creations_that_are_not_written_down(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(*args: Any) -> list[Action]:
         return []
 
     for module in (run, passes):
         monkeypatch.setattr(module, "recover", nothing)
     monkeypatch.setattr(carry, "intend", nothing)
-    assert await is_caught(database, 7)
+    assert is_caught(simulated, 7)

@@ -18,6 +18,7 @@ from koppel.sync.request import Request
 from koppel.sync.run import synchronise
 from koppel.systems.transport import Request as HttpRequest
 
+from .clockwork import clean_up
 from .people import People
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ async def troubled_run(world: World, people: People, dice: Random) -> None:
             await run(world, full)
     except CrashError:
         log.info("died")
+        clean_up()
         await world.revive()
     clear(world)
 

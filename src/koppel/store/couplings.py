@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Literal, LiteralString
 
 import msgspec
@@ -11,7 +12,7 @@ import psycopg
 
 from koppel.errors import StoreError
 from koppel.odata.records import ZERO_GUID, Side
-from koppel.store.database import Connection, array, copy_rows
+from koppel.store.database import Connection, array, as_asked, copy_rows
 
 State = Literal["active", "skipped"]
 
@@ -129,7 +130,7 @@ async def by_ids(connection: Connection, mapping: str, side: Side, ids: Collecti
     """The couplings of these records of one side, by their id there; what is not coupled is not in it."""
     rows = await connection.execute(BY_IDS[side], [mapping, array(ids)])
     place = 0 if side == "business_central" else 1
-    return {row[place]: Coupling(*row) for row in await rows.fetchall()}
+    return as_asked(ids, {row[place]: Coupling(*row) for row in await rows.fetchall()})
 
 
 async def save(connection: Connection, mapping: str, couplings: Sequence[Coupling], *, new: bool = False) -> None:
@@ -158,10 +159,13 @@ async def save(connection: Connection, mapping: str, couplings: Sequence[Couplin
 
 async def _add(connection: Connection, mapping: str, couplings: Sequence[Coupling]) -> bool:
     """Add couplings; False, and nothing is added, when one of the records is coupled already."""
-    await connection.execute("SAVEPOINT add_couplings")
+    cursor = await connection.execute("SAVEPOINT add_couplings; SELECT now()")
+    cursor.nextset()
+    now = await cursor.fetchone()
+    assert now is not None
     try:
         rows = zip(_rows(mapping, couplings), couplings, strict=True)
-        await copy_rows(connection, ADD, ((*row, "now" if c.base is not None else None) for row, c in rows))
+        await copy_rows(connection, ADD, ((*row, now[0] if c.base is not None else None) for row, c in rows))
     except psycopg.errors.UniqueViolation:
         await connection.execute("ROLLBACK TO SAVEPOINT add_couplings")
         return False
@@ -246,7 +250,7 @@ async def resolve_keys(connection: Connection, mapping: str, keys: Collection[st
 async def resolve_ids(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> dict[str, Reference]:
     """What the coupled records with these ids on ``side`` are on the other one."""
     rows = await connection.execute(RESOLVE_IDS[side], [mapping, array(ids)])
-    return {row[0]: Reference(row[1], row[2]) for row in await rows.fetchall()}
+    return as_asked(ids, {row[0]: Reference(row[1], row[2]) for row in await rows.fetchall()})
 
 
 async def stream(connection: Connection, mapping: str, chunk: int = 5000) -> AsyncIterator[list[Coupling]]:
@@ -280,4 +284,4 @@ async def unseen(connection: Connection, mapping: str, side: Side, chunk: int = 
         await cursor.execute(UNSEEN[side], [mapping])
         await connection.commit()
         while rows := await cursor.fetchmany(chunk):
-            yield [Coupling(*row) for row in rows]
+            yield sorted((Coupling(*row) for row in rows), key=attrgetter("business_central_id"))

@@ -11,10 +11,10 @@ import logging
 import os
 import platform
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import msgspec
 import orjson
@@ -32,6 +32,7 @@ from koppel.store.migrate import migrate
 log = logging.getLogger("koppel.store")
 
 Connection = AsyncConnection[TupleRow]
+_T = TypeVar("_T")
 
 TEXTS = "(ARRAY (SELECT json_array_elements_text(%s)))"
 """An array of texts whose parameter is ``as_json`` of them: much faster than a list of parameters."""
@@ -147,6 +148,11 @@ def as_json(rows: Iterable[Any]) -> str:
     """Rows as JSON text for ``json_to_recordset``. PostgreSQL has no NUL in text: it is left out."""
     text = msgspec.json.encode(list(rows)).decode()
     return NUL.sub(r"\1", text) if "\\u0000" in text else text
+
+
+def as_asked(ids: Iterable[str], found: Mapping[str, _T]) -> dict[str, _T]:
+    """What was found, in the order in which it was asked for: the database answers in any."""
+    return {id: found[id] for id in ids if id in found}
 
 
 async def copy_rows(connection: Connection, statement: LiteralString, rows: Iterable[Sequence[Any]]) -> None:

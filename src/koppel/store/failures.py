@@ -12,7 +12,7 @@ from koppel.errors import Kind
 from koppel.mapping.model import Direction
 from koppel.odata.records import Side
 from koppel.store.couplings import ID
-from koppel.store.database import TEXTS, Connection, as_json
+from koppel.store.database import TEXTS, Connection, as_asked, as_json
 from koppel.store.pending import COUPLED, RefersBy
 
 State = Literal["active", "skipped"]
@@ -80,7 +80,8 @@ DUE = f"""
 {SELECT}
 WHERE mapping = %(mapping)s AND state = 'active'
     AND (%(early)s OR next_try IS NULL OR next_try <= now())
-    AND (via = '' OR {COUPLED.replace("{since}", SINCE)})"""
+    AND (via = '' OR {COUPLED.replace("{since}", SINCE)})
+ORDER BY side, record_id"""
 RETRY = f"UPDATE failure SET state = 'active', attempts = 0, via = '', next_try = NULL WHERE {CHOSEN}"
 
 
@@ -144,7 +145,7 @@ async def by_ids(connection: Connection, mapping: str, side: Side, record_ids: C
     if not record_ids:
         return {}
     rows = await connection.execute(BY_IDS, [mapping, side, as_json(record_ids)])
-    return {failure.record_id: failure for failure in map(_failure, await rows.fetchall())}
+    return as_asked(record_ids, {failure.record_id: failure for failure in map(_failure, await rows.fetchall())})
 
 
 async def find(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from koppel.odata.records import Side
-from koppel.store.database import Connection, array
+from koppel.store.database import Connection, array, as_asked
 
 NOTE = """
 INSERT INTO parting (mapping, side, gone_id, survivor_id) VALUES (%s, %s, %s, %s)
@@ -25,13 +25,13 @@ async def note(connection: Connection, mapping: str, side: Side, gone_id: str, s
 async def survivors(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> dict[str, str]:
     """By the id that it had on ``side``, the former partner of each of these records that once was deleted."""
     rows = await connection.execute(SURVIVORS, [mapping, side, array(ids)])
-    return {row[0]: row[1] for row in await rows.fetchall()}
+    return as_asked(ids, dict(await rows.fetchall()))
 
 
 async def left(connection: Connection, mapping: str, gone: Side, ids: Collection[str]) -> dict[str, str]:
     """By id, the former partners of these records that they lost on the side ``gone``."""
     rows = await connection.execute(LEFT, [mapping, gone, array(ids)])
-    return {row[0]: row[1] for row in await rows.fetchall()}
+    return as_asked(ids, dict(await rows.fetchall()))
 
 
 async def forget(connection: Connection, mapping: str, ids: Collection[str]) -> None:

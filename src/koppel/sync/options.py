@@ -56,13 +56,14 @@ async def _planned(session: Session, ready: Ready, only: Collection[str] | None)
     dataverse = cast(Dataverse, session.systems["dataverse"])
     records = await codes_of(session, ready)
     coupled = await options.every(session.connection, ready.mapping.name)
-    elsewhere = {option.business_central_id for option in coupled} - {record.id for record in records}
-    there = await session.systems["business_central"].by_ids(ready.business_central.schema.name, (), list(elsewhere))
+    inside = {record.id for record in records}
+    elsewhere = [option.business_central_id for option in coupled if option.business_central_id not in inside]
+    there = await session.systems["business_central"].by_ids(ready.business_central.schema.name, (), elsewhere)
     choices = Choices(
         records=records,
         coupled=coupled,
         labels=await dataverse.options(ready.mapping.dataverse.table, ready.mapping.dataverse.column),
-        gone=elsewhere - there.keys(),
+        gone=set(elsewhere) - there.keys(),
     )
     actions = plan_options(ready, choices)
     wanted = None if only is None else {name.casefold() for name in only}

@@ -57,7 +57,9 @@ async def passes(
         async for step in _pass(session, scope, side, request, result):
             yield step
     while scope.went_back:
-        async for step in _pass(session, scope, scope.went_back.pop(), request, result, why=BEHIND):
+        side = next(side for side in READING_ORDER if side in scope.went_back)
+        scope.went_back.remove(side)
+        async for step in _pass(session, scope, side, request, result, why=BEHIND):
             yield step
 
 

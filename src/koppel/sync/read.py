@@ -97,7 +97,7 @@ async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterat
     )
     at = ""
     newest: list[tuple[str, str]] = []
-    missing = set() if changes.complete else set(before.newest)
+    missing = {} if changes.complete else dict.fromkeys(before.newest)
     environment = before.environment
     if changes.complete:
         await couplings.begin_full_read(session.connection)
@@ -108,7 +108,8 @@ async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterat
             environment = await _environment(session, changes)
         if not tracked:
             newest = newest_of(newest, page.records)
-            missing.difference_update(record.id for record in page.records)
+            for record in page.records:
+                missing.pop(record.id, None)
         yield Incoming(
             side=changes.side,
             records=page.records,

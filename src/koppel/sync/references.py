@@ -54,9 +54,9 @@ async def references(
     return known
 
 
-def _column(field: Field, records: Sequence[Record]) -> set[Scalar]:
+def _column(field: Field, records: Sequence[Record]) -> Iterable[Scalar]:
     is_needed = looks_up((*field.to_dataverse, *field.to_business_central))
-    return {record.values[field.index] for record in records} if is_needed else set()
+    return dict.fromkeys(record.values[field.index] for record in records) if is_needed else ()
 
 
 async def _look_up(
@@ -66,7 +66,8 @@ async def _look_up(
     for number, step in enumerate(stages):
         if isinstance(step, LookUp):
             rows = known.get(rows_of(step), References()).to_dataverse
-            wanted = {_until(stages[:number], value, known) for value in values} - {None, "", *rows}
+            reached = dict.fromkeys(_until(stages[:number], value, known) for value in values)
+            wanted = [value for value in reached if value not in (None, "", *rows)]
             known[rows_of(step)] = References({**rows, **await _rows(session, step, wanted)})
 
 
@@ -78,11 +79,11 @@ def _until(stages: Sequence[Stage], value: Scalar, known: AllReferences) -> Scal
         return None
 
 
-async def _rows(session: Session, step: LookUp, wanted: set[Scalar]) -> dict[Scalar, Scalar]:
+async def _rows(session: Session, step: LookUp, wanted: Sequence[Scalar]) -> dict[Scalar, Scalar]:
     if not wanted:
         return {}
     columns = tuple(dict.fromkeys((step.where, step.take)))
-    found = await session.systems[step.side].by_keys(step.table, columns, step.where, list(wanted))
+    found = await session.systems[step.side].by_keys(step.table, columns, step.where, wanted)
     rows: dict[Scalar, Scalar] = {}
     for record in found:
         rows.setdefault(record.values[0], record.values[-1])
@@ -90,14 +91,14 @@ async def _rows(session: Session, step: LookUp, wanted: set[Scalar]) -> dict[Sca
 
 
 def _values(fields: Iterable[Field], records: Sequence[Record], number: int) -> list[Scalar]:
-    found: set[Scalar] = set()
+    found: dict[Scalar, None] = {}  # in order: a set has another one in each process
     for field in fields:
         form = (field.business_central if number == 0 else field.dataverse).canonical
-        column = {record.values[field.index] for record in records}
+        column = dict.fromkeys(record.values[field.index] for record in records)
         if number == 1 and field.mapping.options:
-            found.update(column)
+            found |= column
         else:
-            found.update(str(value) for raw in column if (value := form(raw)) is not None)
+            found |= dict.fromkeys(str(value) for raw in column if (value := form(raw)) is not None)
     return [value for value in found if value is not None]
 
 
