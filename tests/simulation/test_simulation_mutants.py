@@ -92,4 +92,4 @@ def test_creations_that_are_not_written_down(simulated: Database, monkeypatch: p
     for module in (run, passes):
         monkeypatch.setattr(module, "recover", nothing)
     monkeypatch.setattr(carry, "intend", nothing)
-    assert is_caught(simulated, 7)
+    assert is_caught(simulated, 66)
