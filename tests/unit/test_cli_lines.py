@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from koppel.cli.lines import Trouble, action_lines, finished_data, notice_troubles, trouble_lines
 from koppel.cli.options import direction_named
 from koppel.cli.output import spelled, table
-from koppel.engine.action import Action, Change, Conflict, Refusal
+from koppel.engine.action import Action, Change, Conflict, FollowUp, Refusal
 from koppel.errors import LockedError, UsageError
 from koppel.mapping.names import mapping_named, mappings_named
 from koppel.store.failures import Failure
@@ -80,6 +80,36 @@ def test_an_update_shows_old_and_new_with_the_reason() -> None:
         "      phone in Business Central: (blank) -> 1",
         "      name in Dataverse: A -> B  (changed in Business Central)",
         "      fax: conflict; was 0, Business Central has 1, Dataverse has (blank)",
+    ]
+
+
+def test_a_creation_shows_what_comes_first_and_what_comes_later() -> None:
+    first = FollowUp(
+        side="dataverse",
+        table="pricelevel",
+        id="l",
+        values={"name": "Default"},
+        record="i",
+        create=True,
+        name="Default",
+        reason="products need it",
+    )
+    action = Action(
+        kind="create",
+        mapping="ITEM-PRODUCT",
+        name="BK-1",
+        reason="new in Business Central",
+        side="dataverse",
+        to_dataverse={"name": "Bike"},
+        before=(first,),
+        later={"statecode": 0},
+    )
+    assert printed(*action_lines(action)).splitlines() == [
+        "  + create in Dataverse BK-1  new in Business Central",
+        "      first create in Dataverse pricelevel Default  products need it",
+        "        name: Default",
+        "      name: Bike",
+        "      then statecode: 0",
     ]
 
 

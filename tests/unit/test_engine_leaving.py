@@ -86,7 +86,14 @@ class TestWhere:
         assert action.refusal.remedy == "bring that one back inside the filter, or delete it"
 
 
-@pytest.mark.parametrize("left_filter", ["keep", "deactivate"])
+def test_what_the_filter_asks_for_is_the_callers_business() -> None:
+    action = plan(mapping("carry"), "business_central", changed=SIDES)
+    assert (action.kind, writes(action)) == ("nothing", {})
+    where = "outside the filter of Business Central"
+    assert action.warnings == (f"{where}; stays coupled, and only what the filter asks for is carried over",)
+
+
+@pytest.mark.parametrize("left_filter", ["keep", "carry", "deactivate"])
 class TestTold:
     """Once when it left and with every edit there, not at every look; a person who asks is always told."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine_samples import after_writes, field, lookup, merge, option, table
@@ -385,6 +386,22 @@ class TestConstants:
     def test_a_constant_in_place_is_nothing_to_do(self) -> None:
         found = table(field("kind", constant="Person", direction="to_dataverse"))
         assert merge(found, (None,), ("Person",), ((None,), ("Person",))).kind == "nothing"
+
+
+class TestComputed:
+    def test_what_is_computed_from_no_column_is_put_back_as_a_constant_is(self) -> None:
+        said = field("list", compute="price.default_list", direction="to_dataverse")
+        alone = msgspec.structs.replace(said, mapping=msgspec.structs.replace(said.mapping, business_central=""))
+        action = merge(table(alone), ("l-1",), ("l-2",), (("l-1",), ("l-1",)))
+        assert action.to_dataverse == {"cr_list": "l-1"}
+
+    def test_what_is_computed_from_one_is_kept_as_an_edit_is(self) -> None:
+        said = field("price", compute="product.price", direction="to_dataverse")
+        action = merge(table(said), ("1",), ("2",), (("1",), ("1",)))
+        assert (action.to_dataverse, action.warnings) == (
+            {},
+            ("price: changed on the side that only receives it; kept",),
+        )
 
 
 class TestBaseAfter:

@@ -122,6 +122,7 @@ class TestCreation:
         action = create(found, "Contoso", "closed")
         assert (action.to_dataverse, action.written) == ({"cr_name": "Contoso"}, {"dataverse": (0,)})
         assert action.base == (("Contoso", UNKNOWN), ("Contoso", None))
+        assert action.later == {"cr_state": "closed"}
         later = merge(found, ("Contoso", "closed"), ("Contoso", "open"), action.base)
         assert later.to_dataverse == {"cr_state": "closed"}
 

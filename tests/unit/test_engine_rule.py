@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from koppel.engine import rule
-from koppel.engine.rule import RULES, Batch, Need, complete, compute, follow, references, refuse, rule_named
+from koppel.engine.rule import RULES, Batch, Need, complete, compute, follow, precede, references, refuse, rule_named
 from koppel.engine.translate import References
 from koppel.errors import MappingError
 from koppel.odata.records import Record
@@ -31,7 +31,9 @@ def a_rule(batch: Batch) -> Any:
 NAME = "test_engine_rule.a_rule"
 
 
-@pytest.mark.parametrize("register", [compute(reads=()), references(needs=()), refuse(reads=()), complete(), follow()])
+@pytest.mark.parametrize(
+    "register", [compute(reads=()), references(needs=()), refuse(reads=()), complete(), precede(), follow()]
+)
 def test_a_rule_stays_the_function_that_it_was(register: Callable[[Any], Any]) -> None:
     assert register(a_rule) is a_rule
     assert rule_named(NAME).function is a_rule
@@ -40,7 +42,7 @@ def test_a_rule_stays_the_function_that_it_was(register: Callable[[Any], Any]) -
 
 @pytest.mark.parametrize(
     ("register", "kind"),
-    [(compute, "compute"), (refuse, "refuse"), (complete, "complete"), (follow, "follow")],
+    [(compute, "compute"), (refuse, "refuse"), (complete, "complete"), (precede, "precede"), (follow, "follow")],
 )
 def test_it_keeps_what_it_declares(register: Callable[..., Any], kind: str) -> None:
     register(reads=("number", "blocked"), side="dataverse", needs=(RATES,))(a_rule)
@@ -49,13 +51,13 @@ def test_it_keeps_what_it_declares(register: Callable[..., Any], kind: str) -> N
     assert (found.needs, found.volatile) == ((RATES,), False)
 
 
-@pytest.mark.parametrize("register", [compute, refuse, complete, follow])
+@pytest.mark.parametrize("register", [compute, refuse, complete, precede, follow])
 def test_it_looks_at_business_central_unless_it_says_otherwise(register: Callable[..., Any]) -> None:
     register(reads=("x",))(a_rule)
     assert (rule_named(NAME).side, rule_named(NAME).needs) == ("business_central", ())
 
 
-@pytest.mark.parametrize("register", [complete, follow])
+@pytest.mark.parametrize("register", [complete, precede, follow])
 def test_what_is_done_for_every_record_needs_no_column(register: Callable[..., Any]) -> None:
     register()(a_rule)
     assert rule_named(NAME).reads == ()

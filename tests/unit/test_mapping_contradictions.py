@@ -52,6 +52,7 @@ EVERY = "templates: [{values: {a: 1}}, {values: {a: 2}, filter: city eq 'Rome'}]
             3,
             "nothing is written to Dataverse",
         ),
+        ({"more": "left_filter: carry"}, 4, "there is nothing to carry: no filter asks for a mapped column"),
         ({"more": "left_filter: deactivate"}, 4, "neither side says how a record is deactivated"),
         ({"dataverse": DEACTIVATE}, 3, "nothing is ever deactivated"),
         ({"dataverse": ", templates: [{values: {}}]"}, 3, "the template has no values"),

@@ -44,6 +44,7 @@ def test_every_rule_they_name_exists() -> None:
         ("SHIPMENT METHOD", "to_dataverse", "shipmentMethods", "account", 1, 0),
         ("SHIPPING AGENT", "to_dataverse", "shippingAgents", "account", 1, 0),
         ("ITEM-PRODUCT", "both", "items", "product", 18, 1),
+        ("RESOURCE-PRODUCT", "both", "resources", "product", 15, 1),
         ("CUSTOMER", "both", "customers", "account", 21, 2),
         ("CONTACT", "both", "contacts", "contact", 20, 1),
         ("POSTEDSALESINV-INV", "to_dataverse", "postedSalesInvoices", "invoice", 31, 0),

@@ -184,6 +184,7 @@ class TestLocalCurrency:
             "currencyExchangeRates": list(known),
         }
         batch = fetched(RULES["currency.local"], batch_of({"code": ["USD"]}), tables)
+        self.first = currency.local_first(fetched(RULES["currency.local_first"], batch_of({"number": ["1"]}), tables))
         return currency.local(batch)
 
     def test_it_is_created_with_its_rate(self) -> None:
@@ -199,6 +200,18 @@ class TestLocalCurrency:
 
     def test_twice_it_would_get_the_same_id(self) -> None:
         assert self.follow("USD", [], USD) == self.follow("USD", [], USD)
+
+    def test_what_needs_it_first_makes_the_same(self) -> None:
+        [up] = self.follow("USD", [], USD)
+        assert [(write.id, write.values, write.create) for write in self.first] == [(up.id, up.values, True)]
+
+    def test_and_nothing_where_it_is_there(self) -> None:
+        self.follow("EUR", [])
+        assert self.first == []
+
+    def test_without_a_rate_dataverse_will_refuse_it(self) -> None:
+        self.follow("USD", [])
+        assert "exchangerate" not in self.first[0].values
 
     def test_as_the_base_currency_it_is_there(self) -> None:
         assert self.follow("EUR", []) == []

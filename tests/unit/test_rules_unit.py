@@ -84,3 +84,71 @@ class TestUnitNames:
 
     def test_case_counts_in_names(self) -> None:
         assert len(renames(["BOX"], dataverse(("NAV BOX", ACTIVE, ["Box"])))) == 1
+
+
+def uom(name: str, group: str = "id NAV BOX", **values: Scalar) -> dict[str, Scalar]:
+    row: dict[str, Scalar] = {
+        "uomid": f"id {name}",
+        "name": name,
+        "uomscheduleid": group,
+        "quantity": 1,
+        "isschedulebaseuom": True,
+    }
+    return {**row, **values}
+
+
+def used(code: str, *units: dict[str, Scalar], coupled: bool = True, state: int | None = ACTIVE) -> Scalar | Refusal:
+    """What the base unit of an item stands for."""
+    group: dict[str, Scalar] = {"uomscheduleid": "id NAV BOX", "name": "NAV BOX", "statecode": state}
+    there: Tables = {
+        "UNIT OF MEASURE": [{"key": "BOX", "dataverse_id": "id NAV BOX"}] if coupled else [],
+        "uomschedule": [] if state is None else [group],
+        "uom": units,
+    }
+    [found] = unit.base_unit(fetched(RULES["unit.base_unit"], batch_of({"baseUnitOfMeasureCode": [code]}), there))
+    return found
+
+
+@pytest.mark.rule("UOM-07")
+class TestUse:
+    def test_a_code_stands_for_the_only_unit_of_its_group(self) -> None:
+        assert used("BOX", uom("BOX")) == "id BOX"
+
+    def test_a_blank_stays_blank(self) -> None:
+        assert used("", uom("BOX")) is None
+
+    def test_what_is_not_coupled_is_waited_for(self) -> None:
+        found = used("BOX", coupled=False)
+        assert isinstance(found, Refusal)
+        assert (found.kind, found.via, found.value) == ("dependency", "UNIT OF MEASURE", "BOX")
+        assert found.message == "unit of measure BOX is not coupled in UNIT OF MEASURE"
+
+    @pytest.mark.parametrize(
+        ("units", "state", "message"),
+        [
+            ([], None, "the unit group of BOX does not exist in Dataverse any more"),
+            ([uom("BOX")], INACTIVE, "unit group NAV BOX is inactive"),
+            ([], ACTIVE, "unit group NAV BOX contains no unit"),
+            ([uom("BOX"), uom("HALF")], ACTIVE, "unit group NAV BOX contains 2 units"),
+            ([uom("carton")], ACTIVE, "the unit of unit group NAV BOX is called carton, not BOX"),
+            ([uom("BOX", isschedulebaseuom=False)], ACTIVE, "the unit of unit group NAV BOX is not its base unit"),
+            ([uom("BOX", quantity=12)], ACTIVE, "the unit of unit group NAV BOX has the quantity 12, not 1"),
+        ],
+    )
+    def test_each_flaw_has_a_message_of_its_own(
+        self, units: list[dict[str, Scalar]], state: int | None, message: str
+    ) -> None:
+        found = used("BOX", *units, state=state)
+        assert isinstance(found, Refusal)
+        assert (found.code, found.message, found.field) == ("UOM-07", message, "baseUnitOfMeasureCode")
+
+
+@pytest.mark.rule("PROD-15")
+def test_what_is_made_of_a_product_gets_the_code_of_its_unit_group() -> None:
+    batch = batch_of({"defaultuomscheduleid": ["g-1", "g-2", None]})
+    there: Tables = {"UNIT OF MEASURE": [{"key": "BOX", "dataverse_id": "g-1"}]}
+    assert unit.of_product(fetched(RULES["unit.of_product"], batch, there)) == [
+        {"baseUnitOfMeasureCode": "BOX"},
+        {},
+        {},
+    ]

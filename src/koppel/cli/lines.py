@@ -52,6 +52,7 @@ def action_data(action: Action) -> dict[str, Any]:
         "warnings",
         "refusal",
         "before",
+        "later",
     )
     return {name: msgspec.to_builtins(getattr(action, name)) for name in wanted}
 
@@ -71,6 +72,8 @@ def action_lines(action: Action) -> Iterator[Text]:
     if action.kind == "create" and action.side:
         for column, value in action.writes(action.side).items():
             yield Text(f"      {column}: {spelled(value)}")
+        for column, value in action.later.items():
+            yield Text(f"      then {column}: {spelled(value)}")
     for change in action.changes:
         yield _change(change, action.reason)
     for conflict in action.conflicts:

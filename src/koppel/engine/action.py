@@ -82,7 +82,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     ``records``: what was read, (Business Central, Dataverse). ``replaces``: the created record takes the place of a
     deleted partner. ``left_alone``: sides that the connection's own user edited otherwise than by Koppel, with the
     version recorded before: it stays recorded, so that these edits are left alone until a person edits the record.
-    ``couples``: the two were not coupled before. ``before``: what has to be written first.
+    ``couples``: the two were not coupled before. ``before``: what has to be written first. ``later``: columns
+    of a created record that can only be written once it exists.
     """
 
     kind: ActionKind
@@ -107,6 +108,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     left_alone: dict[Side, str] = {}
     couples: bool = False
     before: tuple[FollowUp, ...] = ()
+    later: dict[str, Scalar] = {}
 
     def writes(self, side: Side) -> dict[str, Scalar]:
         """The columns to write on ``side``; empty when it is not written."""
@@ -136,6 +138,7 @@ def held(action: Action, refusal: Refusal) -> Action:
         waiting=(),
         base=None,
         before=(),
+        later={},
     )
 
 

@@ -61,6 +61,7 @@ def plan_creation(
         to_dataverse=draft.values if side == "dataverse" else {},
         written={side: tuple(draft.written)},
         waiting=tuple(draft.waiting),
+        later=draft.later,
         warnings=tuple(
             f"{w.field}: {w.reference!r} has no counterpart in {w.via}; left empty" for w in draft.waiting if w.empty
         ),
@@ -78,6 +79,7 @@ class _Partner:
         self.source = source
         self.side = other(source)
         self.values: dict[str, Scalar] = {}
+        self.later: dict[str, Scalar] = {}
         self.own: list[Scalar | Unknown] = list(record.values[: len(table.fields)])
         self.partner: list[Scalar | Unknown] = list(table.towards(self.side).left_empty)
         self.written: list[int] = []
@@ -107,6 +109,8 @@ class _Partner:
         if not step.end.creatable or step.field.mapping.last:
             # It can only be written later: as long as it is not, there is no agreement about it.
             self.own[step.place] = UNKNOWN
+            if step.end.updatable:
+                self.later[step.end.column] = wanted
             return
         self.values[step.end.column] = wanted
         self.partner[step.place] = wanted

@@ -10,12 +10,10 @@ from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, compute, follow, precede
 from koppel.odata.records import Record, Scalar
 from koppel.rules.currency import LOCAL_CURRENCY, local_code, local_currency
-from koppel.rules.product import not_negative
+from koppel.rules.product import RETIRED, not_negative
 
 CURRENCY_AMOUNT = 1
 """The pricing method of every line: an amount of money (SPR-05)."""
-
-RETIRED = 1
 
 
 class PriceList(NamedTuple):

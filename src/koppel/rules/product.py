@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, compute
+from koppel.engine.action import FollowUp, Refusal
+from koppel.engine.rule import Batch, Need, compute, follow
 from koppel.odata.records import Scalar
 
-ACTIVE, RETIRED = 0, 1
+ACTIVE, RETIRED, DRAFT = 0, 1, 2
 
 
 def not_negative(value: Scalar) -> float:
@@ -36,6 +36,41 @@ def capacity(batch: Batch) -> list[Scalar | Refusal]:
 def state(batch: Batch) -> list[Scalar | Refusal]:
     """Blocked is retired, not blocked is active (PROD-11, PROD-12)."""
     return [RETIRED if blocked else ACTIVE for blocked in batch.column("blocked")]
+
+
+def _blocked_partners(batch: Batch) -> list[Scalar]:
+    return [partner for partner, is_blocked in zip(batch.partners, batch.column("blocked"), strict=True) if is_blocked]
+
+
+@follow(
+    reads=("number", "blocked"),
+    needs=(
+        Need(
+            name="blocked_products",
+            side="dataverse",
+            table="product",
+            columns=("productid", "statecode"),
+            key="productid",
+            of=_blocked_partners,
+        ),
+    ),
+)
+def publish_blocked(batch: Batch) -> list[FollowUp]:
+    """A draft of something blocked is published: Dataverse retires only what was active (PROD-12)."""
+    drafts = {row["productid"] for row in batch.table("blocked_products") if row["statecode"] == DRAFT}
+    return [
+        FollowUp(
+            side="dataverse",
+            table="product",
+            id=partner,
+            values={"statecode": ACTIVE},
+            record=record.id,
+            name=str(number),
+            reason="it is retired next, as a draft cannot be (PROD-12)",
+        )
+        for record, partner, number in zip(batch.records, batch.partners, batch.column("number"), strict=True)
+        if partner in drafts
+    ]
 
 
 @compute(side="dataverse", reads=("statecode",))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from koppel.engine.action import FollowUp, Refusal
-from koppel.engine.rule import Batch, Found, Need, compute, follow, refuse
+from koppel.engine.rule import Batch, Found, Need, complete, compute, follow, refuse
 from koppel.odata.records import Scalar
 
 _INACTIVE = 1
@@ -197,3 +197,22 @@ def base_unit(batch: Batch) -> list[Scalar | Refusal]:
 
 def _id_of(found: Unit | Refusal) -> str | Refusal:
     return found.id if isinstance(found, Unit) else found
+
+
+@complete(
+    side="dataverse",
+    reads=("defaultuomscheduleid",),
+    needs=(
+        Need(
+            name="of_groups",
+            couplings="UNIT OF MEASURE",
+            key="dataverse_id",
+            of=lambda batch: batch.column("defaultuomscheduleid"),
+        ),
+    ),
+)
+def of_product(batch: Batch) -> list[dict[str, Scalar]]:
+    """The base unit of what is made of a product: the code of its unit group, if that is coupled (PROD-15)."""
+    codes = {row["dataverse_id"]: row["key"] for row in batch.table("of_groups")}
+    groups = batch.column("defaultuomscheduleid")
+    return [{"baseUnitOfMeasureCode": codes[group]} if group in codes else {} for group in groups]

@@ -47,10 +47,9 @@ async def stream(
             before, sent = sent, await _send(session, scope, planned, result, request, settling=settling)
             if before is not None:
                 wrote |= await _record(session, scope, await before, result, settling=settling)
-            every = planned.why in ("again", "chosen")
-            if every or changes is not None:
+            if changes is not None or planned.why in ("again", "chosen"):
                 before, sent = sent, None
-                wrote |= await _record(session, scope, await before, result, settling=settling, every=every)
+                wrote |= await _record(session, scope, await before, result, settling=settling)
             if changes is not None and request.direction == "both":
                 await save_cursor(session, scope.ready, changes)
         if sent is not None:
@@ -92,19 +91,10 @@ async def apply(
 
 
 async def _record(
-    session: Session,
-    scope: Scope,
-    sent: Sequence[Done],
-    result: Result,
-    *,
-    settling: bool = False,
-    every: bool = False,
+    session: Session, scope: Scope, sent: Sequence[Done], result: Result, *, settling: bool = False
 ) -> set[Side]:
-    """Try again, follow up and record a chunk; the sides that were written.
-
-    ``every`` record is followed up, changed or not.
-    """
-    followed, done = await follow_up(session, scope, await try_again(session, scope, sent), every=every)
+    """Try again, follow up and record a chunk; the sides that were written."""
+    followed, done = await follow_up(session, scope, await try_again(session, scope, sent))
     counts = count_done(done)
     counts["conflicts"] = _newly_contested(scope, done)
     if settling:
@@ -115,6 +105,8 @@ async def _record(
         scope.unsure = scope.unsure or bool(one.unknown)
         if one.superseded:
             continue
+        if one.action.later and one.made:
+            scope.unfinished.append(one.id("business_central"))
         if one.error:
             result.notice(f"{one.action.name}: {one.error.message}; {one.error.remedy}")
         elif one.action.refusal or one.action.conflicts:

@@ -67,7 +67,8 @@ def _sort(
     touched: list[Seen] = []
     end = scope.ready.end(incoming.side)
     look = glance(scope.ready.table, incoming.side)
-    asked_for = incoming.why in ("again", "chosen", "anew") or (incoming.why == "full" and scope.ready.looks_up)
+    full = incoming.why == "full" and _depends(scope, incoming.side)
+    asked_for = full or incoming.why in ("again", "chosen", "anew")
     known = incoming.why == "changed" and not (incoming.outside or scope.ready.volatile)
     for record in records:
         coupling = coupled.get(record.id)
@@ -89,6 +90,11 @@ def _sort(
         elif record.version != recorded_version(coupling, incoming.side):
             touched.append(Seen(record.id, record.version))
     return news, changed, equal, touched
+
+
+def _depends(scope: Scope, side: Side) -> bool:
+    """Whether something else than the records may have changed: tables that are looked up in, or what rules write."""
+    return scope.ready.looks_up or (side == "business_central" and bool(scope.ready.mapping.rules.follow))
 
 
 async def _gone(session: Session, scope: Scope, incoming: Incoming, gone: Sequence[Coupling]) -> list[Action]:

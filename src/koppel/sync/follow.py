@@ -21,10 +21,8 @@ from koppel.sync.write import Done
 from koppel.systems.system import Create, Update, Written
 
 
-async def follow_up(
-    session: Session, scope: Scope, done: Sequence[Done], *, every: bool = False
-) -> tuple[set[Side], list[Done]]:
-    """Carry out what the mapping's ``follow`` rules plan for records that changed, or for ``every`` one.
+async def follow_up(session: Session, scope: Scope, done: Sequence[Done]) -> tuple[set[Side], list[Done]]:
+    """Carry out what the mapping's ``follow`` rules plan for the records of pairs that are in step now.
 
     Returns the sides that were written, and the chunk with the errors that this led to.
     """
@@ -32,7 +30,7 @@ async def follow_up(
     errors: dict[str, RemoteError] = {}
     for rule in scope.ready.rules(scope.ready.mapping.rules.follow):
         tried = [one for one in done if not (one.error or one.superseded)]
-        settled = [one for one in tried if one.action.record(rule.side) and (every or _changed(one.action))]
+        settled = [one for one in tried if one.action.record(rule.side) and _is_in_step(one.action)]
         records = [record for one in settled if (record := one.action.record(rule.side))]
         partners = [one.id(other(rule.side)) for one in settled]
         ups: list[FollowUp] = await run_rule(session, scope.ready, rule, records, partners) if records else []
@@ -55,11 +53,8 @@ async def carry_out(session: Session, scope: Scope, ups: Sequence[FollowUp]) -> 
     return errors
 
 
-def _changed(action: Action) -> bool:
-    """Whether anything came of a record; values that agree now and did not before are news, too."""
-    return action.kind in ("create", "update", "couple") or (
-        action.kind == "nothing" and action.base_before is not None and action.base != action.base_before
-    )
+def _is_in_step(action: Action) -> bool:
+    return action.kind in ("create", "update", "couple") or (action.kind == "nothing" and action.base is not None)
 
 
 def _with_error(one: Done, errors: dict[str, RemoteError]) -> Done:

@@ -88,6 +88,7 @@ async def carry_out_plan(session: Session, name: str, actions: Sequence[Action],
         scope = await _scope(session, ready, Request())
         for start in range(0, len(actions), CHUNK):
             await apply(session, scope, actions[start : start + CHUNK], result, Request())
+        await _finish(session, scope, Request(), result)
 
     return await as_job(session, name, kind, work)
 
@@ -134,12 +135,22 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
     else:
         wrote = await _guarded(session, scope, request, result, brakes, couplings_before)
     wrote |= await _finish_wholes(session, scope, request, result)
+    if request.records is not None:
+        await _finish(session, scope, request, result)
+        return
     settle = msgspec.structs.replace(request, full=False, unconditional=False)
-    for _ in range(SETTLING_ROUNDS if request.records is None else 0):
+    for _ in range(SETTLING_ROUNDS):
         if not wrote:
             return
         steps = passes(session, scope, [side for side in READING_ORDER if side in wrote], settle, result)
         wrote = await stream(session, scope, steps, result, settle, settling=True)
+
+
+async def _finish(session: Session, scope: Scope, request: Request, result: Result) -> None:
+    """Write what new records take only once they exist; where all changes are read once more, that does it."""
+    if scope.unfinished:
+        request = msgspec.structs.replace(request, records=tuple(scope.unfinished))
+        await stream(session, scope, planned_chunks(session, scope, request), result, request, settling=True)
 
 
 async def _finish_wholes(session: Session, scope: Scope, request: Request, result: Result) -> set[Side]:

@@ -38,6 +38,7 @@ class SavedAction(msgspec.Struct, frozen=True, kw_only=True):
     to_dataverse: dict[str, Scalar]
     changes: tuple[Change, ...]
     before: tuple[FollowUp, ...] = ()
+    later: dict[str, Scalar] = {}
 
     @property
     def key(self) -> Key:
@@ -69,6 +70,7 @@ def saved_action(action: Action) -> SavedAction:
         to_dataverse=action.to_dataverse,
         changes=action.changes,
         before=action.before,
+        later=action.later,
     )
 
 

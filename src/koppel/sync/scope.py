@@ -69,7 +69,8 @@ class Scope(msgspec.Struct, kw_only=True):
     it was created, id of the source), by intent. ``unsure``: there are writes of this run of which it is not known
     either.
     ``went_back``: sides on which a record came with a lower version than the one recorded. ``answers``: what
-    references of few values stand for. ``ahead``: see ``Pair``.
+    references of few values stand for. ``ahead``: see ``Pair``. ``unfinished``: records of
+    Business Central (ids) that were created, or whose partner was, and of which more is to be written.
     """
 
     ready: Ready
@@ -84,6 +85,7 @@ class Scope(msgspec.Struct, kw_only=True):
     went_back: set[Side] = msgspec.field(default_factory=set)
     ahead: float = 0.0
     answers: Answers = msgspec.field(default_factory=dict)
+    unfinished: list[str] = msgspec.field(default_factory=list)
 
 
 async def open_scope(session: Session, ready: Ready, *, create: bool) -> Scope:
