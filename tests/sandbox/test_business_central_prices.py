@@ -93,6 +93,44 @@ async def test_prices_follow_their_group_and_go_with_it(world: World) -> None:
     assert [row["salesCode"] for row in await rows(world, "salesPrices")] == ["C1"]
 
 
+async def test_prices_follow_their_customer_and_go_with_it(world: World) -> None:
+    await made(world, "salesPrices", itemNo="1000", salesType=GROUP, salesCode="RETAIL", unitPrice=5)
+    await made(world, "salesPrices", itemNo="1000", salesCode="C1", unitPrice=5)
+    await made(world, "priceListHeaders", code="OWN", sourceType="Customer", sourceNo="C1")
+    await made(world, "priceListLines", priceListCode="OWN", assetNo="1000")
+    [customer] = await rows(world, "customers")
+    await change(world, "customers", customer, number="NEW")
+    assert sorted(row["salesCode"] for row in await rows(world, "salesPrices")) == ["NEW", "RETAIL"]
+    for table in ("priceListHeaders", "priceListLines"):
+        assert [row["sourceNo"] for row in await rows(world, table)] == ["NEW"]
+    assert (await world.delete(f"customers({customer['id']})")).status == 204
+    assert [row["salesCode"] for row in await rows(world, "salesPrices")] == ["RETAIL"]
+
+
+async def test_a_renamed_unit_is_followed_even_in_keys(world: World) -> None:
+    await made(world, "salesPrices", itemNo="1000", salesCode="C1", unitOfMeasureCode="PCS", unitPrice=5)
+    unit = {row["code"]: row for row in await rows(world, "unitsOfMeasure")}
+    await change(world, "unitsOfMeasure", unit["PCS"], code="EACH")
+    assert [row["baseUnitOfMeasureCode"] for row in await rows(world, "items")] == ["EACH"]
+    for table, field in (("itemUnitsOfMeasure", "code"), ("salesPrices", "unitOfMeasureCode")):
+        assert [row[field] for row in await rows(world, table)] == ["EACH"]
+
+
+async def test_prices_come_page_by_page_in_the_order_of_their_key(world: World) -> None:
+    for day in range(1, 4):
+        for quantity in (0, 5):
+            values = {"startingDate": f"2026-01-{day:02d}", "minimumQuantity": quantity, "unitPrice": 5}
+            await made(world, "salesPrices", itemNo="1000", salesType=EVERYBODY, **values)
+            await made(world, "salesPrices", itemNo="1000", salesCode="C1", **values)
+    url, found = world.url("salesPrices", COMPANION), []
+    while url:
+        answer = await world.ask("GET", url, headers={"Prefer": "odata.maxpagesize=5"})
+        found += [(row["salesType"], row["startingDate"], row["minimumQuantity"]) for row in answer.values]
+        url = answer.json.get("@odata.nextLink", "")
+    assert len(found) == len(set(found)) == 12
+    assert [row[1:] for row in found[:2]] == [("2026-01-01", 0), ("2026-01-01", 5)]
+
+
 async def test_prices_follow_their_item_and_go_with_it(world: World) -> None:
     await made(world, "salesPrices", itemNo="1000", salesType=GROUP, salesCode="RETAIL", unitPrice=5)
     [item] = await rows(world, "items")

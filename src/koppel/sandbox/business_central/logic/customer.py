@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from koppel.sandbox.business_central import errors
-from koppel.sandbox.business_central.logic.party import party_logic
+from koppel.sandbox.business_central.logic import party, price
 from koppel.sandbox.business_central.logic.relation import CUSTOMER
 from koppel.sandbox.business_central.pages import ZERO_GUID
 from koppel.sandbox.tables import Row
@@ -33,4 +33,20 @@ def _delete(work: Work, row: Row) -> None:
         raise errors.dialog(f"You cannot delete {name} because there are one or more open ledger entries.")
 
 
-LOGIC = msgspec.structs.replace(party_logic(CUSTOMER, "CUST", {"taxAreaId": _tax_area}), delete=_delete)
+def _modified(work: Work, before: Row, after: Row) -> None:
+    party.modified(CUSTOMER, work, before, after)
+    if before["number"] != after["number"]:
+        price.follow_buyer(work, "Customer", before["number"], after["number"])
+
+
+def _deleted(work: Work, row: Row) -> None:
+    party.deleted(CUSTOMER, work, row)
+    price.forget_buyer(work, "Customer", row["number"])
+
+
+LOGIC = msgspec.structs.replace(
+    party.party_logic(CUSTOMER, "CUST", {"taxAreaId": _tax_area}),
+    modified=_modified,
+    delete=_delete,
+    deleted=_deleted,
+)

@@ -22,8 +22,8 @@ def party_logic(party: Party, series: str, validate: dict[str, Validate]) -> Log
         validate={"displayName": _named, "primaryContactNo": partial(_primary_contact, party), **validate},
         insert=partial(_insert, party, series),
         inserted=partial(_inserted, party),
-        modified=partial(_modified, party),
-        deleted=partial(_deleted, party),
+        modified=partial(modified, party),
+        deleted=partial(deleted, party),
     )
 
 
@@ -71,7 +71,8 @@ def _inserted(party: Party, work: Work, row: Row) -> None:
     work.insert(relation.RELATIONS, {"contactNumber": made["number"], **link})
 
 
-def _modified(party: Party, work: Work, before: Row, after: Row) -> None:
+def modified(party: Party, work: Work, before: Row, after: Row) -> None:
+    """The relation follows a new number, the company contact the rest."""
     if before["number"] != after["number"]:
         for link in relation.links_of(work, party, before["number"]):
             work.change(relation.RELATIONS, link["id"], {"number": after["number"]})
@@ -89,7 +90,7 @@ def _modified(party: Party, work: Work, before: Row, after: Row) -> None:
     contact.tell_people(work, company, work.change("contacts", company["id"], changed))
 
 
-def _deleted(party: Party, work: Work, row: Row) -> None:
+def deleted(party: Party, work: Work, row: Row) -> None:
     """The relation goes with the record; its contact stays, and is nobody's."""
     for link in relation.links_of(work, party, row["number"]):
         work.delete(relation.RELATIONS, link["id"])

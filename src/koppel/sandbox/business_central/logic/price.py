@@ -16,6 +16,12 @@ PRICES = "salesPrices"
 GROUP = "Customer_x0020_Price_x0020_Group"
 EVERYBODY = "All_x0020_Customers"
 _TABLES = {"Customer": "customers", GROUP: "customerPriceGroups"}
+_BUYERS = {
+    PRICES: ("salesType", "salesCode"),
+    "priceListHeaders": ("sourceType", "sourceNo"),
+    "priceListLines": ("sourceType", "sourceNo"),
+}
+"""Tables that refer to customers and groups: by their kind and their number."""
 _FROM_GROUP = ("priceIncludesVAT", "allowLineDisc", "allowInvoiceDisc")
 
 
@@ -82,20 +88,32 @@ LOGIC = Logic(
 )
 
 
-def _prices_of(work: Work, code: str) -> list[Row]:
-    return [row for row in work.store(PRICES).having("salesCode", code) if _type(row) == GROUP]
+def follow_buyer(work: Work, kind: str, before: str, after: str) -> None:
+    """Prices and price lists follow the new number of a customer, or code of a group: that of a ``kind``."""
+    for table, (_, number) in _BUYERS.items():
+        for row in _of_buyer(work, table, kind, before):
+            work.change(table, row["id"], {number: after})
+
+
+def forget_buyer(work: Work, kind: str, number: str) -> None:
+    """The sales prices of a customer or group go with it."""
+    for price in _of_buyer(work, PRICES, kind, number):
+        work.delete(PRICES, price["id"])
+
+
+def _of_buyer(work: Work, table: str, kind: str, buyer: str) -> list[Row]:
+    name, number = _BUYERS[table]
+    empty = work.store(table).info.fields[name].empty
+    return [row for row in work.store(table).having(number, buyer) if row.get(name, empty) == kind]
 
 
 def _group_modified(work: Work, before: Row, after: Row) -> None:
     if before["code"] != after["code"]:
-        for price in _prices_of(work, before["code"]):
-            work.change(PRICES, price["id"], {"salesCode": after["code"]})
+        follow_buyer(work, GROUP, before["code"], after["code"])
 
 
 def _group_deleted(work: Work, row: Row) -> None:
-    """The prices of a group go with it."""
-    for price in _prices_of(work, row["code"]):
-        work.delete(PRICES, price["id"])
+    forget_buyer(work, GROUP, row["code"])
 
 
 GROUP_LOGIC = Logic(modified=_group_modified, deleted=_group_deleted)
