@@ -8,6 +8,9 @@ import pytest
 from business_central_company import COMPANION, Answer
 from business_central_sales import Sales, item
 
+from koppel.sandbox.business_central.errors import ServiceError
+from koppel.sandbox.business_central.logic import dates
+
 
 @pytest.fixture
 def sales() -> Sales:
@@ -74,6 +77,33 @@ async def test_due_dates_follow_the_terms(sales: Sales) -> None:
     order = await sales.order()
     assert (await sales.change(order, orderDate="2026-01-31")).json["dueDate"] == "2026-02-28"
     _is((await sales.change(order, paymentTermsCode="COD")).json, dueDate="2026-01-31", paymentDiscountPercent=0)
+
+
+@pytest.mark.parametrize(
+    ("formula", "date"),
+    [
+        ("", "2026-01-31"),
+        ("14D", "2026-02-14"),
+        ("2W", "2026-02-14"),
+        ("1M", "2026-02-28"),
+        ("1Q", "2026-04-30"),
+        ("1Y", "2027-01-31"),
+        ("CM", "2026-01-31"),
+        ("CM + 15D", "2026-02-15"),
+        ("1M+CM", "2026-02-28"),
+        ("CQ", "2026-03-31"),
+        ("CW", "2026-02-01"),
+        ("-CY", "2026-01-01"),
+        ("-1D", "2026-01-30"),
+    ],
+)
+def test_date_formulas(formula: str, date: str) -> None:
+    assert dates.after("2026-01-31", formula) == date
+
+
+def test_a_formula_that_is_none() -> None:
+    with pytest.raises(ServiceError, match="can't be evaluated into type DateFormula"):
+        dates.after("2026-01-31", "soon")
 
 
 async def test_lines_take_what_the_item_brings(sales: Sales) -> None:
@@ -153,6 +183,11 @@ async def test_discounts_of_a_line(sales: Sales) -> None:
     _is((await sales.change_line(line, discountAmount=9)).json, discountPercent=2.25, lineAmount=391)
     _is((await sales.change_line(line, quantity=8)).json, discountAmount=18, lineAmount=782)
     assert (await sales.again(order))["totalAmountExcludingTax"] == 782
+
+
+async def test_a_line_with_both_discounts(sales: Sales) -> None:
+    order = await sales.order("10000", item(quantity=10, discountAmount=60), discountAmount=40)
+    _is(order["salesOrderLines"][0], netAmount=900, netTaxAmount=189, invDiscountAmount=40, discountAmount=60)
 
 
 async def test_the_invoice_discount_is_spread_over_the_lines_that_allow_it(sales: Sales) -> None:

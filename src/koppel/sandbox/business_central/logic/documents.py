@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -77,12 +77,18 @@ def has_goods(line: Row) -> bool:
     return bool(line.get("lineObjectNumber") and line.get("quantity"))
 
 
-def test_open(order: Row) -> None:
+def refuse_released(order: Row) -> None:
     """``ServiceError`` for an order that was released: it must be reopened first."""
     status = order.get("status", "Open")
     if status != "Open":
         record = f"Sales Header: Document Type=Order, No.={order.get('number', '')}"
         raise errors.must_be("Status", "Open", record, status.replace("_x0020_", " "))
+
+
+def only_orders(work: Work, row: Row, before: Any) -> None:
+    """After the type of a document was set: there are no others here."""
+    if row.get("documentType") != "Order":
+        raise errors.not_implemented("sales documents of another type than Order")
 
 
 def refuse_goods(store: Store, found: Row) -> None:

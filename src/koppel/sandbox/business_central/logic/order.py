@@ -15,8 +15,9 @@ from koppel.sandbox.business_central.logic.documents import (
     SELL_TO,
     SHIP_TO,
     lines_of,
+    only_orders,
     refuse_blocked,
-    test_open,
+    refuse_released,
 )
 from koppel.sandbox.business_central.logic.exchange import currency_factor
 from koppel.sandbox.business_central.logic.hooks import Logic
@@ -38,7 +39,7 @@ def _prepare(work: Work, row: Row, body: dict[str, Any]) -> None:
 
 
 def _customer_set(work: Work, row: Row, before: str) -> None:
-    test_open(row)
+    refuse_released(row)
     customer = work.store("customers").find(row.get("customerNumber", ""))
     if customer is None:
         raise errors.dialog('The blank "customerNumber" is not allowed.')
@@ -54,7 +55,7 @@ def _customer_set(work: Work, row: Row, before: str) -> None:
 
 
 def _bill_to_set(work: Work, row: Row, before: str) -> None:
-    test_open(row)
+    refuse_released(row)
     if row.get("billToCustomerNumber", "") == before:
         return
     _refuse_lines(work, row, "another bill-to customer")
@@ -95,7 +96,7 @@ def _refuse_lines(work: Work, row: Row, what: str) -> None:
 
 
 def _currency_set(work: Work, row: Row, before: str) -> None:
-    test_open(row)
+    refuse_released(row)
     if row.get("currencyCode", "") != before:
         _refuse_lines(work, row, "another currency")
     _rate(work, row)
@@ -126,14 +127,14 @@ def _terms_set(work: Work, row: Row, before: str) -> None:
 
 
 def _prices_set(work: Work, row: Row, before: bool) -> None:
-    test_open(row)
+    refuse_released(row)
     if row.get("pricesIncludeTax", False) != before:
         _refuse_lines(work, row, "prices with or without VAT")
 
 
 def _discount_set(work: Work, row: Row, before: Any) -> None:
     """An invoice discount as an amount; it is spread over the lines after the order was stored."""
-    test_open(row)
+    refuse_released(row)
     wanted = row.get("discountAmount", 0)
     if wanted < 0:
         raise errors.dialog("The invoice discount amount must not be negative.")
@@ -144,12 +145,7 @@ def _discount_set(work: Work, row: Row, before: Any) -> None:
 
 
 def _guarded(work: Work, row: Row, before: Any) -> None:
-    test_open(row)
-
-
-def _only_orders(work: Work, row: Row, before: Any) -> None:
-    if row.get("documentType") != "Order":
-        raise errors.not_implemented("sales documents of another type than Order")
+    refuse_released(row)
 
 
 def _shipped_set(work: Work, row: Row, before: Any) -> None:
@@ -191,7 +187,7 @@ def _delete(work: Work, row: Row) -> None:
 LOGIC = Logic(
     prepare=_prepare,
     validate={
-        "documentType": _only_orders,
+        "documentType": only_orders,
         "customerNumber": _customer_set,
         "billToCustomerNumber": _bill_to_set,
         "currencyCode": _currency_set,

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import posting, totals
 from koppel.sandbox.business_central.logic.amounts import HUNDRED, PERCENT, exact, gross_amount, plain, rounded
-from koppel.sandbox.business_central.logic.documents import LINES, ORDERS, SOURCES, refuse_goods, test_open
+from koppel.sandbox.business_central.logic.documents import (
+    LINES,
+    ORDERS,
+    SOURCES,
+    only_orders,
+    refuse_goods,
+    refuse_released,
+)
 from koppel.sandbox.business_central.logic.hooks import Logic, Validate
 from koppel.sandbox.business_central.logic.pricing import listed_price, own_price, units_in
 from koppel.sandbox.business_central.logic.vat import percent_of
@@ -48,7 +55,7 @@ def _prepare(work: Work, row: Row, body: dict[str, Any]) -> None:
     order = work.store(ORDERS).rows.get(str(body.get("documentId", "")).lower())
     if order is None:
         raise errors.dialog("You must specify a document id to get the lines.")
-    test_open(order)
+    refuse_released(order)
     if body.get("itemId") and body.get("accountId"):
         raise errors.dialog('Both "itemId" and "accountId" are specified. Specify only one of them.')
     row |= {name: order[name] for name in _FROM_ORDER if name in order}
@@ -72,7 +79,7 @@ def _type_set(work: Work, row: Row, before: str) -> None:
     kind = row.get("lineType", "Comment")
     if kind == before:
         return
-    test_open(_order(work, row))
+    refuse_released(_order(work, row))
     posting.refuse_shipped(row)
     if kind not in ("Comment", *SOURCES):
         raise errors.not_implemented(f"order lines of the type {kind}")
@@ -123,7 +130,7 @@ def _id_set(work: Work, row: Row, kind: str, before: str) -> None:
 def _become(work: Work, row: Row) -> None:
     """Text, unit, price and VAT of what the line is now of."""
     order, kind, number = _order(work, row), row.get("lineType", "Comment"), row["lineObjectNumber"]
-    test_open(order)
+    refuse_released(order)
     source = SOURCES.get(kind)
     table = work.store(source.table) if source else None
     found = table.find(number) if table else None
@@ -158,7 +165,7 @@ def _price(work: Work, row: Row, source: Row) -> None:
 
 
 def _group_set(work: Work, row: Row, before: str) -> None:
-    test_open(_order(work, row))
+    refuse_released(_order(work, row))
     _rate(work, row)
 
 
@@ -169,7 +176,7 @@ def _tax_code_set(work: Work, row: Row, before: str) -> None:
 
 def _unit_set(work: Work, row: Row, before: str) -> None:
     """Another unit has another price, unless nothing is known of it."""
-    test_open(_order(work, row))
+    refuse_released(_order(work, row))
     _needs_goods(row)
     if row.get("unitOfMeasureCode", "") == before:
         return
@@ -180,7 +187,7 @@ def _unit_set(work: Work, row: Row, before: str) -> None:
 
 
 def _quantity_set(work: Work, row: Row, before: Any) -> None:
-    test_open(_order(work, row))
+    refuse_released(_order(work, row))
     if row.get("quantity"):
         _needs_goods(row)
     if abs(row.get("quantity", 0)) < abs(row.get("shippedQuantity", 0)):
@@ -200,14 +207,14 @@ def _needs_goods(row: Row) -> None:
 
 
 def _price_set(work: Work, row: Row, before: Any) -> None:
-    test_open(_order(work, row))
+    refuse_released(_order(work, row))
     if row.get("unitPrice"):
         _needs_goods(row)
     _discount_by_percent(work, row)
 
 
 def _percent_set(work: Work, row: Row, before: Any) -> None:
-    test_open(_order(work, row))
+    refuse_released(_order(work, row))
     if not 0 <= row.get("discountPercent", 0) <= 100:
         raise errors.dialog("The value in the Line Discount % field must be between 0 and 100.")
     _discount_by_percent(work, row)
@@ -221,7 +228,7 @@ def _discount_by_percent(work: Work, row: Row) -> None:
 
 def _discount_set(work: Work, row: Row, before: Any) -> None:
     """A discount as an amount: of the line, not of a unit."""
-    test_open(_order(work, row))
+    refuse_released(_order(work, row))
     terms = totals.terms_of(work, _order(work, row))
     amount, gross = exact(row.get("discountAmount", 0)), rounded(gross_amount(row), terms.precision)
     if amount and not gross:
@@ -247,12 +254,7 @@ def _invoice_set(work: Work, row: Row, before: Any) -> None:
 
 
 def _guarded(work: Work, row: Row, before: Any) -> None:
-    test_open(_order(work, row))
-
-
-def _only_orders(work: Work, row: Row, before: Any) -> None:
-    if row.get("documentType") != "Order":
-        raise errors.not_implemented("sales documents of another type than Order")
+    refuse_released(_order(work, row))
 
 
 def _place_set(work: Work, row: Row, before: Any) -> None:
@@ -276,7 +278,7 @@ def _modified(work: Work, before: Row, after: Row) -> None:
 
 
 def _delete(work: Work, row: Row) -> None:
-    test_open(_order(work, row))
+    refuse_released(_order(work, row))
     posting.refuse_shipped(row)
 
 
@@ -291,7 +293,7 @@ def _deleted(work: Work, row: Row) -> None:
 LOGIC = Logic(
     prepare=_prepare,
     validate={
-        "documentType": _only_orders,
+        "documentType": only_orders,
         "documentId": _document_set,
         "sequence": _fixed("sequence"),
         "lineType": _type_set,

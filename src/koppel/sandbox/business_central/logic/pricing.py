@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic.amounts import UNIT_AMOUNT, exact, plain, rounded
+from koppel.sandbox.business_central.logic.unit import ITEM, RESOURCE
 from koppel.sandbox.business_central.logic.vat import percent_of, price_for
 from koppel.sandbox.business_central.pages import ZERO_DATE
 from koppel.sandbox.tables import Row
@@ -14,7 +15,8 @@ from koppel.sandbox.tables import Row
 if TYPE_CHECKING:
     from koppel.sandbox.business_central.work import Work
 
-_UNITS = {"Item": ("itemUnitsOfMeasure", "itemNo"), "Resource": ("resourceUnitsOfMeasure", "resourceNo")}
+_OWNERS = {owner.source: owner for owner in (ITEM, RESOURCE)}
+_ONE = Decimal(1)
 
 
 def own_price(work: Work, order: Row, line: Row, source: Row) -> int | float:
@@ -40,13 +42,10 @@ def listed_price(work: Work, order: Row, line: Row) -> int | float | None:
 
 
 def _listed(work: Work, order: Row, line: Row, price: Row) -> int | float:
-    per_unit = ONE_UNIT if price.get("unitOfMeasureCode") else units_in(work, line)
+    per_unit = _ONE if price.get("unitOfMeasureCode") else units_in(work, line)
     amount = exact(price.get("unitPrice", 0)) * per_unit
     amount = _with_tax(order, amount, bool(price.get("priceIncludesVAT")), line.get("taxPercent", 0))
     return plain(rounded(amount, UNIT_AMOUNT)) if price.get("currencyCode") else _in_currency(order, amount)
-
-
-ONE_UNIT = Decimal(1)
 
 
 def _holds(order: Row, line: Row, price: Row) -> bool:
@@ -69,16 +68,13 @@ def _holds(order: Row, line: Row, price: Row) -> bool:
 
 def units_in(work: Work, line: Row) -> Decimal:
     """How many base units the line's unit is."""
-    code, number = line.get("unitOfMeasureCode", ""), line.get("lineObjectNumber", "")
-    if not code or line.get("lineType") not in _UNITS:
-        return ONE_UNIT
-    table, owner = _UNITS[line["lineType"]]
-    units = {unit["code"]: unit for unit in work.store(table).having(owner, number)}
-    if not units:
-        return ONE_UNIT
-    if code not in units:
-        raise errors.no_related("Unit of Measure Code", "Sales Line", code, work.store(table).info.caption)
-    return exact(units[code].get("qtyPerUnitOfMeasure", 1))
+    code, owner = line.get("unitOfMeasureCode", ""), _OWNERS.get(line.get("lineType", ""))
+    if not code or owner is None:
+        return _ONE
+    unit = work.store(owner.units).find(line.get("lineObjectNumber", ""), code)
+    if unit is None:
+        raise errors.no_related("Unit of Measure Code", "Sales Line", code, work.store(owner.units).info.caption)
+    return exact(unit["qtyPerUnitOfMeasure"])
 
 
 def _with_tax(order: Row, price: Decimal, included: bool, percent: Any) -> Decimal:
@@ -86,5 +82,5 @@ def _with_tax(order: Row, price: Decimal, included: bool, percent: Any) -> Decim
 
 
 def _in_currency(order: Row, price: Decimal) -> int | float:
-    factor = exact(order.get("currencyFactor", 0)) or ONE_UNIT
+    factor = exact(order.get("currencyFactor", 0)) or _ONE
     return plain(rounded(price * factor, UNIT_AMOUNT))
