@@ -307,3 +307,10 @@ def test_the_module_prints_one_line_when_ready() -> None:
         assert process.stdout.read() == ""
     assert line["base_url"].startswith("http://127.0.0.1:")
     assert (line["ca_file"], line["pid"]) == (None, process.pid)
+
+
+def test_it_starts_with_as_many_invoices_as_are_asked_for() -> None:
+    with start_sandbox(customers=800, invoices=7) as sandbox:
+        client = Client(sandbox)
+        assert client.control("GET", "state")["business_central"]["rows"]["postedSalesInvoices"] == 7
+        assert sum(client.control("GET", "invoices").values()) == 7

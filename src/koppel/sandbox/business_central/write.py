@@ -99,7 +99,8 @@ def delete_row(system: BusinessCentral, call: Call, company: Company, page: Page
 
 
 def run_action(system: BusinessCentral, call: Call, company: Company, page: Page, row: Row, action: str) -> Reply:
-    """A bound action without parameters: 204, with the address of what it made. A tag is checked when given."""
+    """A bound action without parameters: 204, with the address of what it made if the route shows it. A tag is
+    checked when given."""
     if "if-match" in call.headers:
         check_tag(call.headers["if-match"], tag_reader(company, page)(row))
     if call.body and (given := call.json()):
@@ -108,7 +109,8 @@ def run_action(system: BusinessCentral, call: Call, company: Company, page: Page
             f"'{action}'."
         )
     made = LOGIC[page.set_name].actions[action](Work(system, company, call.user, call.journal), row)
-    return Reply(204, None, {"location": f"{call.root}/companies({company.id})/{made}"} if made else {})
+    known = made.partition("(")[0] in system.catalogue.pages[call.route]
+    return Reply(204, None, {"location": f"{call.root}/companies({company.id})/{made}"} if known else {})
 
 
 def _take_id(system: BusinessCentral, page: Page, row: Row, body: dict[str, Any]) -> dict[str, Any]:

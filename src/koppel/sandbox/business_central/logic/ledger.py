@@ -134,7 +134,8 @@ def _invoice(work: Work, number: str) -> tuple[Row, Row]:
     invoice = work.store(INVOICES).find(number)
     if invoice is None:
         raise errors.not_found("Sales Invoice Header", f"No.='{number}'")
-    entry = work.store(ENTRIES).find(invoice["custLedgerEntryNumber"])
+    entry_number = invoice.get("custLedgerEntryNumber", 0)
+    entry = work.store(ENTRIES).find(entry_number)
     if entry is None:
-        raise errors.not_found("Cust. Ledger Entry", f"Entry No.='{invoice['custLedgerEntryNumber']}'")
+        raise errors.not_found("Cust. Ledger Entry", f"Entry No.='{entry_number}'")
     return invoice, entry
