@@ -129,7 +129,18 @@ async def test_amounts_and_totals_are_those_of_business_central(world: World, cu
     amounts = [frame[name] for name in ("baseamount", "extendedamount", "tax", "manualdiscountamount")]
     assert amounts == [1000, 1129, 189, 60]
     totals = ("totalamountlessfreight", "totaltax", "totalamount", "totallineitemdiscountamount", "totaldiscountamount")
-    assert [found[name] for name in totals] == [900, 189, 1089, 60, 100]
+    assert [found[name] for name in totals] == [900, 189, 1089, 60, 40]
+    await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("INV-19")
+async def test_where_dataverse_calculates_prices_discounts_of_lines_count_too(world: World, customer: Row) -> None:
+    world.sandbox.dataverse.organization["issopintegrationenabled"] = False
+    sold = line("Frame", 1000, discountAmount=60, invDiscountAmount=40, netAmount=900, netAmountIncludingTax=1089)
+    post(world, "PS-3", customer, sold, discountAmount=40)
+    await world.sync(INVOICE, full=True)
+    found = await invoice(world, "PS-3")
+    assert (found["totaldiscountamount"], found["totalamount"]) == (100, 1089)
     await world.quiet(INVOICE)
 
 

@@ -161,6 +161,8 @@ def test_a_batch_that_fails_says_where(client: Any) -> None:
 
 
 def test_invoices_are_worked_out_and_closed(client: Any) -> None:
+    [organization] = client.records.list("organization", select=["name"])
+    client.records.update("organization", organization["organizationid"], {"issopintegrationenabled": False})
     account = client.records.create("account", {"name": "A"})
     prices = client.records.create("pricelevel", {"name": "Retail"})
     lookups = {"customerid_account@odata.bind": f"/accounts({account})"}

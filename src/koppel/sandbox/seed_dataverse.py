@@ -29,6 +29,8 @@ def organization_rows() -> dict[str, list[Row]]:
                 "_basecurrencyid_value": CURRENCY_ID,
                 "currencydecimalprecision": 2,
                 "pricingdecimalprecision": 2,
+                # Orders and invoices are led by the ERP: the connection's user writes their amounts as they are there.
+                "issopintegrationenabled": True,
             }
         ],
         "businessunit": [
