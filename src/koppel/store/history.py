@@ -37,6 +37,17 @@ SELECT DISTINCT ON (side, record_id, field) side, record_id, field, job
 FROM history
 WHERE id > %s AND record_id = ANY {TEXTS} AND NOT job = ANY (%s)
 ORDER BY side, record_id, field, id DESC"""
+# A record that was deleted since is known no more, nor is the pair that was taken apart with it.
+KNOWN = f"""
+SELECT DISTINCT record_id
+FROM history known
+WHERE record_id = ANY {TEXTS} AND NOT job = ANY (%(but_by)s)
+    AND (side = %(side)s OR (action = 'uncouple' AND old #>> '{{}}' = record_id))
+    AND NOT EXISTS (
+        SELECT FROM history deleted
+        WHERE deleted.record_id = known.record_id AND deleted.side = %(side)s AND deleted.action = 'delete'
+            AND (deleted.id > known.id OR deleted.job = known.job)
+    )""".replace("%s", "%(ids)s")
 CREATED = f"""
 SELECT DISTINCT ON (record_id) record_id, new
 FROM history
@@ -126,6 +137,14 @@ async def written_since(
     for side, record_id, field, job in await rows.fetchall():
         found.setdefault((side, record_id), {})[field] = job
     return found
+
+
+async def known_before(
+    connection: Connection, side: Side, record_ids: Collection[str], but_by: Collection[int]
+) -> set[str]:
+    """Those of these records of ``side`` that other jobs than those ``but_by`` had to do with, and did not delete."""
+    values = {"side": side, "ids": as_json(record_ids), "but_by": list(but_by)}
+    return {row[0] for row in await (await connection.execute(KNOWN, values)).fetchall()}
 
 
 async def created_with(

@@ -11,7 +11,7 @@ import msgspec
 
 from koppel.engine.action import Action
 from koppel.engine.glance import glance
-from koppel.engine.plan import deleted_in, may_restore, other, plan_partner_gone
+from koppel.engine.plan import deleted_in, hold, may_restore, other, plan_partner_gone
 from koppel.odata.records import Record, Side
 from koppel.store import couplings
 from koppel.store.couplings import Coupling, Seen
@@ -117,7 +117,13 @@ async def _partners_gone(
     outside = {record.id for _, record in found if record is not None and is_outside(end, incoming, record)}
     restores = may_restore(scope.ready.mapping, gone)
     restored = [record for _, record in found if record is not None and restores and record.id not in outside]
+    doubts = [record for record in restored if record.id in scope.undecided]
+    restored = [record for record in restored if record.id not in scope.undecided]
     actions = [
+        hold(scope.ready.mapping, survivor, record, scope.undecided[record.id], name=end.name_of(record))
+        for record in doubts
+    ]
+    actions += [
         msgspec.structs.replace(action, replaces=True, reason=f"{deleted_in(gone)}, restored")
         for action in await plan_creations(session, scope, survivor, restored)
     ]

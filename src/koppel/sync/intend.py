@@ -37,7 +37,7 @@ def _intents(session: Session, scope: Scope, action: Action) -> Iterator[Intent]
         for side in SIDES:
             # A record that was found again keeps the intent by which it was: it is not coupled yet.
             if action.writes(side) and (side, action.id(other(side))) not in scope.recovered:
-                yield _update(session, action, side)
+                yield _update(session, scope, action, side)
     elif action.kind == "delete":
         yield _deletion(session, scope.ready, action)
 
@@ -50,19 +50,26 @@ def _creation(session: Session, scope: Scope, action: Action) -> Intent:
         source_id=action.id(other(action.side)),
         intended_id=intended,
         identity={} if intended else _identity(scope, action.side, action),
-        base=None if action.base is None else encode(scope.codec, *action.base),
+        base=_base(scope, action),
         record_name=action.name,
+        held=action.writes(action.side) if action.base is None else {},
         job=session.job,
     )
 
 
-def _update(session: Session, action: Action, side: Side) -> Intent:
+def _base(scope: Scope, action: Action) -> bytes | None:
+    return None if action.base is None else encode(scope.codec, *action.base)
+
+
+def _update(session: Session, scope: Scope, action: Action, side: Side) -> Intent:
+    """Of two halves of an update only one may be carried out: then nothing is agreed on as planned."""
     changes = tuple(Intended(c.field, c.old, c.new, c.why) for c in action.changes if c.side == side)
     return Intent(
         kind="update",
         side=side,
         source_id=action.id(other(side)),
         intended_id=action.id(side),
+        base=None if action.writes(other(side)) else _base(scope, action),
         record_name=action.name,
         changes=changes,
         job=session.job,

@@ -15,13 +15,14 @@ from koppel.engine.rule import RULES
 from koppel.engine.translate import Waiting
 from koppel.engine.values import UNKNOWN, Unknown
 from koppel.errors import RemoteError, TransientError
-from koppel.odata.records import Record, Side
+from koppel.odata.records import Record, Scalar, Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, partings, pending
 from koppel.store.couplings import Coupling
 from koppel.store.database import Connection
+from koppel.store.intents import Intent
 from koppel.store.snapshots import encode
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.scope import Scope, coupled_id
+from koppel.sync.scope import Scope, base_of, coupled_id
 from koppel.sync.session import Session
 from koppel.sync.skip import versions_of
 from koppel.sync.write import Done
@@ -44,10 +45,10 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await _record_waiting(session, ready, pairs)
     await _record_conflicts(session, mapping, pairs)
     await _record_failures(session, ready, settled)
-    recovered = [(key, one) for one in pairs for key in _keys(one.action) if key in scope.recovered]
-    if recovered:
-        await history.add(connection, [_found_again(scope, side, id, one) for (side, id), one in recovered])
-    await settle_intents(session, mapping, done, [key for key, _ in recovered])
+    recovered = {key: one for one in pairs for key in _keys(one.action) if key in scope.recovered}
+    found = [creation_entry(scope, scope.recovered[key], one.action.id(key[0])) for key, one in recovered.items()]
+    await history.add(connection, found)
+    await settle_intents(session, mapping, done, list(recovered))
     await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
     await connection.commit()
 
@@ -81,20 +82,25 @@ async def settle_intents(
         await intents.settle(session.connection, mapping, side, [id for where, id in known if where == side])
 
 
-def _found_again(scope: Scope, side: Side, source_id: str, one: Done) -> history.Entry:
-    """An earlier job created it; only now this is known."""
-    intent, base = scope.recovered[side, source_id], one.action.base_before
-    values = zip(scope.ready.table.fields, base[SIDES.index(side)] if base else (), strict=False)
+def creation_entry(scope: Scope, intent: Intent, id: str) -> history.Entry:
+    """An earlier job created the record; only now this is known."""
     return history.Entry(
         intent.job or 0,
         scope.ready.mapping.name,
-        side,
-        one.action.id(side),
+        intent.side,
+        id,
         "create",
-        new={f.end(side).column: v for f, v in values if not isinstance(v, Unknown) and v not in (None, "")},
+        new=intent.held or _agreed(scope, intent),
         why="created, without an answer",
-        record_name=one.action.name,
+        record_name=intent.record_name,
     )
+
+
+def _agreed(scope: Scope, intent: Intent) -> dict[str, Scalar]:
+    """What both sides were to agree on about a created record is what it was created with."""
+    base = base_of(scope.codec, intent.base)[SIDES.index(intent.side)] if intent.base else ()
+    values = zip(scope.ready.table.fields, base, strict=False)
+    return {f.end(intent.side).column: v for f, v in values if not isinstance(v, Unknown) and v not in (None, "")}
 
 
 def _is_pair(one: Done) -> bool:
@@ -156,7 +162,7 @@ Parted = Mapping[str, Coupling]
 async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Done]) -> Parted:
     gone = [one.action for one in settled if one.action.kind == "uncouple"]
     gone += [one.action for one in settled if one.action.kind == "delete" and one.made]
-    gone += [one.action for one in settled if one.action.replaces and one.made]
+    gone += [one.action for one in settled if one.action.replaces and _is_pair(one)]
     if not gone:
         return {}
     connection, mapping = session.connection, ready.mapping.name
@@ -180,7 +186,7 @@ async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Do
 async def _part(connection: Connection, mapping: str, pair: Coupling, action: Action) -> None:
     """Remember a pair of which one record was deleted or left the filter, and the other is still there."""
     await partings.forget(connection, mapping, [pair.business_central_id, pair.dataverse_id])
-    gone_away = action.side if action.kind == "uncouple" else None
+    gone_away = action.side if action.kind == "uncouple" or action.replaces else None
     left = [side for side in SIDES if action.record(side) is not None and side != gone_away]
     if len(left) == 1 and action.kind != "delete":
         gone = other(left[0])

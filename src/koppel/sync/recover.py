@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
 
 from koppel.engine.action import Action, Refusal
-from koppel.engine.fields import FieldEnd
 from koppel.engine.plan import hold, other
 from koppel.engine.recognise import Look, recognise
-from koppel.odata.literals import format_instant
+from koppel.odata.literals import format_instant, parse_instant
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings, failures, history, intents
 from koppel.store.couplings import Coupling
 from koppel.store.intents import Intent
 from koppel.sync.pairs import merge_all
-from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.record import record_deletions
-from koppel.sync.scope import Incoming, Scope, read_side
+from koppel.sync.prepare import SIDES
+from koppel.sync.scope import Incoming, Scope, coupled_id, in_order, read_side
 from koppel.sync.session import Session
-from koppel.sync.write import Done
-from koppel.systems.system import Written
+from koppel.sync.unanswered import note_created_alone, note_deletions, note_updates
 
 UNDECIDED = "outcome-unknown"
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -32,14 +29,13 @@ CLOCKS_DIFFER = timedelta(minutes=10)
 async def recover(session: Session, scope: Scope) -> list[Action]:
     """Pairs whose second half was created before a crash, merged with what was to be agreed on then.
 
-    Intents of which nothing came are dropped; where it cannot be told what came of them, the record must wait for a
-    person (``scope.undecided``).
+    Intents of which nothing came are dropped, unless this is a preview: then they may be those of a run at work. Where
+    it cannot be told what came of them, the record must wait for a person (``scope.undecided``).
     """
-    mapping = scope.ready.mapping.name
-    open_ = await intents.unsettled(session.connection, mapping)
+    open_ = await intents.unsettled(session.connection, scope.ready.mapping.name)
     if session.job:
-        await _note_updates(session, scope, [intent for intent in open_ if intent.kind == "update"])
-        await _note_deletions(session, scope, [intent for intent in open_ if intent.kind == "delete"])
+        await note_updates(session, scope, [intent for intent in open_ if intent.kind == "update"])
+        await note_deletions(session, scope, [intent for intent in open_ if intent.kind == "delete"])
     actions: list[Action] = []
     for side in SIDES:
         mine = [intent for intent in open_ if intent.side == side and intent.kind == "create"]
@@ -51,106 +47,72 @@ async def recover(session: Session, scope: Scope) -> list[Action]:
 
 async def _recover_side(session: Session, scope: Scope, side: Side, open_: Sequence[Intent]) -> list[Action]:
     source, mapping = other(side), scope.ready.mapping.name
-    given_up = await _given_up(session, scope, source, [intent.source_id for intent in open_])
-    partners = await _made(session, scope, side, [intent for intent in open_ if intent.source_id not in given_up])
-    sources = await read_side(session, scope, source, [intent.source_id for intent in open_])
-    known = await couplings.by_ids(session.connection, mapping, source, list(sources))
+    ids = [intent.source_id for intent in open_]
+    known = await couplings.by_ids(session.connection, mapping, source, ids)
+    given_up = await _given_up(session, scope, source, ids)
+    made = await _made(session, scope, side, [intent for intent in open_ if intent.source_id not in given_up], known)
+    sources = await read_side(session, scope, source, ids)
+    free = await _free(session, scope, side, made, known)
     pairs: list[tuple[Coupling, Record, Record]] = []
+    alone: list[tuple[Intent, Record]] = []
     settled: list[str] = []
     held: list[Action] = []
     for intent in open_:
-        record, partner = sources.get(intent.source_id), partners.get(intent.source_id)
-        if record is None or record.id in known or record.id in given_up or partner == []:
+        record, partner = sources.get(intent.source_id), made.get(intent.source_id)
+        if intent.source_id not in free or partner == []:
             settled.append(intent.source_id)
+        elif record is None:
+            settled.append(intent.source_id)
+            alone += [(intent, one) for one in partner or ()]
         elif partner is None:
             scope.undecided[record.id] = _undecided(side, intent, source)
             held.append(_held(scope, source, record))
         else:
-            ours, theirs = (record, partner[0]) if source == "business_central" else (partner[0], record)
-            pairs.append((Coupling(ours.id, theirs.id, base=intent.base, initial=source), ours, theirs))
+            pairs.append(_pair(intent, known.get(record.id), record, partner[0]))
             scope.recovered[side, record.id] = intent
-    await intents.settle(session.connection, mapping, side, settled)
+    if session.job:
+        await note_created_alone(session, scope, alone)
+        await intents.settle(session.connection, mapping, side, settled)
     merged = await merge_all(session, scope, pairs, Incoming(side=source, why="again"))
-    return [*held, *map(_coupled_now, merged)]
+    return [*held, *(_coupled_now(action, known, side) for action in merged)]
 
 
-def _coupled_now(action: Action) -> Action:
-    """What an earlier run created is coupled by this one, also if nothing is left to write."""
-    if action.kind != "nothing":
-        return action
-    return msgspec.structs.replace(action, kind="couple", reason="created before, without an answer")
+def _pair(intent: Intent, pair: Coupling | None, record: Record, partner: Record) -> tuple[Coupling, Record, Record]:
+    """A record and its created partner, with what was to be agreed on."""
+    source = other(intent.side)
+    ours, theirs = in_order(source, record, partner)
+    now = pair if pair and coupled_id(pair, intent.side) == partner.id else Coupling(ours.id, theirs.id)
+    return msgspec.structs.replace(now, base=intent.base, initial=source), ours, theirs
 
 
-async def _note_updates(session: Session, scope: Scope, open_: Sequence[Intent]) -> None:
-    """Updates of which no answer was recorded: those that were made are written into the history."""
-    for side in SIDES:
-        mine = [intent for intent in open_ if intent.side == side]
-        if not mine:
-            continue
-        records = await read_side(session, scope, side, [intent.intended_id for intent in mine])
-        entries = [
-            entry
-            for intent in mine
-            if intent.intended_id in records
-            for entry in _entries(scope, side, intent, records[intent.intended_id])
-        ]
-        await history.add(session.connection, entries)
-        await intents.settle(session.connection, scope.ready.mapping.name, side, [i.source_id for i in mine])
+Made = Mapping[str, list[Record] | None]
+"""By source id the record that was created for it, an empty list if none was, or ``None``: there is no telling."""
 
 
-def _entries(scope: Scope, side: Side, intent: Intent, record: Record) -> Iterable[history.Entry]:
-    """For the fields that do not hold any more what they held; if a person changed them since, it was after Koppel."""
-    fields = {field.name: field for field in scope.ready.table.fields}
-    for change in intent.changes:
-        field = fields.get(change.field)
-        if field is not None and not _is(field.end(side), record.values[field.index], change.old):
-            yield history.Entry(
-                intent.job or 0,
-                scope.ready.mapping.name,
-                side,
-                intent.intended_id,
-                "update",
-                field=change.field,
-                old=change.old,
-                new=change.new,
-                why=f"{change.why}, without an answer",
-                record_name=intent.record_name,
-            )
+async def _free(session: Session, scope: Scope, side: Side, made: Made, known: Mapping[str, Coupling]) -> set[str]:
+    """The sources that may be coupled with what was made of them: neither has another partner that is there."""
+    mapping, ids = scope.ready.mapping.name, [record.id for some in made.values() for record in some or ()]
+    taken = await couplings.by_ids(session.connection, mapping, side, ids)
+    there = await read_side(session, scope, side, [coupled_id(pair, side) for pair in known.values()])
+
+    def is_free(source_id: str) -> bool:
+        partners = [record.id for record in made[source_id] or ()]
+        rivals = {coupled_id(taken[id], other(side)) for id in partners if id in taken}
+        mine = coupled_id(known[source_id], side) if source_id in known else ""
+        return rivals <= {source_id} and (mine in partners or mine not in there)
+
+    return {source_id for source_id in made if is_free(source_id)}
 
 
-async def _note_deletions(session: Session, scope: Scope, open_: Sequence[Intent]) -> None:
-    """Deletions of which no answer was recorded: what is gone was deleted by them, what is there was not."""
-    ready = scope.ready
-    for side in SIDES:
-        mine = [intent for intent in open_ if intent.side == side]
-        if not mine:
-            continue
-        ids = [intent.intended_id for intent in mine]
-        there = await session.systems[side].by_ids(ready.end(side).schema.name, (), ids)
-        gone = [(intent.job or 0, _deleted(ready, intent)) for intent in mine if intent.intended_id not in there]
-        await record_deletions(session, ready, gone)
-        await intents.settle(session.connection, ready.mapping.name, side, [intent.source_id for intent in mine])
-
-
-def _deleted(ready: Ready, intent: Intent) -> Done:
-    ids = {intent.side: intent.intended_id, other(intent.side): intent.source_id}
-    columns = ready.end(intent.side).columns
-    held = Record(intent.intended_id, "", tuple(intent.held.get(column) for column in columns))
-    action = Action(
-        kind="delete",
-        mapping=ready.mapping.name,
-        name=intent.record_name,
-        reason=f"{intent.why}, without an answer",
-        side=intent.side,
-        business_central_id=ids["business_central"],
-        dataverse_id=ids["dataverse"],
-        records=(held, None) if intent.side == "business_central" else (None, held),
-    )
-    return Done(action=action, written={intent.side: Written()})
-
-
-def _is(end: FieldEnd, value: Scalar, old: Scalar) -> bool:
-    return value == old or end.canonical(value) == end.canonical(old)
+def _coupled_now(action: Action, known: Mapping[str, Coupling], side: Side) -> Action:
+    """What an earlier run created is coupled by this one, also if nothing is left to write; in the place of a partner
+    that is gone, if it was created for that."""
+    if action.kind == "nothing":
+        action = msgspec.structs.replace(action, kind="couple", reason="created before, without an answer")
+    pair = known.get(action.id(other(side)))
+    if pair and coupled_id(pair, side) != action.id(side):
+        return msgspec.structs.replace(action, replaces=True, side=side)
+    return action
 
 
 def _held(scope: Scope, source: Side, record: Record) -> Action:
@@ -178,10 +140,17 @@ def _undecided(side: Side, intent: Intent, about: Side) -> Refusal:
     )
 
 
-async def _made(session: Session, scope: Scope, side: Side, open_: Sequence[Intent]) -> dict[str, list[Record]]:
-    """By source id the record that was created for it, or an empty list if none was; absent: there is no telling."""
-    by_id = await read_side(session, scope, side, [intent.intended_id for intent in open_ if intent.intended_id])
-    found = {i.source_id: [by_id[i.intended_id]] if i.intended_id in by_id else [] for i in open_ if i.intended_id}
+async def _made(
+    session: Session, scope: Scope, side: Side, open_: Sequence[Intent], known: Mapping[str, Coupling]
+) -> Made:
+    """What became of creations; a source that is ``known`` to be coupled had lost its partner then."""
+    named = [intent for intent in open_ if intent.intended_id]
+    by_id = await read_side(session, scope, side, [intent.intended_id for intent in named])
+    before = await _there_before(session, side, [intent for intent in named if intent.source_id not in known], by_id)
+    found: dict[str, list[Record] | None] = {
+        i.source_id: [by_id[i.intended_id]] if i.intended_id in by_id and i.intended_id not in before else []
+        for i in named
+    }
     unnamed = [intent for intent in open_ if not intent.intended_id]
     if not unnamed:
         return found
@@ -194,11 +163,26 @@ async def _made(session: Session, scope: Scope, side: Side, open_: Sequence[Inte
     )
     for place, intent in enumerate(unnamed):
         if place in told.unsure:
+            found[intent.source_id] = None
             doubt = _undecided(side, intent, side)
             scope.undecided |= {candidates[candidate].id: doubt for candidate in told.unsure[place]}
         else:
             found[intent.source_id] = [candidates[told.made[place]]] if place in told.made else []
     return found
+
+
+async def _there_before(session: Session, side: Side, open_: Sequence[Intent], by_id: Mapping[str, Record]) -> set[str]:
+    """Ids of records that were there before they were to be created: Koppel knew them, or nobody changed them since."""
+    ids = [intent.intended_id for intent in open_ if intent.intended_id in by_id]
+    jobs = {intent.job or 0 for intent in open_}
+    old = {i.intended_id for i in open_ if i.intended_id in by_id and _is_older(i, by_id[i.intended_id])}
+    return old | await history.known_before(session.connection, side, ids, jobs) if ids else set()
+
+
+def _is_older(intent: Intent, record: Record) -> bool:
+    """Whether a record was changed last well before it was to be created."""
+    at = parse_instant(record.modified_at) if record.modified_at else None
+    return bool(at and intent.made_at and at < intent.made_at - CLOCKS_DIFFER)
 
 
 async def _candidates(session: Session, scope: Scope, side: Side, unnamed: Sequence[Intent]) -> list[Record]:

@@ -23,7 +23,7 @@ from koppel.sync.match import find_matches
 from koppel.sync.options import synchronise_options
 from koppel.sync.parts import preview_parts, require_whole, send_parts
 from koppel.sync.passes import CHUNK, READING_ORDER, Step, passes, planned_chunks
-from koppel.sync.prepare import Ready
+from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.record import told
 from koppel.sync.recover import recover
 from koppel.sync.request import Request, Result
@@ -54,12 +54,15 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
     scope = await _scope(session, ready, request)
     told_already: set[str] = set()
     created: dict[str, str] = {}
-    for action in await recover(session, scope):
+    found = await recover(session, scope)
+    for action in found:
         yield action
+    recovered = {(side, action.id(side)) for action in found for side in SIDES}
     async for planned, _ in planned_chunks(session, scope, request):
         for action in planned.actions:
             key = action.business_central_id + action.dataverse_id
-            if action.kind != "nothing" and key not in told_already:
+            ids = {(side, id) for side in SIDES if (id := action.id(side))}
+            if action.kind != "nothing" and key not in told_already and not ids & recovered:
                 told_already.add(key)
                 yield towards(action, request.direction)
                 if action.kind == "create" and action.side == "dataverse" and ready.parts:
@@ -86,6 +89,7 @@ async def carry_out_plan(session: Session, name: str, actions: Sequence[Action],
 
     async def work(ready: Ready, result: Result) -> None:
         scope = await _scope(session, ready, Request())
+        await recover(session, scope)  # what it finds is planned already
         for start in range(0, len(actions), CHUNK):
             await apply(session, scope, actions[start : start + CHUNK], result, Request())
         await _finish(session, scope, Request(), result)
