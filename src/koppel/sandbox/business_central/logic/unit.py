@@ -27,11 +27,11 @@ _LINES = {
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """What has units of its own. ``owner`` is the field of its units that holds its number, ``source`` its name."""
+    """What has units of its own. ``number`` is the field of its units that holds its number, ``source`` its name."""
 
     table: str
     units: str
-    owner: str
+    number: str
     source: str
 
 
@@ -46,7 +46,7 @@ def keep_base_unit(work: Work, owner: Owner, row: Row) -> None:
     if unit is not None:
         _check_base(work, owner, unit)
     elif code:
-        work.insert(owner.units, work.store(owner.units).info.initial | {owner.owner: row["number"], "code": code})
+        work.insert(owner.units, work.store(owner.units).info.initial | {owner.number: row["number"], "code": code})
 
 
 def add_group(work: Work, owner: Owner, row: Row) -> None:
@@ -83,7 +83,7 @@ def check_goes(work: Work, owner: Owner, row: Row) -> None:
 
 def forget(work: Work, owner: Owner, row: Row) -> None:
     """Units, group and prices go with what they belong to."""
-    for unit in work.store(owner.units).having(owner.owner, row["number"]):
+    for unit in work.store(owner.units).having(owner.number, row["number"]):
         work.delete(owner.units, unit["id"])
     for line in _lines_of(work, owner, PRICE_LINES, row["number"]):
         work.delete(PRICE_LINES, line["id"])
@@ -104,7 +104,7 @@ def _check_base(work: Work, owner: Owner, unit: Row) -> None:
 
 
 def _is_base(work: Work, owner: Owner, unit: Row) -> bool:
-    row = work.store(owner.table).find(unit[owner.owner])
+    row = work.store(owner.table).find(unit[owner.number])
     return row is not None and row.get("baseUnitOfMeasureCode", "") == unit["code"]
 
 
@@ -114,12 +114,12 @@ def _quantity(work: Work, row: Row, before: float) -> None:
 
 
 def _insert(owner: Owner, work: Work, row: Row) -> None:
-    if row.get(owner.owner) and row.get("code"):
+    if row.get(owner.number) and row.get("code"):
         _check_base(work, owner, row)
 
 
 def _modified(owner: Owner, work: Work, before: Row, after: Row) -> None:
-    if before["code"] != after["code"] or before[owner.owner] != after[owner.owner]:
+    if before["code"] != after["code"] or before[owner.number] != after[owner.number]:
         _delete(owner, work, before)
     _check_base(work, owner, after)
 
@@ -128,7 +128,7 @@ def _delete(owner: Owner, work: Work, row: Row) -> None:
     if _is_base(work, owner, row):
         word = owner.source.lower()
         raise errors.dialog(
-            f"You cannot modify {word} unit of measure {row['code']} for {word} {row[owner.owner]} because it is the "
+            f"You cannot modify {word} unit of measure {row['code']} for {word} {row[owner.number]} because it is the "
             f"{word}'s base unit of measure."
         )
 
