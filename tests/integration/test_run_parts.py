@@ -20,6 +20,7 @@ from koppel.sync.full import outcome, run_in_order
 from koppel.sync.request import Request, Result
 from koppel.sync.retry import retry
 from koppel.sync.run import plan
+from koppel.sync.saved import apply_plan, read_plan, save_plan, saved_action
 from koppel.systems.transport import Request as HttpRequest
 
 TABLES = """\
@@ -225,3 +226,14 @@ async def test_a_chosen_document_takes_along_its_own_lines_only(world: World) ->
     result: Result = await world.sync("VISIT", records=("V-1",))
     assert [part.counts["created"] for part in result.parts] == [1]
     assert result.parts[0].counts["failed"] == 0
+
+
+async def test_a_saved_plan_takes_the_lines_along(world: World, tmp_path: Path) -> None:
+    await visit(world, "V-1", "Greasing")
+    names, actions = ["VISIT", "VISIT LINE"], [a async for a in plan(world.session, "VISIT", Request())]
+    save_plan(tmp_path / "plan", world.session, names, Request(), [saved_action(action) for action in actions])
+    runs = apply_plan(world.session, read_plan(tmp_path / "plan"))
+    done = await outcome(world.session, runs)
+    assert [one.mapping for one in done.finished] == ["VISIT", "VISIT LINE"]
+    assert await finished(world) == (30, 1, [10])
+    await world.quiet("VISIT")

@@ -34,7 +34,7 @@ from koppel.sync.retry import Winner
 from koppel.sync.reverse import Left
 from koppel.sync.review import Line
 from koppel.sync.selection import choose
-from koppel.sync.session import Session
+from koppel.sync.session import Session, wholes
 from koppel.sync.status import Standing
 from koppel.sync.verify import Verification
 
@@ -158,7 +158,7 @@ class AsyncKoppel:
             )
             return [
                 action
-                for name in chosen
+                for name in wholes(session.mappings, chosen)
                 async for action in run.plan(session, name, request)
                 if action.kind != "nothing"
             ]

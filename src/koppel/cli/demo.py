@@ -34,7 +34,7 @@ from koppel.sync.full import run_full
 from koppel.sync.open import connect_business_central, connect_dataverse, known_mappings, open_session
 from koppel.sync.request import Request, Result
 from koppel.sync.run import plan, synchronise
-from koppel.sync.session import Session
+from koppel.sync.session import Session, wholes
 from koppel.sync.verify import Verification, verify
 
 SECRETS = {"koppel": "koppel-sandbox-secret", "alice": "alice-sandbox-secret", "bob": "bob-sandbox-secret"}
@@ -257,7 +257,7 @@ def _line(result: Result) -> dict[str, Any]:
 
 async def _plan(session: Session, names: list[str], output: Output, report: Report) -> None:
     actions: list[Action] = []
-    for name in names:
+    for name in wholes(session.mappings, names):
         actions += [action async for action in plan(session, name, GOING_ON) if _is_news(action)]
     report.plan = [_told(action) for action in actions]
     output.say(screen.plan(actions))
@@ -280,7 +280,7 @@ def _told(action: Action) -> dict[str, Any]:
 
 
 async def _synchronise(session: Session, names: list[str], output: Output, report: Report) -> None:
-    results = {name: await synchronise(session, name, GOING_ON) for name in names}
+    results = {name: await synchronise(session, name, GOING_ON) for name in wholes(session.mappings, names)}
     report.sync = {name: _line(result) for name, result in results.items()}
     held = await conflicts.find(session.connection)
     await session.connection.rollback()
@@ -298,7 +298,7 @@ async def _prove(
     report: Report,
 ) -> None:
     before = await _state(sandbox)
-    for name in names:
+    for name in wholes(session.mappings, names):
         await synchronise(session, name, GOING_ON)
     after = await _state(sandbox)
     report.second_run_write_requests = _writes(after) - _writes(before)

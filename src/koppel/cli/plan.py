@@ -35,7 +35,7 @@ from koppel.sync.request import Request
 from koppel.sync.run import plan as planned
 from koppel.sync.saved import SavedAction, apply_plan, is_written, read_plan, save_plan, saved_action
 from koppel.sync.selection import choose
-from koppel.sync.session import Session
+from koppel.sync.session import Session, wholes
 
 SHOWN = 50
 """Actions of each mapping that are told in full; programs and files get them all."""
@@ -78,7 +78,7 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
     held: list[Trouble] = []
     counts: dict[str, Counter[str]] = {}
     first: set[tuple[str, str]] = set()
-    for name in names:
+    for name in wholes(session.mappings, names):
         found = counts[name] = Counter()
         async for action in planned(session, name, request):
             if action.kind == "nothing":

@@ -12,7 +12,7 @@ from koppel.store import failures, pending
 from koppel.store.failures import Failure
 from koppel.sync.request import Request, Result
 from koppel.sync.run import synchronise
-from koppel.sync.session import Session
+from koppel.sync.session import Session, wholes
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,9 +54,7 @@ async def run_in_order(
 ) -> AsyncIterator[Finished]:
     """Run mappings one by one, parts with their wholes. One that ends with an error does not keep the others from
     running, unless a system or the database is out of reach."""
-    for name in names:
-        if session.mappings[name].part_of in names:
-            continue
+    for name in wholes(session.mappings, names):
         try:
             result = await synchronise(session, name, request)
             for one in (result, *result.parts):

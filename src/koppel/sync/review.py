@@ -19,7 +19,7 @@ from koppel.store.reviews import Choice, ReviewLine, State
 from koppel.sync.full import Finished, complete, run_in_order
 from koppel.sync.prepare import SIDES
 from koppel.sync.request import Request
-from koppel.sync.session import Progress, Session, ready_mapping
+from koppel.sync.session import Progress, Session, ready_mapping, wholes
 from koppel.systems.dataverse import Dataverse
 
 REVIEW = "full synchronisation review"
@@ -64,7 +64,7 @@ async def recommend(session: Session, names: Sequence[str]) -> list[Line]:
     running = await _is_running(session.connection)
     waves: dict[str, int] = {}
     found: list[Line] = []
-    for name in names:
+    for name in wholes(session.mappings, names):
         mapping = session.mappings[name]
         waves[name] = 1 + max((waves.get(parent, 0) for parent in mapping.depends_on), default=0)
         line = await _line(session, mapping, numbers[name].couplings, waves[name])

@@ -42,6 +42,7 @@ CHANGES: frozenset[ActionKind] = frozenset({"update", "uncouple"})
 
 async def plan(session: Session, name: str, request: Request = Request()) -> AsyncIterator[Action]:
     """What a run would do, action by action; writes nothing to either system. A pair is told once."""
+    require_whole(session, name)
     session.job = 0
     session.setup_tables.clear()
     if not session.mappings[name].enabled:
@@ -85,13 +86,18 @@ async def synchronise(session: Session, name: str, request: Request = Request())
 
 
 async def carry_out_plan(session: Session, name: str, actions: Sequence[Action], kind: str = "apply") -> Result:
-    """Do these planned actions of a record mapping and no others; reading goes on where it was."""
+    """Do these planned actions of a record mapping and no others; reading goes on where it was.
+
+    Parts go with the records that they are parts of.
+    """
+    own = [action for action in actions if action.mapping == name]
 
     async def work(ready: Ready, result: Result) -> None:
         scope = await _scope(session, ready, Request())
         await recover(session, scope)  # what it finds is planned already
-        for start in range(0, len(actions), CHUNK):
-            await apply(session, scope, actions[start : start + CHUNK], result, Request())
+        for some in chunks_of(own, CHUNK):
+            await apply(session, scope, some, result, Request())
+        await _finish_wholes(session, scope, Request(), result)
         await _finish(session, scope, Request(), result)
 
     return await as_job(session, name, kind, work)

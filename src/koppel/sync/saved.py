@@ -17,7 +17,7 @@ from koppel.sync.full import Finished
 from koppel.sync.prepare import SIDES
 from koppel.sync.request import Request
 from koppel.sync.run import carry_out_plan, plan, synchronise
-from koppel.sync.session import Session, ready_mapping
+from koppel.sync.session import Session, ready_mapping, wholes
 
 SHOWN = 20
 Key = tuple[str, str, str]
@@ -111,7 +111,7 @@ async def apply_plan(session: Session, saved: SavedPlan, *, force: bool = False)
     _require_same_mappings(session, saved)
     now: dict[str, list[Action]] = {}
     held: dict[Key, str] = {}
-    for name in saved.mappings:
+    for name in wholes(session.mappings, list(saved.mappings)):
         actions = [action async for action in plan(session, name, saved.request)]
         now[name] = [action for action in actions if is_written(action)]
         held |= {saved_action(action).key: action.reason for action in actions if not is_written(action)}
@@ -127,7 +127,9 @@ async def apply_plan(session: Session, saved: SavedPlan, *, force: bool = False)
         if actions and session.mappings[name].kind == "options":
             yield Finished(mapping=name, result=await synchronise(session, name))
         elif actions:
-            yield Finished(mapping=name, result=await carry_out_plan(session, name, actions))
+            result = await carry_out_plan(session, name, actions)
+            for one in (result, *result.parts):
+                yield Finished(mapping=one.mapping, result=one)
 
 
 def _require_same_mappings(session: Session, saved: SavedPlan) -> None:

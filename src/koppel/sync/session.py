@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 import msgspec
@@ -56,6 +56,11 @@ async def ready_mapping(session: Session, name: str) -> Ready:
 def parts_of(mappings: Mapping[str, TableMapping], whole: str) -> list[str]:
     """The mappings whose records are parts of those of ``whole``, and that are on."""
     return [name for name, mapping in mappings.items() if mapping.part_of == whole and mapping.enabled]
+
+
+def wholes(mappings: Mapping[str, TableMapping], names: Sequence[str]) -> list[str]:
+    """These mappings without those that go with another one of them (``part_of``)."""
+    return [name for name in names if mappings[name].part_of not in names]
 
 
 async def own_user(session: Session, side: Side) -> str:
