@@ -46,7 +46,7 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await _record_conflicts(session, mapping, pairs)
     await _record_failures(session, ready, settled)
     recovered = {key: one for one in pairs for key in _keys(one.action) if key in scope.recovered}
-    found = [creation_entry(scope, scope.recovered[key], one.action.id(key[0])) for key, one in recovered.items()]
+    found = [creation_entry(scope, scope.recovered.pop(key), one.action.id(key[0])) for key, one in recovered.items()]
     await history.add(connection, found)
     await settle_intents(session, mapping, done, list(recovered))
     await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
