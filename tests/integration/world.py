@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+import psycopg
+from psycopg.pq import ConnStatus
 from world_data import Row, set_up
 
 import koppel.rules  # noqa: F401 (registers the rules that mappings name)
@@ -215,9 +217,11 @@ class World:
     def crash(self) -> None:
         """Die here and now: nothing is sent any more, and the database notices at once that nobody is there."""
         self.line.dead = True
-        process = self.session.connection.info.backend_pid
-        self.session.connection.pgconn.finish()
-        administer(self.database.url, f"SELECT pg_terminate_backend({process}, 5000)")
+        connection = self.session.connection.pgconn
+        administer(self.database.url, f"SELECT pg_terminate_backend({connection.backend_pid}, 5000)")
+        with suppress(psycopg.OperationalError):
+            while connection.status == ConnStatus.OK:
+                connection.consume_input()  # until it has noticed, too
         raise CrashError
 
     async def revive(self) -> None:
