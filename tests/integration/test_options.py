@@ -10,6 +10,7 @@ import pytest
 from world import World, new_world
 
 from koppel.errors import StoreError, UsageError
+from koppel.sandbox.faults import Faults, SystemFaults
 from koppel.store import options
 from koppel.store.database import Database
 from koppel.sync.couple import couple
@@ -162,3 +163,16 @@ async def test_documents_know_the_same_options(world: World) -> None:
     )
     shown = [action.name async for action in plan(world.session, NAME, Request()) if action.kind == "create"]
     assert "CASH in contact.paymenttermscode" in shown
+
+
+@pytest.mark.rule("OPT-07")
+async def test_answers_that_get_lost_keep_no_option_from_the_documents(world: World) -> None:
+    world.sandbox.faults.set(Faults(dataverse=SystemFaults(lost=0.4)))
+    await world.sync(NAME)
+    world.sandbox.faults.set(Faults())
+    await world.sync(NAME)
+    client = cast(Dataverse, world.session.systems["dataverse"])
+    [there] = await client.option_sets([("invoice", COLUMN)])
+    assert there.items() >= {value: code for code, value in (await coupled(world)).items()}.items()
+    assert len(set(there.values())) == len(there)
+    assert (await world.sync(NAME)).write_requests == 0

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
-from koppel.engine.action import Action
+import msgspec
+
+from koppel.engine.action import Action, Refusal
+from koppel.errors import RemoteError
 from koppel.store import options
 from koppel.store.options import Option
 from koppel.sync.prepare import Ready
@@ -32,12 +35,31 @@ async def share_options(
         for option in (*missing, *other):
             if not apply:
                 yield _told(ready, option, f"{table}.{column}", new=option in missing)
-            elif option in missing:
-                await dataverse.insert_option(table, column, option.label, option.value)
             else:
-                await dataverse.update_option(table, column, option.value, option.label)
+                try:
+                    await _share(dataverse, table, column, option, new=option in missing)
+                except RemoteError as error:
+                    yield _held(ready, option, f"{table}.{column}", error)
         if apply and (missing or other):
             await dataverse.publish(table)
+
+
+async def _share(dataverse: Dataverse, table: str, column: str, option: Option, *, new: bool) -> None:
+    if not new:
+        await dataverse.update_option(table, column, option.value, option.label)
+        return
+    try:
+        await dataverse.insert_option(table, column, option.label, option.value)
+    except RemoteError:  # it may be there all the same: added by an earlier try, of which no answer came
+        await dataverse.publish(table)
+        if option.value not in await dataverse.options(table, column):
+            raise
+
+
+def _held(ready: Ready, option: Option, column: str, error: RemoteError) -> Action:
+    refusal = Refusal(message=error.message, remedy=error.remedy, code=error.code, kind=error.kind)
+    told = _told(ready, option, column, new=True)
+    return msgspec.structs.replace(told, kind="hold", reason=error.message, refusal=refusal)
 
 
 def _told(ready: Ready, option: Option, column: str, *, new: bool) -> Action:
