@@ -47,7 +47,8 @@ async def run(address: str, database: str) -> None:
         database=database,
     )
     async with open_session(config) as session:
-        results = [await synchronise(session, name, Request(full=True)) for name in (*session.mappings, "CUSTOMER")]
+        on_their_own = [name for name, mapping in session.mappings.items() if not mapping.part_of]
+        results = [await synchronise(session, name, Request(full=True)) for name in (*on_their_own, "CUSTOMER")]
     print(json.dumps([[result.mapping, result.write_requests] for result in results]))
 
 
