@@ -18,6 +18,7 @@ from koppel.sandbox.tokens import KOPPEL
 from koppel.sync.open import open_session
 from koppel.sync.request import Request
 from koppel.sync.run import synchronise
+from koppel.sync.session import wholes
 from koppel.systems import transport
 
 
@@ -47,8 +48,8 @@ async def run(address: str, database: str) -> None:
         database=database,
     )
     async with open_session(config) as session:
-        on_their_own = [name for name, mapping in session.mappings.items() if not mapping.part_of]
-        results = [await synchronise(session, name, Request(full=True)) for name in (*on_their_own, "CUSTOMER")]
+        names = (*wholes(session.mappings, list(session.mappings)), "CUSTOMER")
+        results = [await synchronise(session, name, Request(full=True)) for name in names]
     print(json.dumps([[result.mapping, result.write_requests] for result in results]))
 
 
