@@ -15,10 +15,20 @@ from koppel.sync.prepare import Ready
 from koppel.sync.session import Session, ready_mapping
 
 
+Asked = tuple[str, str, str, tuple[str, ...], str, tuple[Scalar, ...] | None]
+Fetched = dict[Asked, Sequence[Found]]
+"""What the rules of one chunk have asked for so far: several look at the same rows."""
+
+
 async def run_rule(
-    session: Session, ready: Ready, rule: Rule, records: Sequence[Record], partners: Sequence[str] = ()
+    session: Session,
+    ready: Ready,
+    rule: Rule,
+    records: Sequence[Record],
+    partners: Sequence[str] = (),
+    fetched: Fetched | None = None,
 ) -> Any:
-    """Run one rule over records of its side, with the tables it needs."""
+    """Run one rule over records of its side, with the tables it needs; ``fetched`` keeps them for the next one."""
     batch = Batch(
         columns=ready.end(rule.side).places,
         records=records,
@@ -26,19 +36,22 @@ async def run_rule(
         today=session.today(),
         parameters=ready.mapping.parameters,
     )
-    return rule.function(await with_needs(session, rule.needs, batch))
+    return rule.function(await with_needs(session, rule.needs, batch, fetched))
 
 
-async def with_needs(session: Session, needs: Iterable[Need], batch: Batch) -> Batch:
+async def with_needs(session: Session, needs: Iterable[Need], batch: Batch, fetched: Fetched | None = None) -> Batch:
     """The batch with the rows of every need; a later need may look at those before it."""
+    known: Fetched = {} if fetched is None else fetched
     for need in needs:
-        rows = await _fetch(session, need, batch)
-        batch = msgspec.structs.replace(batch, tables={**batch.tables, need.name: rows})
+        wanted = None if need.of is None else tuple(dict.fromkeys(v for v in need.of(batch) if v not in (None, "")))
+        asked = (need.side, need.table, need.couplings + need.mapping, need.columns, need.key, wanted)
+        if asked not in known:
+            known[asked] = await _fetch(session, need, wanted)
+        batch = msgspec.structs.replace(batch, tables={**batch.tables, need.name: known[asked]})
     return batch
 
 
-async def _fetch(session: Session, need: Need, batch: Batch) -> Sequence[Found]:
-    wanted = None if need.of is None else list(dict.fromkeys(v for v in need.of(batch) if v not in (None, "")))
+async def _fetch(session: Session, need: Need, wanted: Sequence[Scalar] | None) -> Sequence[Found]:
     if need.couplings:
         return await _couplings(session, need, [str(value) for value in wanted or ()])
     if wanted is None:
@@ -96,10 +109,11 @@ async def compute(
 ) -> tuple[list[Record], dict[str, Refusal]]:
     """The records with their computed values in place, and by id the refusals that computing them led to."""
     refusals: dict[str, Refusal] = {}
+    fetched: Fetched = {}
     for index, rule in ready.computes:
         if rule.side != side or not records:
             continue
-        values = await run_rule(session, ready, rule, records)
+        values = await run_rule(session, ready, rule, records, fetched=fetched)
         records = [
             _with_value(side, record, index, value, refusals) for record, value in zip(records, values, strict=True)
         ]
@@ -118,9 +132,10 @@ def _with_value(
 async def refused(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> dict[str, Refusal]:
     """By id, why records must not synchronise."""
     found: dict[str, Refusal] = {}
+    fetched: Fetched = {}
     for rule in ready.rules(ready.mapping.rules.refuse):
         if rule.side == side and records:
-            reasons = await run_rule(session, ready, rule, records)
+            reasons = await run_rule(session, ready, rule, records, fetched=fetched)
             told = ((r.id, reason) for r, reason in zip(records, reasons, strict=True) if reason)
             found.update({id: msgspec.structs.replace(reason, side=side) for id, reason in told})
     return found
