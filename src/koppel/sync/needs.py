@@ -14,7 +14,6 @@ from koppel.store import couplings
 from koppel.sync.prepare import Ready
 from koppel.sync.session import Session, ready_mapping
 
-
 Asked = tuple[str, str, str, tuple[str, ...], str, tuple[Scalar, ...] | None]
 Fetched = dict[Asked, Sequence[Found]]
 """What the rules of one chunk have asked for so far: several look at the same rows."""
