@@ -211,8 +211,6 @@ async def test_where_the_system_chooses_ids(database: Database) -> None:
     assert await every_death(database, "v2.0", customers, customers_run) > 12
 
 
-# What dies among the pages of a cursor leaves it open; the database closes it with the connection.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_deletions(database: Database) -> None:
     assert await every_death(database, COMPANION, deletions, customers_run) > 12
 

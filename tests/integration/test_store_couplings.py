@@ -139,6 +139,19 @@ async def test_a_full_read_tells_which_couplings_it_did_not_come_upon(connection
         assert sorted(found) == sorted(guid(number) for number in missing)
 
 
+async def test_a_run_that_ends_among_them_is_in_nobodys_way(connection: Connection) -> None:
+    await couplings.save(connection, "CUSTOMER", [pair(number) for number in (1, 2, 3)])
+    await couplings.begin_full_read(connection)
+    abandoned = couplings.unseen(connection, "CUSTOMER", "dataverse", 1)
+    assert [c.business_central_id for c in await anext(abandoned)] == [guid(1)]
+    await connection.rollback()
+    found = [
+        c.business_central_id async for some in couplings.unseen(connection, "CUSTOMER", "dataverse") for c in some
+    ]
+    assert found == [guid(1), guid(2), guid(3)]
+    await abandoned.aclose()  # type: ignore[attr-defined]
+
+
 async def test_what_was_seen_is_noted_with_a_new_base_or_without(connection: Connection) -> None:
     await couplings.save(connection, "CUSTOMER", [pair(n, base=b"old", dataverse_version="1") for n in (1, 2, 3)])
     await couplings.save(connection, "CONTACT", [pair(1)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Literal, LiteralString
 
 import msgspec
@@ -85,9 +84,17 @@ TRUNCATE seen_record"""
 NOTE_SEEN = "COPY seen_record (id) FROM STDIN"
 # A temporary table is not looked after by autovacuum.
 PREPARE_SEEN = "ANALYZE seen_record"
-UNSEEN = {
-    side: f"{SELECT} WHERE mapping = %s AND NOT EXISTS (SELECT FROM seen_record WHERE id = {ID[side]})" for side in ID
+# Gathered in a table, since a cursor would stay open when a run ends in the middle.
+FORGET_UNSEEN = """
+CREATE TEMP TABLE IF NOT EXISTS unseen_coupling (LIKE coupling, PRIMARY KEY (business_central_id));
+TRUNCATE unseen_coupling"""
+GATHER_UNSEEN = {
+    side: f"""
+INSERT INTO unseen_coupling
+SELECT * FROM coupling WHERE mapping = %s AND NOT EXISTS (SELECT FROM seen_record WHERE id = {ID[side]})"""
+    for side in ID
 }
+UNSEEN = AFTER.replace("FROM coupling", "FROM unseen_coupling")
 
 
 class Coupling(msgspec.Struct, frozen=True, gc=False):
@@ -255,10 +262,16 @@ async def resolve_ids(connection: Connection, mapping: str, side: Side, ids: Col
 
 async def stream(connection: Connection, mapping: str, chunk: int = 5000) -> AsyncIterator[list[Coupling]]:
     """All couplings in chunks, by Business Central id. The caller may commit and write between chunks."""
+    async for couplings in _pages(connection, AFTER, mapping, chunk):
+        yield couplings
+
+
+async def _pages(
+    connection: Connection, statement: LiteralString, mapping: str, chunk: int
+) -> AsyncIterator[list[Coupling]]:
     last = ZERO_GUID
-    while couplings := [
-        Coupling(*row) for row in await (await connection.execute(AFTER, [mapping, last, chunk])).fetchall()
-    ]:
+    while rows := await (await connection.execute(statement, [mapping, last, chunk])).fetchall():
+        couplings = [Coupling(*row) for row in rows]
         yield couplings
         last = couplings[-1].business_central_id
 
@@ -280,8 +293,8 @@ async def unseen(connection: Connection, mapping: str, side: Side, chunk: int = 
     Commits before the first chunk; the caller may commit and write between chunks.
     """
     await connection.execute(PREPARE_SEEN)
-    async with connection.cursor(name="unseen", withhold=True) as cursor:
-        await cursor.execute(UNSEEN[side], [mapping])
-        await connection.commit()
-        while rows := await cursor.fetchmany(chunk):
-            yield sorted((Coupling(*row) for row in rows), key=attrgetter("business_central_id"))
+    await connection.execute(FORGET_UNSEEN)
+    await connection.execute(GATHER_UNSEEN[side], [mapping])
+    await connection.commit()
+    async for couplings in _pages(connection, UNSEEN, mapping, chunk):
+        yield couplings
