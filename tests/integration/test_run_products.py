@@ -16,6 +16,7 @@ from koppel.store.database import Database
 from koppel.sync.request import Request
 from koppel.sync.run import plan
 from koppel.sync.saved import apply_plan, is_written, read_plan, save_plan, saved_action
+from koppel.sync.undo import job_to_undo, undo
 from koppel.sync.verify import verify
 
 ACTIVE, RETIRED, DRAFT, REVISED = 0, 1, 2, 3
@@ -471,3 +472,12 @@ async def test_a_plan_shows_what_comes_first_and_what_comes_later(world: World, 
     [_ async for _ in apply_plan(world.session, read_plan(tmp_path / "plan.json"))]
     product = await product_of(world)
     assert (product["statecode"], product["_pricelevelid_value"]) == (ACTIVE, action.later["pricelevelid"])
+
+
+async def test_a_created_product_can_be_taken_back(world: World) -> None:
+    await bike(world)
+    result = await world.sync(ITEMS, full=True)
+    _, left = await undo(world.session, await job_to_undo(world.session, result.job))
+    assert [str(one) for one in left] == []
+    assert await world.alice.rows("products") == []
+    assert await world.couplings(ITEMS) == []

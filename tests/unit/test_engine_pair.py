@@ -388,6 +388,30 @@ class TestConstants:
         assert merge(found, (None,), ("Person",), ((None,), ("Person",))).kind == "nothing"
 
 
+class TestLocked:
+    """A change that comes to a column which takes values only in a creation."""
+
+    def test_it_is_left_as_it_is_with_a_warning(self) -> None:
+        found = table(field("code", dataverse={"updatable": False}, direction="to_dataverse"))
+        action = merge(found, ("new",), ("old",), (("old",), ("old",)))
+        assert (action.kind, action.to_dataverse) == ("nothing", {})
+        assert action.warnings == ("code: cannot be changed any more in Dataverse; left as it is",)
+
+    @pytest.mark.rule("PL-04")
+    def test_or_holds_the_record(self) -> None:
+        found = table(field("code", dataverse={"updatable": False}, direction="to_dataverse", on_locked="fail"))
+        action = merge(found, ("new",), ("old",), (("old",), ("old",)))
+        assert action.refusal is not None
+        assert (action.kind, action.refusal.code, action.refusal.field) == ("hold", "locked", "code")
+        assert action.refusal.message == (
+            "code is old in Dataverse, which takes no other value any more, and has to be new"
+        )
+
+    def test_what_is_right_is_no_matter(self) -> None:
+        found = table(field("code", dataverse={"updatable": False}, direction="to_dataverse", on_locked="fail"))
+        assert merge(found, ("old",), ("old",)).kind == "couple"
+
+
 class TestComputed:
     def test_what_is_computed_from_no_column_is_put_back_as_a_constant_is(self) -> None:
         said = field("list", compute="price.default_list", direction="to_dataverse")

@@ -45,6 +45,8 @@ def test_every_rule_they_name_exists() -> None:
         ("SHIPPING AGENT", "to_dataverse", "shippingAgents", "account", 1, 0),
         ("ITEM-PRODUCT", "both", "items", "product", 18, 1),
         ("RESOURCE-PRODUCT", "both", "resources", "product", 15, 1),
+        ("CUSTPRCGRP-PRICE", "to_dataverse", "customerPriceGroups", "pricelevel", 2, 0),
+        ("SALESPRC-PRODPRICE", "to_dataverse", "salesPrices", "productpricelevel", 8, 0),
         ("CUSTOMER", "both", "customers", "account", 21, 2),
         ("CONTACT", "both", "contacts", "contact", 20, 1),
         ("POSTEDSALESINV-INV", "to_dataverse", "postedSalesInvoices", "invoice", 31, 0),
@@ -60,7 +62,7 @@ def test_what_they_pair(name: str, direction: str, table: str, partner: str, fie
 
 def test_they_only_keep_coupled_records_in_step_and_ask_in_conflicts() -> None:
     assert all(mapping.conflicts == "ask" for mapping in STANDARD.values())
-    creating = {"POSTEDSALESLINE-INV"}
+    creating = {"POSTEDSALESLINE-INV", "SALESPRC-PRODPRICE"}
     assert {mapping.name for mapping in STANDARD.values() if not mapping.only_coupled} == creating
 
 

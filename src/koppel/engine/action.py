@@ -22,6 +22,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     ``code`` names the reason for machines (a rule id, a short word); with ``field`` it tells whether a failure
     repeats. ``side``: whose record it is about. ``via``: the mapping whose coupling of ``value`` it waits for.
+    ``outside``: as long as the reason holds, the record counts as outside the filter.
     """
 
     message: str
@@ -33,6 +34,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     skip: bool = False
     side: Side | None = None
     via: str = ""
+    outside: bool = False
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -320,12 +320,21 @@ def _write_field(field: Field, pair: Pair, source: Side, wanted: Translated, dra
         draft.faults.append(wanted)
     elif isinstance(wanted, TooLong) or _is_there(field, pair, source, wanted, now):
         draft.agree(field, *values)
+    elif not end.updatable and field.mapping.on_locked == "fail":
+        draft.faults.append(_locked(field, source, wanted, now))
     elif not end.updatable:
         draft.warnings.append(f"{field.name}: cannot be changed any more in {SPOKEN[side]}; left as it is")
         draft.agree(field, *values)
     else:
         draft.agree(field, *((values[0], wanted) if side == "dataverse" else (wanted, values[1])))
         draft.write(field, side, now, wanted, why)
+
+
+def _locked(field: Field, source: Side, wanted: Scalar, now: Scalar) -> Unfit:
+    there = SPOKEN[_OTHER[source]]
+    message = f"is {now} in {there}, which takes no other value any more, and has to be {wanted}"
+    remedy = f"bring {SPOKEN[source]} back in line, or delete the record in {there} and have it created again"
+    return Unfit(field.name, source, str(wanted), message, remedy, "locked")
 
 
 def _is_there(field: Field, pair: Pair, source: Side, wanted: Scalar, now: Scalar) -> bool:

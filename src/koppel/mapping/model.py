@@ -97,7 +97,8 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     something on a two-way field. ``required``: a blank that would have to be written holds the record. ``compute``:
     the rule function that supplies the source's value (``module.function``). ``code``: a Business Central Code field
     (trimmed, upper-cased). ``options``: the option mapping that translates a code into the integer of a choice;
-    ``on_missing``: what an uncoupled code does. ``keep_blank``: a blank never overwrites. ``last``: written once all
+    ``on_missing``: what an uncoupled code does. ``on_locked``: what a change does that comes to a column which takes
+    values only in a creation. ``keep_blank``: a blank never overwrites. ``last``: written once all
     parts of the record are there (``part_of``): totals, and the state that closes it. ``group``: fields of one
     group merge as one value. ``policy``, ``drift``: override the mapping's ``conflicts`` and
     ``drift``. ``line``: where the file says it.
@@ -114,6 +115,7 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     lookup: Lookup | None = None
     options: str = ""
     on_missing: Literal["empty", "fail"] = "empty"
+    on_locked: Literal["keep", "fail"] = "keep"
     keep_blank: bool = False
     last: bool = False
     required: bool = False

@@ -104,6 +104,7 @@ DESCRIPTIONS = {
     "FieldMapping.code": "A code of Business Central: outer blanks and case do not count.",
     "FieldMapping.lookup": "The field refers to a record of another mapping.",
     "FieldMapping.options": "Option mapping that translates the code into the choice's integer.",
+    "FieldMapping.on_locked": "What a change does in a column that takes none any more: keep it, or fail the record.",
     "FieldMapping.on_missing": "What an option that is not coupled does: leave the field empty, or fail the record.",
     "FieldMapping.keep_blank": "true: a blank never overwrites a value.",
     "FieldMapping.last": "true: written once all parts of the record (`part_of`) are there.",

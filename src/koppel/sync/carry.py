@@ -109,7 +109,7 @@ async def _record(
             scope.unfinished.append(one.id("business_central"))
         if one.error:
             result.notice(f"{one.action.name}: {one.error.message}; {one.error.remedy}")
-        elif one.action.refusal or one.action.conflicts:
+        elif (one.action.refusal and not one.action.refusal.outside) or one.action.conflicts:
             result.notice(told(one.action))
         for warning in one.action.warnings:
             result.notice(f"{one.action.name}: {warning}")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -32,7 +32,8 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
     mapping = ready.mapping.name
     records, failed = await compute(session, ready, side, incoming.records)
     coupled = await couplings.by_ids(session.connection, mapping, side, [*(r.id for r in records), *incoming.deleted])
-    news, changed, equal, touched = _sort(scope, incoming, records, coupled)
+    out = frozenset(id for id, refusal in failed.items() if refusal.outside)
+    news, changed, equal, touched = _sort(scope, incoming, records, coupled, out)
     paired, lost = await pair_up(session, scope, incoming, changed, coupled, failed)
     fresh, ignored = await new_records(session, scope, incoming, news, failed)
     gone = [
@@ -58,7 +59,11 @@ def _unchanged(session: Session, incoming: Incoming, equal: Sequence[Record], co
 
 
 def _sort(
-    scope: Scope, incoming: Incoming, records: Sequence[Record], coupled: Mapping[str, Coupling]
+    scope: Scope,
+    incoming: Incoming,
+    records: Sequence[Record],
+    coupled: Mapping[str, Coupling],
+    out: Collection[str],
 ) -> tuple[list[Record], list[Record], list[Record], list[Seen]]:
     """Uncoupled, changed, and unchanged; of the latter, those whose version or base is another one now."""
     news: list[Record] = []
@@ -74,6 +79,9 @@ def _sort(
         coupling = coupled.get(record.id)
         if coupling is None:
             news.append(record)
+            continue
+        if record.id in out:
+            changed.append(record)
             continue
         if known and record.version == recorded_version(coupling, incoming.side):
             equal.append(record)  # read once more: of this version everything is told already

@@ -28,8 +28,11 @@ async def new_records(
     end, mapping = ready.end(side), ready.mapping
     inside = [record for record in news if end.passes is None or end.passes(record)]
     ignored = len(news) - len(inside)
+    out = {id: refusal for id, refusal in failed.items() if refusal.outside}
+    left_out = [hold(mapping, side, r, out[r.id], name=end.name_of(r)) for r in inside if r.id in out]
+    inside = [record for record in inside if record.id not in out]
     passed = await passed_over(session, scope, incoming, side, inside)
-    skipped = told_why(session, scope, incoming, inside, passed)
+    skipped = [*left_out, *told_why(session, scope, incoming, inside, passed)]
     inside = [record for place, record in enumerate(inside) if place not in passed]
     if not inside:
         return skipped, ignored
@@ -37,12 +40,9 @@ async def new_records(
     back = await returned(session, scope, incoming, [record for record in inside if record.id not in refusals])
     back |= await left_behind(session, scope, incoming, [record for record in inside if record.id not in back])
     inside = [record for record in inside if record.id not in back]
-    matches = scope.matches
     # What failed or waited was meant to be created when it did.
     create = scope.create or incoming.why == "again"
-    if matches is None and create and mapping.match:
-        matches = await match_chunk(session, ready, side, inside)
-    matched, ambiguous = _of_matches(matches, side)
+    matched, ambiguous = await _matched(session, scope, side, inside, create=create)
     coupled = await _couple(
         session, scope, incoming, [r for r in inside if r.id in matched and r.id not in refusals], matched
     )
@@ -64,6 +64,19 @@ async def new_records(
         else:
             actions.append(nothing(mapping, side, record, "not matched, and none is created", name=end.name_of(record)))
     return [*actions, *await plan_creations(session, scope, side, creatable)], ignored
+
+
+async def _matched(
+    session: Session, scope: Scope, side: Side, records: Sequence[Record], *, create: bool
+) -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:
+    """What records match, and the rivals of those that match several; what this run uncouples counts as uncoupled."""
+    matched, ambiguous = _of_matches(scope.matches, side)
+    left = [record for record in records if record.id not in matched and record.id not in ambiguous]
+    wanted = create if scope.matches is None else bool(scope.released[other(side)])
+    if not (wanted and left and scope.ready.mapping.match):
+        return matched, ambiguous
+    found = _of_matches(await match_chunk(session, scope.ready, side, left, scope.released), side)
+    return {**matched, **found[0]}, {**ambiguous, **found[1]}
 
 
 def _of_matches(matches: Matches | None, side: Side) -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+
+import msgspec
 
 from koppel.engine.fields import Field
 from koppel.engine.match import Form, Keys, Matches, form_of, match, match_key
 from koppel.engine.plan import other
-from koppel.engine.translate import through
+from koppel.engine.translate import AllReferences, through, translate
 from koppel.mapping.model import MatchPair
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings
 from koppel.sync.needs import compute
 from koppel.sync.prepare import Ready
+from koppel.sync.references import references
 from koppel.sync.session import Session
 from koppel.systems.system import Columns
 
@@ -20,6 +23,8 @@ Groups = tuple[tuple[tuple[int, ...], tuple[Form, ...]], ...]
 """For each match group, where its parts stand in a record's values, and how they are compared."""
 Known = frozenset[tuple[int, object]]
 """Match keys with the number of their group."""
+Free = Mapping[Side, Collection[str]]
+"""Records that are coupled and will not be, by side."""
 
 
 def _groups(ready: Ready, side: Side) -> Groups:
@@ -47,12 +52,22 @@ def _form(ready: Ready, side: Side, pair: MatchPair) -> Form:
 
 
 def _transformed(ready: Ready, pair: MatchPair) -> Field | None:
+    return next((field for field in _fields_of(ready, pair) if field.transformed), None)
+
+
+def _reference(ready: Ready, pair: MatchPair) -> Field | None:
+    """The lookup whose two columns are compared: by the record of Dataverse that each stands for."""
+    return next((field for field in _fields_of(ready, pair) if field.mapping.lookup), None)
+
+
+def _fields_of(ready: Ready, pair: MatchPair) -> list[Field]:
     columns = pair.business_central, pair.dataverse
-    fields = (f for f in ready.table.fields if (f.mapping.business_central, f.mapping.dataverse) == columns)
-    return next((field for field in fields if field.transformed), None)
+    return [f for f in ready.table.fields if (f.mapping.business_central, f.mapping.dataverse) == columns]
 
 
 def _place(ready: Ready, side: Side, pair: MatchPair) -> int:
+    if field := _reference(ready, pair):
+        return field.index
     if column := _column(pair, side):
         return ready.end(side).places[column]
     there = other(side)
@@ -64,13 +79,31 @@ def _column(pair: MatchPair, side: Side) -> str:
 
 
 def keys_on(ready: Ready, side: Side) -> Callable[[Record], Keys]:
-    """What tells a record's match keys."""
+    """What tells the match keys of a record whose references are resolved."""
     groups = _groups(ready, side)
 
     def keys(record: Record) -> Keys:
         return tuple([match_key([record.values[place] for place in places], forms) for places, forms in groups])
 
     return keys
+
+
+async def _keyed(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> list[Keys]:
+    """The match keys of records."""
+    pairs = (pair for group in ready.mapping.match for pair in group)
+    fields = [field for pair in pairs if (field := _reference(ready, pair))]
+    if fields and records and side == "business_central":
+        known = await references(session, ready, records, ())
+        records = [_resolved(record, fields, known) for record in records]
+    return [*map(keys_on(ready, side), records)]
+
+
+def _resolved(record: Record, fields: Iterable[Field], known: AllReferences) -> Record:
+    values = list(record.values)
+    for field in fields:
+        found = translate(field, values[field.index], "business_central", known)
+        values[field.index] = found if isinstance(found, str) else None
+    return msgspec.structs.replace(record, values=tuple(values))
 
 
 async def find_matches(session: Session, ready: Ready) -> Matches:
@@ -87,26 +120,29 @@ def _known(found: Iterable[Keys]) -> Known:
     return frozenset(key for keys in found for key in enumerate(keys) if key[1] is not None)
 
 
-async def uncoupled_keys(session: Session, ready: Ready, side: Side, known: Known | None = None) -> dict[str, Keys]:
+async def uncoupled_keys(
+    session: Session, ready: Ready, side: Side, known: Known | None = None, free: Mapping[Side, Collection[str]] = {}
+) -> dict[str, Keys]:
     """The match keys of what is uncoupled on a side, by id; ``known``: of what shares one of these."""
-    return {record.id: keys async for page in uncoupled(session, ready, side, known) for record, keys in page}
+    pages = uncoupled(session, ready, side, known, free)
+    return {record.id: keys async for page in pages for record, keys in page}
 
 
 async def uncoupled(
-    session: Session, ready: Ready, side: Side, known: Known | None = None
+    session: Session, ready: Ready, side: Side, known: Known | None = None, free: Mapping[Side, Collection[str]] = {}
 ) -> AsyncIterator[list[tuple[Record, Keys]]]:
     """What is uncoupled on a side, page by page, with its match keys; ``known``: only what shares one of these."""
-    end, keys_of = ready.end(side), keys_on(ready, side)
+    end = ready.end(side)
     done = 0
     async for page in session.systems[side].query(end.schema.name, _compared(ready, side), filter=end.filter or None):
         records: Sequence[Record] = page.records
         if _computes(ready, side):
-            records, _ = await compute(session, ready, side, await _uncoupled(session, ready, side, records))
-        keyed = [(record, keys_of(record)) for record in records]
+            records = await _computed(session, ready, side, await _uncoupled(session, ready, side, records, free))
+        keyed = list(zip(records, await _keyed(session, ready, side, records), strict=True))
         if known is not None:
             keyed = [(record, keys) for record, keys in keyed if not known.isdisjoint(enumerate(keys))]
-        free = {record.id for record in await _uncoupled(session, ready, side, [record for record, _ in keyed])}
-        yield [(record, keys) for record, keys in keyed if record.id in free]
+        alone = {r.id for r in await _uncoupled(session, ready, side, [record for record, _ in keyed], free)}
+        yield [(record, keys) for record, keys in keyed if record.id in alone]
         done += len(page.records)
         session.progress(ready.mapping.name, f"matching ({SPOKEN[side]})", done, None)
 
@@ -125,32 +161,40 @@ def _computes(ready: Ready, side: Side) -> bool:
     return any(rule.side == side for _, rule in ready.computes)
 
 
-async def _uncoupled(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> list[Record]:
+async def _computed(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> list[Record]:
+    """Records with their computed values, without those that a rule says to be outside."""
+    computed, refusals = await compute(session, ready, side, records)
+    return [r for r in computed if r.id not in refusals or not refusals[r.id].outside]
+
+
+async def _uncoupled(session: Session, ready: Ready, side: Side, records: Sequence[Record], free: Free) -> list[Record]:
     coupled = await couplings.by_ids(session.connection, ready.mapping.name, side, [record.id for record in records])
-    return [record for record in records if record.id not in coupled]
+    return [record for record in records if record.id not in coupled or record.id in free.get(side, ())]
 
 
-async def match_chunk(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> Matches:
+async def match_chunk(
+    session: Session, ready: Ready, side: Side, records: Sequence[Record], free: Mapping[Side, Collection[str]] = {}
+) -> Matches:
     """Match the uncoupled records of a chunk, against all that share a match key with one of them.
 
-    Rivals on their own side are only looked for where the other one has something to offer.
+    Rivals on their own side are only looked for where the other one has something to offer. ``free``: by side, records
+    that are coupled and will not be.
     """
-    keys_of = keys_on(ready, side)
-    ours = {record.id: keys_of(record) for record in records}
-    theirs = await _sharing(session, ready, other(side), records, _known(ours.values()), side)
+    keys = await _keyed(session, ready, side, records)
+    ours = {record.id: found for record, found in zip(records, keys, strict=True)}
+    theirs = await _sharing(session, ready, other(side), records, _known(ours.values()), side, free)
     if not theirs:
         return Matches({}, {}, {}, {})
     offered = _known(theirs.values())
     wanted = [record for record in records if not offered.isdisjoint(enumerate(ours[record.id]))]
-    ours = await _sharing(session, ready, side, wanted, offered, side) | ours
+    ours = await _sharing(session, ready, side, wanted, offered, side, free) | ours
     return match(ours, theirs) if side == "business_central" else match(theirs, ours)
 
 
 async def _sharing(
-    session: Session, ready: Ready, side: Side, records: Sequence[Record], known: Known, of: Side
+    session: Session, ready: Ready, side: Side, records: Sequence[Record], known: Known, of: Side, free: Free
 ) -> dict[str, Keys]:
     """The keys of the uncoupled records on ``side`` that share one with these records of side ``of``."""
-    keys_of = keys_on(ready, side)
     found: dict[str, Keys] = {}
     unsearched: set[int] = set()
     for number, group in enumerate(ready.mapping.match):
@@ -158,18 +202,20 @@ async def _sharing(
         if pair is None:
             unsearched.add(number)
             continue
-        parts = _parts(_place(ready, of, pair), records)
-        found |= {record.id: keys_of(record) for record in await _holding(session, ready, side, pair, parts)}
+        parts = await _parts(session, ready, pair, records, of, side)
+        held = await _holding(session, ready, side, pair, parts, free)
+        found |= {r.id: keys for r, keys in zip(held, await _keyed(session, ready, side, held), strict=True)}
     if rest := frozenset(key for key in known if key[0] in unsearched):
-        found |= await uncoupled_keys(session, ready, side, rest)
+        found |= await uncoupled_keys(session, ready, side, rest, free)
     return {id: keys for id, keys in found.items() if not known.isdisjoint(enumerate(keys))}
 
 
 def _searched(ready: Ready, side: Side, group: Sequence[MatchPair]) -> MatchPair | None:
     """The pair of a group by which a system finds all that matching would take for the same.
 
-    A text in other capitals, or with blanks around it, is another one to a system: only codes are searched for, as they
-    are. Neither system knows normalised or transformed values. Without a code everything uncoupled has to be looked at.
+    A text in other capitals, or with blanks around it, is another one to a system: only codes and references are
+    searched for, as they are. Neither system knows normalised or transformed values. Without a code everything
+    uncoupled has to be looked at.
     """
     codes = {field.business_central for field in ready.mapping.fields if field.code}
     codes.add(ready.mapping.business_central.key)
@@ -177,20 +223,28 @@ def _searched(ready: Ready, side: Side, group: Sequence[MatchPair]) -> MatchPair
     return next((pair for pair in found if pair.business_central in codes), None)
 
 
-def _parts(place: int, records: Sequence[Record]) -> list[Scalar]:
-    values = (record.values[place] for record in records)
+async def _parts(
+    session: Session, ready: Ready, pair: MatchPair, records: Sequence[Record], of: Side, side: Side
+) -> list[Scalar]:
+    """What to search for in the column of ``side``, to find what these records of side ``of`` match."""
+    place, field = _place(ready, of, pair), _reference(ready, pair)
+    values: Iterable[Scalar] = (record.values[place] for record in records)
+    if field and of != side:
+        ours, theirs = (records, ()) if of == "business_central" else ((), records)
+        known = await references(session, ready, ours, theirs)
+        found = [translate(field, value, of, known) for value in values]
+        values = [value for value in found if isinstance(value, str)]
     spelled = [each for v in values for each in ((v.strip(), v.strip().upper()) if isinstance(v, str) else (v,))]
     return [part for part in dict.fromkeys(spelled) if part not in (None, "")]
 
 
 async def _holding(
-    session: Session, ready: Ready, side: Side, pair: MatchPair, parts: Sequence[Scalar]
+    session: Session, ready: Ready, side: Side, pair: MatchPair, parts: Sequence[Scalar], free: Free
 ) -> list[Record]:
     """The uncoupled records of a side inside the filter whose column there has one of these values."""
     end = ready.end(side)
     if not parts:
         return []
     found = await session.systems[side].by_keys(end.schema.name, end.columns, _column(pair, side), parts)
-    inside = [r for r in await _uncoupled(session, ready, side, found) if end.passes is None or end.passes(r)]
-    computed, _ = await compute(session, ready, side, inside)
-    return computed
+    inside = [r for r in await _uncoupled(session, ready, side, found, free) if end.passes is None or end.passes(r)]
+    return await _computed(session, ready, side, inside)

@@ -81,9 +81,10 @@ async def plan_pairs(
     for coupling, ours, theirs in pairs:
         note_if_back(scope, incoming, coupling, "business_central", ours)
         note_if_back(scope, incoming, coupling, "dataverse", theirs)
-    outside = {place: sides for place, pair in enumerate(pairs) if (sides := _outside(scope, incoming, *pair))}
+    outside = {place: sides for place, pair in enumerate(pairs) if (sides := _outside(scope, incoming, pair, failed))}
     inside = [pair for place, pair in enumerate(pairs) if place not in outside]
     left = await _leave(session, scope, [pairs[place] for place in outside], list(outside.values()), incoming)
+    left = [_released(scope, action, failed.get(action.business_central_id)) for action in left]
     return [*(await merge_all(session, scope, inside, incoming, failed) if inside else ()), *left]
 
 
@@ -93,10 +94,22 @@ def note_if_back(scope: Scope, incoming: Incoming, coupling: Coupling, side: Sid
         scope.went_back.add(side)
 
 
-def _outside(scope: Scope, incoming: Incoming, coupling: Coupling, ours: Record, theirs: Record) -> list[Side]:
-    """The sides whose filter does not let the record through."""
+def _outside(scope: Scope, incoming: Incoming, pair: CoupledPair, failed: Mapping[str, Refusal]) -> list[Side]:
+    """The sides whose filter does not let the record through, or where a rule says that it is outside."""
+    coupling, ours, theirs = pair
     ends = (scope.ready.business_central, ours), (scope.ready.dataverse, theirs)
-    return [e.side for e, record in ends if is_outside(e, incoming, record) and not _is_awaited(scope, e, coupling)]
+    left = [e.side for e, record in ends if is_outside(e, incoming, record) and not _is_awaited(scope, e, coupling)]
+    told = [failed[record.id] for _, record in ends if record.id in failed and failed[record.id].outside]
+    return [side for side in SIDES if side in left or any(refusal.side == side for refusal in told)]
+
+
+def _released(scope: Scope, action: Action, refusal: Refusal | None) -> Action:
+    """An uncoupling by a rule leaves the partner to whichever record it belongs to now."""
+    if action.kind != "uncouple" or refusal is None or not refusal.outside or refusal.side is None:
+        return action
+    free = other(refusal.side)
+    scope.released[free].add(action.id(free))
+    return msgspec.structs.replace(action, reason=refusal.message, records=(None, None))
 
 
 def is_outside(end: End, incoming: Incoming, record: Record) -> bool:

@@ -63,7 +63,8 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
         for action in planned.actions:
             key = action.business_central_id + action.dataverse_id
             ids = {(side, id) for side in SIDES if (id := action.id(side))}
-            if action.kind != "nothing" and key not in told_already and not ids & recovered:
+            silent = action.kind == "nothing" or (action.refusal and action.refusal.outside)
+            if not silent and key not in told_already and not ids & recovered:
                 told_already.add(key)
                 yield towards(action, request.direction)
                 if action.kind == "create" and action.side == "dataverse" and ready.parts:
@@ -194,7 +195,9 @@ async def _guarded(
     async for planned, changes in planned_chunks(session, scope, request, result):
         fresh = [a for a in planned.actions if a.kind == "nothing" or a.business_central_id not in seen]
         seen.update(a.business_central_id for a in fresh if a.business_central_id and a.kind != "nothing")
-        updates += sum(a.kind in CHANGES for a in fresh) if planned.why not in ("again", "chosen") else 0
+        # A partner that passes from one record to another changes once.
+        moved = sum(a.kind == "update" and a.couples and a.dataverse_id in scope.released["dataverse"] for a in fresh)
+        updates += sum(a.kind in CHANGES for a in fresh) - moved if planned.why not in ("again", "chosen") else 0
         deletions += sum(a.kind == "delete" for a in fresh)
         actions += len(fresh)
         if actions <= BUFFER:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -71,6 +72,7 @@ class Scope(msgspec.Struct, kw_only=True):
     ``went_back``: sides on which a record came with a lower version than the one recorded. ``answers``: what
     references of few values stand for. ``ahead``: see ``Pair``. ``unfinished``: records of
     Business Central (ids) that were created, or whose partner was, and of which more is to be written.
+    ``released``: by side, records that this run uncouples because a rule puts their partners outside.
     """
 
     ready: Ready
@@ -86,6 +88,7 @@ class Scope(msgspec.Struct, kw_only=True):
     ahead: float = 0.0
     answers: Answers = msgspec.field(default_factory=dict)
     unfinished: list[str] = msgspec.field(default_factory=list)
+    released: dict[Side, set[str]] = msgspec.field(default_factory=lambda: defaultdict(set))
 
 
 async def open_scope(session: Session, ready: Ready, *, create: bool) -> Scope:
