@@ -23,7 +23,7 @@ ADATUM = {"displayName": "Adatum", "postalCode": "1000", "salespersonCode": "JO"
 @pytest.fixture
 async def world(database: Database) -> AsyncIterator[World]:
     async with new_world(database) as world:
-        for name in world.mappings:
+        for name in world.on_their_own():
             if name not in ("CUSTOMER", "CONTACT"):
                 await world.sync(name, full=True)
         yield world
