@@ -119,3 +119,26 @@ async def test_an_existing_record_is_not_taken_for_one_that_was_made(world: Worl
     assert len(await told(world, "create")) == before
     undone, left = await take_back(world, result.job)
     assert (undone.counts["uncoupled"], undone.counts["deleted"], left) == (1, 0, [])
+
+
+async def test_what_an_update_overruled_is_told_though_somebody_edited_the_record_before_it_was_sent_again(
+    world: World,
+) -> None:
+    world.change(conflicts="business_central")
+    customer = await in_step(world)
+    await world.bob.update("customers", customer["id"], phoneNumber="2", website="b.example")
+    await world.alice.update("accounts", customer["id"], telephone1="3")
+    lost = lose_answers(world, "dataverse")
+
+    async def edit(number: int, request: Request) -> None:
+        if lost and writes_to(world, request, "dataverse"):
+            world.line.before = None
+            await world.alice.update("accounts", customer["id"], websiteurl="c.example")
+
+    world.line.before = edit
+    await world.sync()
+    account = await world.account_of(customer)
+    assert (account["telephone1"], account["websiteurl"]) == ("2", "c.example")
+    assert ("dataverse", "phoneNumber", "3", "2") in await told(world, "update")
+    assert (await world.bob.row("customers", customer["id"]))["website"] == "c.example"
+    await world.quiet("CUSTOMER")

@@ -217,7 +217,15 @@ class Checks:
                     continue
                 if receives or policy != "ask" or (ours, edit.field, edit.epoch) in self.decided:
                     return True
+                if mapping.ignore_integration_user and self._is_hidden(edit):
+                    return True
         return False
+
+    def _is_hidden(self, edit: Edit) -> bool:
+        """Whether the connection's own user edited the record later: what it did, and what people did before, yields to
+        what a person does on the other side."""
+        later = self.people.ledger[edit.number + 1 :]
+        return any(one.robot and (one.side, one.id) == (edit.side, edit.id) for one in later)
 
     async def _verified(self, books: Books) -> Iterable[str]:
         found = await verify(self.world.session, ["CUSTOMER"])

@@ -155,7 +155,7 @@ def _with_answers(scope: Scope, one: Done, records: Records) -> Done:
         side: Written(id=record.id, version=record.version)
         if side in one.unknown
         and (record := records[side].get(one.action.id(side))) is not None
-        and _holds(scope, side, record, one.action)
+        and _shows(scope, side, record, one.action)
         else answer
         for side, answer in one.written.items()
     }
@@ -166,16 +166,19 @@ def _is_created(one: Done) -> bool:
     return one.action.kind == "create" and not one.error
 
 
-def _holds(scope: Scope, side: Side, record: Record, action: Action) -> bool:
-    """Whether a record holds everything that was to be written; a deletion writes nothing."""
+def _shows(scope: Scope, side: Side, record: Record, action: Action) -> bool:
+    """Whether a record shows that it was written: a new one by everything in it, a changed one by anything, since
+    people may have edited the rest of it meanwhile. A deletion writes nothing."""
     forms = {field.end(side).column: field.end(side).canonical for field in scope.ready.table.fields}
-    places = scope.ready.end(side).places
-    writes = action.writes(side)
-    return bool(writes) and all(
-        forms.get(column, _as_it_is)(record.values[places[column]]) == forms.get(column, _as_it_is)(value)
-        for column, value in writes.items()
-        if column in places
-    )
+    places, before = scope.ready.end(side).places, action.record(side)
+
+    def is_there(column: str, value: Scalar) -> bool:
+        form = forms.get(column, _as_it_is)
+        now = form(record.values[places[column]])
+        return now == form(value) and (before is None or now != form(before.values[places[column]]))
+
+    told = [is_there(column, value) for column, value in action.writes(side).items() if column in places]
+    return bool(told) and (all(told) if before is None else any(told))
 
 
 def _as_it_is(value: Scalar) -> Hashable:
