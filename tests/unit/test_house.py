@@ -27,7 +27,8 @@ BELOW = {
     "systems": {"odata"},
     "store": {"mapping", "odata"},
     "sync": {"engine", "rules", "systems", "store", "mapping", "odata", "config"},
-    "sandbox": {"odata"},
+    "catalogue": set(),
+    "sandbox": {"odata", "catalogue"},
 }
 """What each room may use besides itself and ``errors``; the faces may use every room."""
 FACES = {"cli", "web", "jobs", "api"}

@@ -9,12 +9,12 @@ from urllib.parse import unquote
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from koppel.catalogue.pages import RouteName
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.batch import answer_batch
 from koppel.sandbox.business_central.calls import JSON, Call, Reply, read_options
 from koppel.sandbox.business_central.company import BusinessCentral
 from koppel.sandbox.business_central.limits import Gate, too_large
-from koppel.sandbox.business_central.pages import RouteName
 from koppel.sandbox.business_central.routes import answer
 
 _ADDRESS = re.compile(r"/v2\.0/(?:[^/]+/)?[^/]+/(?P<api>api/v2\.0|api/[^/]+/[^/]+/v[0-9.]+|api|ODataV4|WS)(?=/|$)")

@@ -10,8 +10,8 @@ from urllib.parse import quote, unquote_plus
 import msgspec
 import orjson
 
+from koppel.catalogue.pages import RouteName
 from koppel.sandbox.business_central import errors
-from koppel.sandbox.business_central.pages import RouteName
 from koppel.sandbox.business_central.work import Journal
 
 JSON = "application/json; odata.metadata=minimal; odata.streaming=true"

@@ -9,11 +9,11 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from koppel.catalogue.pages import COMPANIES, ZERO_GUID, Catalogue, Page, catalogue
 from koppel.sandbox.business_central.custom import catalogue_with
 from koppel.sandbox.business_central.limits import Limits
 from koppel.sandbox.business_central.logic import LOGIC
 from koppel.sandbox.business_central.logic.hooks import Logic
-from koppel.sandbox.business_central.pages import COMPANIES, ZERO_GUID, Catalogue, Page, catalogue
 from koppel.sandbox.business_central.store import Stamp, Store, shown_time
 from koppel.sandbox.business_central.work import Work, new_id
 from koppel.sandbox.custom import BusinessCentralPage

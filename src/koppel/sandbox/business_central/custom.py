@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from koppel.errors import UsageError
-from koppel.sandbox.business_central.pages import (
+from koppel.catalogue.pages import (
     COMPANIES,
     SYSTEM_FIELDS,
     Catalogue,
@@ -18,6 +17,7 @@ from koppel.sandbox.business_central.pages import (
     TableInfo,
     read_fields,
 )
+from koppel.errors import UsageError
 from koppel.sandbox.custom import BusinessCentralPage, Column, Kind
 
 _TYPES: dict[Kind, str] = {

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from koppel.catalogue.pages import Page
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.company import Company
-from koppel.sandbox.business_central.pages import Page
 from koppel.sandbox.tables import Row
 
 _SHAPE = re.compile(r'W/"[A-Za-z0-9+/]+={0,2}"')

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from odata_query import ast
 
+from koppel.catalogue.pages import Field, Page
 from koppel.errors import FilterError
 from koppel.odata.filter import Predicate, compile_filter, equal_values, or_over_distinct_fields, parse_filter
 from koppel.odata.literals import format_instant, parse_instant
 from koppel.odata.syntax import Node, operands_of
 from koppel.sandbox.business_central import errors
-from koppel.sandbox.business_central.pages import Field, Page
 
 MODIFIED = "lastModifiedDateTime"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from koppel.catalogue.pages import Page
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.company import Company
 from koppel.sandbox.business_central.filters import Filter
 from koppel.sandbox.business_central.logic.relation import PARTIES, RELATIONS
-from koppel.sandbox.business_central.pages import Page
 from koppel.sandbox.business_central.store import Store
 
 

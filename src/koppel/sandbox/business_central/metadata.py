@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from koppel.sandbox.business_central.pages import COMPANIES, NAMESPACE, Catalogue, Field, Navigation, Page, RouteName
+from koppel.catalogue.pages import COMPANIES, NAMESPACE, Catalogue, Field, Navigation, Page, RouteName
 
 _HEAD = (
     '<?xml version="1.0" encoding="utf-8"?>'

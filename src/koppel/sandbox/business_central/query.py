@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from koppel.catalogue.pages import Catalogue, Navigation, Page
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.calls import split_outside
 from koppel.sandbox.business_central.filters import Filter, read_filter
-from koppel.sandbox.business_central.pages import Catalogue, Navigation, Page
 
 _KNOWN = frozenset(
     {"$filter", "$select", "$expand", "$orderby", "$top", "$skip", "$count", "$skiptoken", "$schemaversion", "$format"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from koppel.catalogue.pages import Navigation, Page
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.calls import Call, Reply, write_options
 from koppel.sandbox.business_central.company import BusinessCentral, Company
 from koppel.sandbox.business_central.information import information_by_filter, information_of
-from koppel.sandbox.business_central.pages import Navigation, Page
 from koppel.sandbox.business_central.paging import Source, count, rows_of_page, source_among, source_of, token_after
 from koppel.sandbox.business_central.query import Expand, Query, navigate, read_query
 from koppel.sandbox.business_central.rows import Shown, Writer, row_writer, streams_of

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from koppel.catalogue.pages import COMPANIES, NAMESPACE, Page
 from koppel.odata.literals import is_guid
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.calls import Call, Reply, Segment, split_path
 from koppel.sandbox.business_central.company import BusinessCentral, Company, Right
 from koppel.sandbox.business_central.metadata import metadata, service_document
-from koppel.sandbox.business_central.pages import COMPANIES, NAMESPACE, Page
 from koppel.sandbox.business_central.paging import count, source_of
 from koppel.sandbox.business_central.query import navigate, read_query
 from koppel.sandbox.business_central.read import collection, read_count, read_navigation, read_row, read_set

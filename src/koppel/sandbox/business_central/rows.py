@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from koppel.catalogue.pages import Page
 from koppel.sandbox.business_central.company import Company
 from koppel.sandbox.business_central.etag import shown_parts, tag_reader
-from koppel.sandbox.business_central.pages import Page
 from koppel.sandbox.tables import Row
 
 Shown = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from koppel.sandbox.business_central.pages import TableInfo
+from koppel.catalogue.pages import TableInfo
 from koppel.sandbox.tables import Row, Table
 
 Key = tuple[Any, ...]

@@ -6,10 +6,10 @@ import re
 from datetime import date
 from typing import Any
 
+from koppel.catalogue.pages import ZERO_GUID, Field, Page
 from koppel.odata.literals import is_guid, parse_instant
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import LOGIC
-from koppel.sandbox.business_central.pages import ZERO_GUID, Field, Page
 from koppel.sandbox.business_central.store import shown_time
 from koppel.sandbox.business_central.work import Work
 from koppel.sandbox.tables import Row

@@ -5,8 +5,8 @@ from __future__ import annotations
 from os import urandom
 from typing import TYPE_CHECKING, Any
 
+from koppel.catalogue.pages import TableInfo
 from koppel.sandbox.business_central import errors
-from koppel.sandbox.business_central.pages import TableInfo
 from koppel.sandbox.business_central.store import Key, Stamp, Store, shown_time
 from koppel.sandbox.tables import Row
 

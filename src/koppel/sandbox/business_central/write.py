@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from koppel.catalogue.pages import Page
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.calls import Call, Reply
 from koppel.sandbox.business_central.company import BusinessCentral, Company
 from koppel.sandbox.business_central.etag import check_tag, tag_reader
 from koppel.sandbox.business_central.logic import LOGIC
 from koppel.sandbox.business_central.logic.hooks import Logic
-from koppel.sandbox.business_central.pages import Page
 from koppel.sandbox.business_central.query import navigate, read_query
 from koppel.sandbox.business_central.read import address_of, single
 from koppel.sandbox.business_central.validate import assign, convert

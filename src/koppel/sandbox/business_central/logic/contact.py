@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from koppel.catalogue.pages import ZERO_GUID
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import opportunity, relation
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.logic.numbers import give_number
-from koppel.sandbox.business_central.pages import ZERO_GUID
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:

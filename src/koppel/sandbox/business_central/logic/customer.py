@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from koppel.catalogue.pages import ZERO_GUID
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import party, price
 from koppel.sandbox.business_central.logic.relation import CUSTOMER
-from koppel.sandbox.business_central.pages import ZERO_GUID
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from koppel.catalogue.pages import ZERO_DATE
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic.amounts import CENT, ZERO, exact, plain, rounded
 from koppel.sandbox.business_central.logic.exchange import precision_of
 from koppel.sandbox.business_central.logic.numbers import give_number
-from koppel.sandbox.business_central.pages import ZERO_DATE
 from koppel.sandbox.business_central.work import new_id
 from koppel.sandbox.tables import Row
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from koppel.catalogue.pages import ZERO_GUID
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import dates, posting, release, totals
 from koppel.sandbox.business_central.logic.amounts import exact
@@ -23,7 +24,6 @@ from koppel.sandbox.business_central.logic.exchange import currency_factor
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.logic.note import NOTES
 from koppel.sandbox.business_central.logic.numbers import give_number
-from koppel.sandbox.business_central.pages import ZERO_GUID
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from koppel.catalogue.pages import ZERO_GUID
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import posting, totals
 from koppel.sandbox.business_central.logic.amounts import HUNDRED, PERCENT, exact, gross_amount, plain, rounded
@@ -18,7 +19,6 @@ from koppel.sandbox.business_central.logic.documents import (
 from koppel.sandbox.business_central.logic.hooks import Logic, Validate
 from koppel.sandbox.business_central.logic.pricing import listed_price, own_price, units_in
 from koppel.sandbox.business_central.logic.vat import percent_of
-from koppel.sandbox.business_central.pages import ZERO_GUID
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:

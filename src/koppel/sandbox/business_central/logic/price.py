@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from koppel.catalogue.pages import ZERO_DATE
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic.hooks import Logic
-from koppel.sandbox.business_central.pages import ZERO_DATE
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from koppel.catalogue.pages import ZERO_DATE
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.logic.unit import ITEM, PRICE_LINES, RESOURCE, Owner
-from koppel.sandbox.business_central.pages import ZERO_DATE
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:

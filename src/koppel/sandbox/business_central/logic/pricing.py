@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from koppel.catalogue.pages import ZERO_DATE
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic.amounts import UNIT_AMOUNT, exact, plain, rounded
 from koppel.sandbox.business_central.logic.unit import ITEM, RESOURCE
 from koppel.sandbox.business_central.logic.vat import percent_of, price_for
-from koppel.sandbox.business_central.pages import ZERO_DATE
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:

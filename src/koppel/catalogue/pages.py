@@ -1,4 +1,4 @@
-"""The tables that the sandbox knows and the pages that show them, read from the data files.
+"""The tables that Koppel knows and the pages that show them, read from the data files.
 
 Both routes show the same tables. A page says which fields of its table a route shows and what a caller may do.
 """
@@ -139,7 +139,7 @@ class Page(msgspec.Struct, frozen=True, eq=False):
 
 
 class Catalogue(msgspec.Struct, frozen=True, eq=False):
-    """All tables and pages, the enums, and the v2.0 sets that the sandbox does not serve."""
+    """All tables and pages, the enums, and the v2.0 sets that have no table here."""
 
     tables: dict[str, TableInfo]
     pages: dict[RouteName, dict[str, Page]]
@@ -147,7 +147,7 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
     unsupported: frozenset[str]
 
     def page_of_entity(self, route: RouteName, entity: str) -> Page | None:
-        """The page that shows an entity type, if the sandbox serves it."""
+        """The page that shows an entity type, if the route has one."""
         return next((page for page in self.pages[route].values() if page.entity == entity), None)
 
 
@@ -207,7 +207,7 @@ def _stored(shown: dict[str, Field], facts: dict[str, Any]) -> tuple[dict[str, F
 
 
 def _read(name: str) -> dict[str, Any]:
-    text = (files("koppel.sandbox") / "data" / name).read_text(encoding="utf-8")
+    text = (files("koppel.catalogue") / "data" / name).read_text(encoding="utf-8")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     facts: dict[str, Any] = yaml.load(text, Loader=loader)
     return facts

@@ -1,0 +1,1 @@
+"""Business Central's tables and the pages that show them, as data, for whoever serves or writes such pages."""
