@@ -11,10 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import engine, runs
+from bench import documents, engine, runs
 from bench.results import show, write
 
 MANY, QUICK = 100_000, 10_000
+QUICK_INVOICES = 2_000
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     rows = engine.measure()
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as name:
         rows += runs.measure(customers, Path(name))
+        rows += documents.measure(Path(name), *([QUICK_INVOICES] if options.quick else []))
     show(rows, Console())
     if not options.quick:
         write(rows, "python -m bench" + (f" --customers {customers}" if options.customers else ""))

@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,36 +25,45 @@ from koppel.sync.run import synchronise
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.uncouple import uncouple
 
-MAPPING = "CUSTOMER"
-
 Step = Literal["setup", "full", "sync", "rows", "match"]
-"""What CUSTOMER depends on; all customers; what changed; the accounts as Microsoft's client would create them;
+"""What the mapping depends on; all its records; what changed; the accounts as Microsoft's client would create them;
 uncoupling everything and coupling it again by matching."""
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to do, where. ``folder`` holds the database, and gets ``rows.json``."""
+    """What to do with which mapping, where. ``folder`` holds the database, and gets ``rows.json``; ``parameters``
+    of the mapping, where they are others than its file says."""
 
     place: Place
     folder: str
     steps: tuple[Step, ...]
+    mapping: str = "CUSTOMER"
+    parameters: dict[str, str] = {}
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step came to. ``cpu``: seconds of this process; ``peak``: most memory so far, in bytes."""
+    """What a step came to, ``parts`` by their mapping. ``cpu``: seconds of this process; ``peak``: most memory so far,
+    in bytes."""
 
     step: Step
     seconds: float
     counts: dict[str, int]
+    parts: dict[str, dict[str, int]] = {}
     requests: dict[str, int]
     write_requests: int
     cpu: float
     peak: int
 
 
-def run_koppel(place: Place, folder: Path, steps: Sequence[Step]) -> list[Finished]:
+def run_koppel(
+    place: Place,
+    folder: Path,
+    steps: Sequence[Step],
+    mapping: str = "CUSTOMER",
+    parameters: Mapping[str, str] = {},
+) -> list[Finished]:
     """Run steps in a child process, in one session."""
-    order = msgspec.json.encode(Order(place, str(folder), tuple(steps)))
+    order = msgspec.json.encode(Order(place, str(folder), tuple(steps), mapping, dict(parameters)))
     child = subprocess.run([sys.executable, "-m", "bench.koppel_run"], input=order, stdout=subprocess.PIPE, check=True)
     return [msgspec.json.decode(line, type=Finished) for line in child.stdout.splitlines()]
 
@@ -66,24 +75,28 @@ def main() -> None:
 
 async def _work(order: Order) -> None:
     async with open_session(order.place.config(Path(order.folder))) as session:
+        chosen = session.mappings[order.mapping]
+        changed = msgspec.structs.replace(chosen, parameters={**chosen.parameters, **order.parameters})
+        session.mappings = {**session.mappings, order.mapping: changed}
         for step in order.steps:
             await _step(session, order, step)
 
 
 async def _step(session: Session, order: Order, step: Step) -> None:
     if step == "setup":
-        await _set_up(session)
+        await _set_up(session, order.mapping)
     elif step == "rows":
         await _write_rows(session, Path(order.folder) / "rows.json")
     else:
         if step == "match":
-            await uncouple(session, MAPPING, everything=True)
+            await uncouple(session, order.mapping, everything=True)
         cpu = time.process_time()
-        result = await synchronise(session, MAPPING, Request(full=step != "sync"))
+        result = await synchronise(session, order.mapping, Request(full=step != "sync"))
         finished = Finished(
             step=step,
             seconds=result.seconds,
             counts=dict(result.counts),
+            parts={part.mapping: dict(part.counts) for part in result.parts},
             requests=result.requests,
             write_requests=result.write_requests,
             cpu=time.process_time() - cpu,
@@ -92,18 +105,20 @@ async def _step(session: Session, order: Order, step: Step) -> None:
         print(msgspec.json.encode(finished).decode(), flush=True)
 
 
-async def _set_up(session: Session) -> None:
-    """What customers refer to, and the schema of both tables."""
-    wanted = session.mappings[MAPPING].depends_on
+async def _set_up(session: Session, name: str) -> None:
+    """What the mapping's records refer to, and the schema of both tables."""
+    wanted = [*session.mappings[name].depends_on]
+    for found in wanted:
+        wanted += [further for further in session.mappings[found].depends_on if further not in wanted]
     for mapping in in_dependency_order(session.mappings.values()):
         if mapping.name in wanted:
             await synchronise(session, mapping.name, Request(full=True))
-    await ready_mapping(session, MAPPING)
+    await ready_mapping(session, name)
 
 
 async def _write_rows(session: Session, file: Path) -> None:
     """The accounts that Koppel has made, as rows to create: lookups bound, empty columns left out."""
-    ready = await ready_mapping(session, MAPPING)
+    ready = await ready_mapping(session, "CUSTOMER")
     columns = tuple(dict.fromkeys((*_written(ready), *ready.mapping.dataverse.create)))
     binds = {c: schema for c in columns if (schema := ready.dataverse.schema.columns[c]).kind == "lookup"}
     rows: list[dict[str, object]] = []

@@ -65,9 +65,9 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def sandbox(customers: int) -> Iterator[Place]:
+def sandbox(customers: int | None, invoices: int = 0) -> Iterator[Place]:
     """A fresh sandbox in a process of its own, whose records are not of the last minutes: Koppel reads those twice."""
-    with start_sandbox(customers=customers, https=True, timeout=600) as process:
+    with start_sandbox(customers=customers, invoices=invoices, https=True, timeout=600) as process:
         assert process.ca_file is not None
         place = Place(process.base_url, str(process.ca_file), process.process.pid)
         place.tell("clock", "POST", {"advance": SETTLED})
