@@ -306,7 +306,7 @@ async def test_records_are_matched_by_what_they_are_transformed_to(world: World,
 
 def test_a_match_by_what_is_looked_up_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vendor.yaml").write_text(
-        "mapping: VENDOR\n"
+        "mapping: DEALER\n"
         "business_central: {table: vendors, key: number}\n"
         "dataverse: {table: account, key: name}\n"
         "match: [[{business_central: city, dataverse: name}]]\n"

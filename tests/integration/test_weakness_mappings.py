@@ -25,8 +25,8 @@ from koppel.store import options
 from koppel.store.database import Database
 from koppel.sync.explain import explain
 
-VENDOR = """\
-mapping: VENDOR
+DEALER = """\
+mapping: DEALER
 business_central: {table: vendors, key: number}
 dataverse: {table: account, key: name, filter: customertypecode eq 11}
 fields:
@@ -42,7 +42,7 @@ async def world(database: Database) -> AsyncIterator[World]:
 
 def mistake(path: Path, more: str) -> str:
     """What is said of a mapping whose field has ``more``."""
-    (path / "vendor.yaml").write_text(VENDOR % more, "utf-8")
+    (path / "vendor.yaml").write_text(DEALER % more, "utf-8")
     with pytest.raises(MappingError) as caught:
         load_mappings([path])
     return str(caught.value)

@@ -31,7 +31,7 @@ def example(name: str) -> str:
 
 def test_the_example_of_a_mapping_loads(tmp_path: Path) -> None:
     (tmp_path / "vendor.yaml").write_text(example("mappings.md"), "utf-8")
-    assert len(load_mappings([tmp_path])["VENDOR"].fields) == 6
+    assert len(load_mappings([tmp_path])["DEALER"].fields) == 6
 
 
 def test_the_example_of_a_configuration_loads(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from koppel.mapping.load import load_mappings
 from koppel.mapping.model import FieldMapping
 
 HEAD = """\
-mapping: VENDOR
+mapping: DEALER
 business_central: {table: vendors, key: number}
 dataverse: {table: account, key: name}
 fields:
@@ -22,7 +22,7 @@ fields:
 def loaded(path: Path, field: str) -> FieldMapping:
     (path / "vendor.yaml").write_text(f"{HEAD}  - {{{field}}}\n", "utf-8")
     (path / "functions.py").write_text("def double(value):\n    return value * 2\n", "utf-8")
-    return load_mappings([path], functions=path)["VENDOR"].fields[1]
+    return load_mappings([path], functions=path)["DEALER"].fields[1]
 
 
 def said(path: Path, field: str) -> str:
@@ -164,10 +164,10 @@ def test_steps_and_edited_functions_change_the_digest(tmp_path: Path) -> None:
     seen = set()
     for field in (THERE, f"{THERE}, to_dataverse: [upper]", f"{THERE}, to_dataverse: [lower]", f"{THERE}, constant: x"):
         loaded(tmp_path, field)
-        seen.add(load_mappings([tmp_path], functions=tmp_path)["VENDOR"].digest)
+        seen.add(load_mappings([tmp_path], functions=tmp_path)["DEALER"].digest)
     calling = f"{THERE}, to_dataverse: [{{do: call, function: 'functions:double'}}]"
     loaded(tmp_path, calling)
-    seen.add(load_mappings([tmp_path], functions=tmp_path)["VENDOR"].digest)
+    seen.add(load_mappings([tmp_path], functions=tmp_path)["DEALER"].digest)
     (tmp_path / "functions.py").write_text("def double(value):\n    return value + value\n", "utf-8")
-    seen.add(load_mappings([tmp_path], functions=tmp_path)["VENDOR"].digest)
+    seen.add(load_mappings([tmp_path], functions=tmp_path)["DEALER"].digest)
     assert len(seen) == 6

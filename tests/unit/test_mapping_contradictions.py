@@ -10,8 +10,8 @@ from koppel.errors import MappingError
 from koppel.mapping.load import load_mappings
 from koppel.mapping.model import Limits, TableMapping, Template
 
-VENDOR = """\
-mapping: VENDOR
+DEALER = """\
+mapping: DEALER
 business_central: {table: vendors, key: number, filter: blocked eq '_x0020_'%(business_central)s}
 dataverse: {table: account, key: name, filter: customertypecode eq 11%(dataverse)s}
 %(more)s
@@ -23,8 +23,8 @@ fields:
 
 def vendor(path: Path, more: str = "", business_central: str = "", dataverse: str = "", city: str = "") -> TableMapping:
     values = {"more": more, "business_central": business_central, "dataverse": dataverse, "city": city}
-    (path / "vendor.yaml").write_text(VENDOR % values, "utf-8")
-    return load_mappings([path])["VENDOR"]
+    (path / "vendor.yaml").write_text(DEALER % values, "utf-8")
+    return load_mappings([path])["DEALER"]
 
 
 def mistake(path: Path, **parts: str) -> str:
@@ -87,7 +87,7 @@ def test_options_know_no_settings_of_records(tmp_path: Path, key: str) -> None:
 
 
 def test_there_is_no_filter_to_leave(tmp_path: Path) -> None:
-    text = "mapping: VENDOR\nbusiness_central: {table: vendors, key: number}\nleft_filter: uncouple\n"
+    text = "mapping: DEALER\nbusiness_central: {table: vendors, key: number}\nleft_filter: uncouple\n"
     text += "dataverse: {table: account, key: name}\nfields: [{business_central: displayName, dataverse: name}]\n"
     (tmp_path / "vendor.yaml").write_text(text, "utf-8")
     with pytest.raises(MappingError, match="the mapping has no filter to leave") as caught:

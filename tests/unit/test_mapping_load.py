@@ -22,7 +22,7 @@ STANDARD = [
 KNOWN_RULES = {kind: {rule.name for rule in RULES.values() if rule.kind == kind} for kind in get_args(RuleKind)}
 
 SOUND = """\
-mapping: VENDOR
+mapping: DEALER
 business_central: {table: vendors, key: number}
 dataverse: {table: account, key: name, filter: customertypecode eq 11}
 depends_on: [SALESPEOPLE]
@@ -38,7 +38,7 @@ def folder(path: Path, **files: str) -> Path:
 
 
 def vendor(path: Path, text: str) -> TableMapping:
-    return load_mappings([folder(path, vendor=text)])["VENDOR"]
+    return load_mappings([folder(path, vendor=text)])["DEALER"]
 
 
 def mistakes(path: Path, **files: str) -> list[str]:
@@ -82,21 +82,21 @@ def test_without_folders_there_are_the_standard_mappings() -> None:
 
 
 def test_an_own_file_may_replace_a_standard_mapping(tmp_path: Path) -> None:
-    text = SOUND.replace("VENDOR", "CUSTOMER") + "overrides: standard\n"
+    text = SOUND.replace("DEALER", "CUSTOMER") + "overrides: standard\n"
     mappings = load_mappings([folder(tmp_path, mine=text)])
     assert mappings["CUSTOMER"].business_central.table == "vendors"
     assert len(mappings) == len(STANDARD)
 
 
 def test_replacing_a_standard_mapping_has_to_be_said(tmp_path: Path) -> None:
-    assert mistakes(tmp_path, mine=SOUND.replace("VENDOR", "CUSTOMER")) == [
+    assert mistakes(tmp_path, mine=SOUND.replace("DEALER", "CUSTOMER")) == [
         "mine.yaml:1: mapping `CUSTOMER` is defined in standard/customer.yaml:2 too",
         "  Write `overrides: standard` if yours is to replace it.",
     ]
 
 
 def test_replacing_what_is_not_there(tmp_path: Path) -> None:
-    assert mistakes(tmp_path, mine=SOUND.replace("VENDOR", "CUSTOMR") + "overrides: standard\n") == [
+    assert mistakes(tmp_path, mine=SOUND.replace("DEALER", "CUSTOMR") + "overrides: standard\n") == [
         "mine.yaml:7: there is no standard mapping `CUSTOMR`",
         "  Did you mean `CUSTOMER`?",
     ]
@@ -104,7 +104,7 @@ def test_replacing_what_is_not_there(tmp_path: Path) -> None:
 
 def test_two_own_files_with_one_name(tmp_path: Path) -> None:
     assert mistakes(tmp_path, a=SOUND, b="# again\n" + SOUND) == [
-        "b.yaml:2: mapping `VENDOR` is defined in a.yaml:1 too",
+        "b.yaml:2: mapping `DEALER` is defined in a.yaml:1 too",
         "  Rename or delete one of them.",
     ]
 
@@ -128,9 +128,9 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ("fields:", "conflicts: me\nfields:", ["5: `conflicts` cannot be `me`", "Use: ask, business_central,"]),
         ("fields:", "only_coupled: no\nfields:", ["5: `only_coupled` must be true or false, not `no`", "Write false."]),
         ("fields:", "caption: no\nfields:", ["5: YAML reads `no` as true or false", 'put it in quotes: "no".']),
-        ("VENDOR", "010", ["1: YAML reads `010` as a number", 'put it in quotes: "010".']),
-        ("VENDOR", "2024-01-31", ["1: YAML reads `2024-01-31` as a date", "in quotes"]),
-        ("VENDOR", "", ["1: `mapping` must be text, not nothing"]),
+        ("DEALER", "010", ["1: YAML reads `010` as a number", 'put it in quotes: "010".']),
+        ("DEALER", "2024-01-31", ["1: YAML reads `2024-01-31` as a date", "in quotes"]),
+        ("DEALER", "", ["1: `mapping` must be text, not nothing"]),
         ("key: name", "key: name, create: {a: 0x1F}", ["3: YAML reads `0x1F` as a number", "in quotes"]),
         ("key: name", "key: name, create: {a: [1]}", ["3: `a` must be a single value, not a list"]),
         ("key: name", "key: name, key: name", ["3: key `key` stands here twice, first in line 3"]),
@@ -139,7 +139,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ("customertypecode eq 11", '"a eq 1 andd b eq 2"', ["3:56: the filter cannot be read: "]),
         ("key: name", "key: name, column: paymenttermscode", ["3: `column` belongs to the Dataverse side of mappings"]),
         ("fields:", "kind: options\nfields:", ["3: key `column` is missing", "1: a mapping of options runs one way"]),
-        ("mapping: VENDOR", "\tmapping: VENDOR", ["1:1: this is not YAML: ", "Indent with blanks, not tabs"]),
+        ("mapping: DEALER", "\tmapping: DEALER", ["1:1: this is not YAML: ", "Indent with blanks, not tabs"]),
     ],
 )
 def test_mistakes_name_line_and_remedy(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
@@ -264,16 +264,16 @@ def test_a_mapping_without_fields(tmp_path: Path) -> None:
 
 
 def test_mappings_in_a_ring(tmp_path: Path) -> None:
-    other = SOUND.replace("VENDOR", "OTHER").replace("SALESPEOPLE", "VENDOR")
+    other = SOUND.replace("DEALER", "OTHER").replace("SALESPEOPLE", "DEALER")
     ring = SOUND.replace("[SALESPEOPLE]", "[SALESPEOPLE, OTHER]")
     assert mistakes(tmp_path, other=other, vendor=ring) == [
-        "other.yaml:4: mappings depend on each other: OTHER -> VENDOR -> OTHER",
+        "other.yaml:4: mappings depend on each other: OTHER -> DEALER -> OTHER",
         "  Take one of these out.",
     ]
 
 
 def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
-    broken = SOUND.replace("VENDOR", "BROKEN").replace("depends_on", "depend_on")
+    broken = SOUND.replace("DEALER", "BROKEN").replace("depends_on", "depend_on")
     needy = SOUND.replace("SALESPEOPLE", "BROKEN, MISSING")
     found = mistakes(tmp_path, broken=broken, empty="", needy=needy)
     assert [line for line in found if not line.startswith("  ")] == [

@@ -48,6 +48,7 @@ def test_every_rule_they_name_exists() -> None:
         ("CUSTPRCGRP-PRICE", "to_dataverse", "customerPriceGroups", "pricelevel", 2, 0),
         ("SALESPRC-PRODPRICE", "to_dataverse", "salesPrices", "productpricelevel", 8, 0),
         ("CUSTOMER", "both", "customers", "account", 21, 2),
+        ("VENDOR", "both", "vendors", "account", 20, 2),
         ("CONTACT", "both", "contacts", "contact", 20, 1),
         ("POSTEDSALESINV-INV", "to_dataverse", "postedSalesInvoices", "invoice", 31, 0),
         ("POSTEDSALESLINE-INV", "to_dataverse", "postedSalesInvoiceLines", "invoicedetail", 13, 0),
