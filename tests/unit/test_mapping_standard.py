@@ -46,7 +46,7 @@ def test_every_rule_they_name_exists() -> None:
         ("ITEM-PRODUCT", "both", "items", "product", 18, 1),
         ("RESOURCE-PRODUCT", "both", "resources", "product", 15, 1),
         ("CUSTPRCGRP-PRICE", "to_dataverse", "customerPriceGroups", "pricelevel", 2, 0),
-        ("SALESPRC-PRODPRICE", "to_dataverse", "salesPrices", "productpricelevel", 8, 0),
+        ("SALESPRC-PRODPRICE", "to_dataverse", "salesPrices", "productpricelevel", 8, 1),
         ("CUSTOMER", "both", "customers", "account", 21, 2),
         ("VENDOR", "both", "vendors", "account", 20, 2),
         ("CONTACT", "both", "contacts", "contact", 20, 1),
