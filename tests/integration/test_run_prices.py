@@ -337,3 +337,12 @@ async def test_a_move_can_be_taken_back(world: World) -> None:
     [after] = await world.couplings(PRICES)
     assert (after.business_central_id, left) == (before.business_central_id, [])
     assert await lines(world) == {"A-1": 90}
+
+
+async def test_lists_whose_name_is_no_code_are_nobodys(world: World) -> None:
+    """Business Central refuses to look for a code that is longer than codes are."""
+    await world.sync(GROUPS, full=True)
+    await world.alice.create("pricelevels", name="Price List in EUR")
+    result = await world.sync(GROUPS, create=True)
+    assert (result.counts["failed"], result.counts["coupled"]) == (0, 0)
+    assert (await world.sync(GROUPS, full=True)).counts["coupled"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
@@ -242,9 +243,13 @@ async def _holding(
     session: Session, ready: Ready, side: Side, pair: MatchPair, parts: Sequence[Scalar], free: Free
 ) -> list[Record]:
     """The uncoupled records of a side inside the filter whose column there has one of these values."""
-    end = ready.end(side)
-    if not parts:
+    end, column = ready.end(side), _column(pair, side)
+    known = end.schema.columns.get(column)
+    # Business Central refuses to look for what is longer than its column, and so holds nothing like it.
+    room = known.max_length if known and known.max_length else sys.maxsize
+    fitting = [part for part in parts if len(str(part)) <= room]
+    if not fitting:
         return []
-    found = await session.systems[side].by_keys(end.schema.name, end.columns, _column(pair, side), parts)
+    found = await session.systems[side].by_keys(end.schema.name, end.columns, column, fitting)
     inside = [r for r in await _uncoupled(session, ready, side, found, free) if end.passes is None or end.passes(r)]
     return await _computed(session, ready, side, inside)
