@@ -351,3 +351,20 @@ async def test_blocked_items_and_those_that_are_left_out(world: World, customer:
     assert (old["isproductoverridden"], old["productdescription"]) == (True, "OLD Old.")
     [free] = await lines(world, await invoice(world, "PS-23"))
     assert (free["isproductoverridden"], free["productdescription"]) == (True, "FREE Free.")
+
+
+@pytest.mark.rule("INV-21")
+async def test_a_payment_alone_is_noticed(world: World, customer: Row) -> None:
+    """Business Central does not count it as a change of the invoice: its customer's account tells."""
+    post(world, "PS-24", customer, line("Freight", 100))
+    await world.sync(INVOICE, full=True)
+    await world.quiet(INVOICE)
+    stored = await world.bob.one("postedSalesInvoices", "number eq 'PS-24'")
+    world.sandbox.business_central.companies[COMPANY].stores["postedSalesInvoices"].rows[stored["id"]] |= {
+        "remainingAmount": 0
+    }
+    entry = {"entryNumber": 1, "documentNumber": "PS-24", "customerNumber": customer["number"], "remainingAmount": 0}
+    world.sandbox.business_central.load(COMPANY, "customerLedgerEntries", [entry])
+    assert (await world.sync(INVOICE)).counts["updated"] == 1
+    assert await state(world, "PS-24") == (2, 100001)
+    await world.quiet(INVOICE)

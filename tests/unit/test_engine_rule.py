@@ -48,7 +48,7 @@ def test_it_keeps_what_it_declares(register: Callable[..., Any], kind: str) -> N
     register(reads=("number", "blocked"), side="dataverse", needs=(RATES,))(a_rule)
     found = rule_named(NAME)
     assert (found.kind, found.side, found.reads) == (kind, "dataverse", ("number", "blocked"))
-    assert (found.needs, found.volatile) == ((RATES,), False)
+    assert (found.needs, found.daily) == ((RATES,), False)
 
 
 @pytest.mark.parametrize("register", [compute, refuse, complete, precede, follow])
@@ -64,8 +64,8 @@ def test_what_is_done_for_every_record_needs_no_column(register: Callable[..., A
 
 
 def test_a_computed_value_may_depend_on_more_than_the_record() -> None:
-    compute(reads=(), volatile=True)(a_rule)
-    assert rule_named(NAME).volatile
+    compute(reads=(), daily=True)(a_rule)
+    assert rule_named(NAME).daily
 
 
 def test_references_are_of_a_kind_of_their_own() -> None:

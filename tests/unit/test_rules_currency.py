@@ -109,8 +109,8 @@ def test_one_currency_without_a_rate_leaves_the_others_alone() -> None:
     assert isinstance(found[1], Refusal)
 
 
-def test_a_rate_may_change_without_its_currency() -> None:
-    assert RULES["currency.exchange_rate"].volatile
+def test_a_rate_may_be_another_one_tomorrow() -> None:
+    assert RULES["currency.exchange_rate"].daily
 
 
 @pytest.mark.rule("CUR-07")

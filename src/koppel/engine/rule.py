@@ -81,7 +81,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A registered rule function. ``side``: whose records it looks at; ``reads``: columns it needs there.
 
-    ``volatile``: its result depends on more than the record, so records are looked at even when they did not change.
+    ``daily``: its result depends on the work date, so on a new day every record is looked at.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     side: Side = "business_central"
     reads: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
-    volatile: bool = False
+    daily: bool = False
 
 
 RULES: dict[str, Rule] = {}
@@ -108,12 +108,12 @@ def _register(kind: RuleKind, function: Callable[[Batch], Any], **declared: Any)
 
 
 def compute(
-    *, reads: tuple[str, ...], side: Side = "business_central", needs: tuple[Need, ...] = (), volatile: bool = False
+    *, reads: tuple[str, ...], side: Side = "business_central", needs: tuple[Need, ...] = (), daily: bool = False
 ) -> Callable[[ComputeFunction], ComputeFunction]:
     """Register a function that computes one field's value for each record, or refuses it."""
 
     def register(function: ComputeFunction) -> ComputeFunction:
-        _register("compute", function, side=side, reads=reads, needs=needs, volatile=volatile)
+        _register("compute", function, side=side, reads=reads, needs=needs, daily=daily)
         return function
 
     return register

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from koppel.errors import FilterError
 from koppel.mapping.finding import SIDES, Finding
-from koppel.mapping.model import Endpoint, TableMapping, templates_in_order
+from koppel.mapping.model import Endpoint, TableMapping, Watch, templates_in_order
 from koppel.odata.records import SPOKEN, Side
 from koppel.odata.syntax import columns_of, parse_filter
 
@@ -23,6 +23,7 @@ def contradictions(mapping: TableMapping) -> Iterator[Finding]:
     yield from _direction(mapping)
     yield from _left_filter(mapping)
     yield from _templates(mapping)
+    yield from _watch(mapping)
     yield from _brakes(mapping)
 
 
@@ -97,6 +98,27 @@ def _templates(mapping: TableMapping) -> Iterator[Finding]:
             message = f"the template is never used: the one in line {ordered[every].line} takes every record before"
             where = (side, "templates", templates.index(template))
             yield Finding(where, message, "Give the other one a filter, or this one a smaller `priority`.")
+
+
+def _watch(mapping: TableMapping) -> Iterator[Finding]:
+    for side in SIDES:
+        watches = mapping.endpoint(side).watch
+        known: dict[str, Watch] = {}
+        for index, watch in enumerate(watches):
+            where = (side, "watch", index)
+            if mapping.kind == "options":
+                yield Finding(where, "a mapping of options knows no `watch`", "Leave `watch` out.")
+            elif watch.key and not watch.column:
+                message = f"`key` without `column`: nothing says whose record a row of {watch.table} belongs to"
+                yield Finding(where, message, "Name the `column` that holds what `key` does, or leave `key` out.")
+            first = known.setdefault(watch.table, watch)
+            if first is not watch and (not (first.column and watch.column) or _same(first, watch)):
+                message = f"{watch.table} is watched for every record, or for the same ones, in line {first.line} too"
+                yield Finding(where, message, "Take one of them out.")
+
+
+def _same(one: Watch, other: Watch) -> bool:
+    return (one.column, one.key) == (other.column, other.key)
 
 
 def _brakes(mapping: TableMapping) -> Iterator[Finding]:

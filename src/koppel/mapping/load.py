@@ -98,13 +98,18 @@ def in_dependency_order(mappings: Iterable[TableMapping]) -> list[TableMapping]:
 
 def digest(mapping: TableMapping) -> str:
     """A hash of what decides which records take part and what they hold; captions, comments and policies do not."""
-    ends = [(end.table, end.key, end.filter, end.column) for end in (mapping.business_central, mapping.dataverse)]
+    ends = [_said_of(mapping.endpoint(side)) for side in SIDES]
     enabled = [field for field in mapping.fields if field.enabled]
     fields = [msgspec.structs.replace(field, line=0, called="", policy=None, drift=None) for field in enabled]
     functions = [source_of(name, mapping.functions) for field in fields for name in functions_of(field)]
     left = mapping.left_filter, [end.deactivate for end in (mapping.business_central, mapping.dataverse)]
     said = (mapping.kind, ends, mapping.direction, mapping.parameters, mapping.rules, fields, functions, left)
     return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
+
+
+def _said_of(end: Endpoint) -> tuple[object, ...]:
+    watch = [(watch.table, watch.column, watch.key) for watch in end.watch]
+    return (end.table, end.key, end.filter, end.column, *watch)
 
 
 def _standard_files() -> list[resources.abc.Traversable]:
@@ -166,13 +171,17 @@ def _completed(mapping: MappingFile, document: Read, functions: str) -> TableMap
 
 
 def _endpoint(mapping: MappingFile, side: Side, document: Read) -> Endpoint:
-    """One side, its templates with their lines; what names an option is the choice itself."""
+    """One side, its templates and watches with their lines; what names an option is the choice itself."""
     end = mapping.endpoint(side)
     templates = tuple(
         msgspec.structs.replace(template, line=document.line((side, "templates", index)))
         for index, template in enumerate(end.templates)
     )
-    return msgspec.structs.replace(end, templates=templates, key=end.key or end.column)
+    watch = tuple(
+        msgspec.structs.replace(watch, line=document.line((side, "watch", index)))
+        for index, watch in enumerate(end.watch)
+    )
+    return msgspec.structs.replace(end, templates=templates, watch=watch, key=end.key or end.column)
 
 
 def _field(mapping: MappingFile, index: int, document: Read) -> FieldMapping:

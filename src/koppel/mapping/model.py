@@ -46,6 +46,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     changes_percent: int | None = None
 
 
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of another table of the same side whose change is a change of the record they belong to.
+
+    ``column`` of a row holds what ``key`` of the record does (empty: the table's ``key``). Without ``column`` a changed
+    row is a change of every record. ``line``: where the file says it.
+    """
+
+    table: str
+    column: str = ""
+    key: str = ""
+    line: int = 0
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One side of a table mapping.
 
@@ -53,9 +66,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     people and by which references find it (a code, a number); ``filter``: OData, which records take part; ``create``:
     constants for records that Koppel creates here; ``templates``: values that depend on the source record;
     ``deactivate``: values for a record whose partner left its filter (``left_filter``); ``reopen``: values that open a
-    closed record, which takes no edits, before it is changed: it is closed again with the change. On option mappings
-    only: ``column``, the choice column whose options are coupled, which is the ``key`` there; ``also``, the choice
-    columns of other tables that know the same options (``salesorder.paymenttermscode``).
+    closed record, which takes no edits, before it is changed: it is closed again with the change; ``watch``: what else
+    its changes are told by. On option mappings only: ``column``, the choice column whose options are coupled, which is
+    the ``key`` there; ``also``, the choice columns of other tables that know the same options
+    (``salesorder.paymenttermscode``).
     """
 
     table: str
@@ -65,6 +79,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     templates: tuple[Template, ...] = ()
     deactivate: dict[str, Scalar] = {}
     reopen: dict[str, Scalar] = {}
+    watch: tuple[Watch, ...] = ()
     column: str = ""
     also: tuple[str, ...] = ()
 

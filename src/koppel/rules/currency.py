@@ -101,7 +101,7 @@ def _no_rate(code: str) -> Refusal:
     )
 
 
-@compute(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES, _RELATED), volatile=True)
+@compute(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES, _RELATED), daily=True)
 def exchange_rate(batch: Batch) -> list[Scalar | Refusal]:
     """Units of the currency for one unit of Dataverse's base currency (CUR-03, CUR-04), ten decimals, half up."""
     return _rates_of(batch, [str(code) for code in batch.column("code")])

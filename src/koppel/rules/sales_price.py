@@ -95,7 +95,7 @@ def _why_not(price: Found, today: date) -> str:
 _OF_GROUP = (*LOCAL_CURRENCY, _prices(lambda batch: batch.column("salesCode")), _ITEMS)
 
 
-@compute(reads=("salesCode", "unitPrice"), needs=_OF_GROUP, volatile=True)
+@compute(reads=("salesCode", "unitPrice"), needs=_OF_GROUP, daily=True)
 def amount(batch: Batch) -> list[Scalar | Refusal]:
     """The price, if it is the one that Dataverse has a line for today; the others are outside (SPR-07)."""
     sent: dict[Scalar, Scalar] = {}

@@ -47,7 +47,8 @@ async def stream(
             before, sent = sent, await _send(session, scope, planned, result, request, settling=settling)
             if before is not None:
                 wrote |= await _record(session, scope, await before, result, settling=settling)
-            if changes is not None or planned.why in ("again", "chosen"):
+            at_once = planned.why in ("again", "chosen") or (planned.watched and planned.why != "full")
+            if changes is not None or at_once:  # what comes at once may come once more, as changed
                 before, sent = sent, None
                 wrote |= await _record(session, scope, await before, result, settling=settling)
             if changes is not None and request.direction == "both":

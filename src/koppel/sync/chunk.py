@@ -30,8 +30,10 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
     """Plan one chunk."""
     ready, side = scope.ready, incoming.side
     mapping = ready.mapping.name
-    records, failed = await compute(session, ready, side, incoming.records)
-    coupled = await couplings.by_ids(session.connection, mapping, side, [*(r.id for r in records), *incoming.deleted])
+    ids = [*(record.id for record in incoming.records), *incoming.deleted]
+    coupled = await couplings.by_ids(session.connection, mapping, side, ids)
+    told, fresh_ones = _told_already(incoming, coupled)
+    records, failed = await compute(session, ready, side, fresh_ones)
     out = frozenset(id for id, refusal in failed.items() if refusal.outside)
     news, changed, equal, touched = _sort(scope, incoming, records, coupled, out)
     paired, lost = await pair_up(session, scope, incoming, changed, coupled, failed)
@@ -43,12 +45,26 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
     return Planned(
         side=side,
         why=incoming.why,
+        watched=incoming.watched,
         actions=await with_preceding(session, scope, [*paired, *fresh, *gone]),
-        unchanged=_unchanged(session, incoming, equal, coupled),
+        unchanged=_unchanged(session, incoming, [*told, *equal], coupled),
         ignored=ignored,
-        looked_at=len(records) + len(incoming.deleted),
+        looked_at=len(ids),
         touched=touched,
     )
+
+
+def _told_already(incoming: Incoming, coupled: Mapping[str, Coupling]) -> tuple[list[Record], list[Record]]:
+    """Records that are read once more, of whose version everything is told already; and the others."""
+    if incoming.why != "changed" or incoming.outside or incoming.watched:
+        return [], list(incoming.records)
+    told: list[Record] = []
+    others: list[Record] = []
+    for record in incoming.records:
+        coupling = coupled.get(record.id)
+        same = coupling is not None and record.version == recorded_version(coupling, incoming.side)
+        (told if same else others).append(record)
+    return told, others
 
 
 def _unchanged(session: Session, incoming: Incoming, equal: Sequence[Record], coupled: Mapping[str, Coupling]) -> int:
@@ -73,8 +89,7 @@ def _sort(
     end = scope.ready.end(incoming.side)
     look = glance(scope.ready.table, incoming.side)
     full = incoming.why == "full" and _depends(scope, incoming.side)
-    asked_for = full or incoming.why in ("again", "chosen", "anew")
-    known = incoming.why == "changed" and not (incoming.outside or scope.ready.volatile)
+    asked_for = full or incoming.watched or incoming.why in ("again", "chosen", "anew")
     for record in records:
         coupling = coupled.get(record.id)
         if coupling is None:
@@ -82,9 +97,6 @@ def _sort(
             continue
         if record.id in out:
             changed.append(record)
-            continue
-        if known and record.version == recorded_version(coupling, incoming.side):
-            equal.append(record)  # read once more: of this version everything is told already
             continue
         before = None if coupling.base is None or asked_for else base_of(scope.codec, coupling.base)
         after = before and look(before, record.values)
@@ -101,8 +113,11 @@ def _sort(
 
 
 def _depends(scope: Scope, side: Side) -> bool:
-    """Whether something else than the records may have changed: tables that are looked up in, or what rules write."""
-    return scope.ready.looks_up or (side == "business_central" and bool(scope.ready.mapping.rules.follow))
+    """Whether something else than the records may have changed: tables that are looked up in or watched, or what rules
+    write. One side's pass is enough for that."""
+    ready = scope.ready
+    watches = any(ready.end(each).watched for each in SIDES)
+    return side == "business_central" and (ready.looks_up or watches or bool(ready.mapping.rules.follow))
 
 
 async def _gone(session: Session, scope: Scope, incoming: Incoming, gone: Sequence[Coupling]) -> list[Action]:

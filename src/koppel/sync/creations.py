@@ -8,6 +8,7 @@ from koppel.engine.action import Action, Refusal
 from koppel.engine.match import Matches
 from koppel.engine.plan import hold, nothing, other, plan_creation
 from koppel.odata.records import Record, Side
+from koppel.store import failures
 from koppel.store.couplings import Coupling
 from koppel.sync.match import match_chunk
 from koppel.sync.needs import missing_parts, refused
@@ -42,7 +43,8 @@ async def new_records(
     inside = [record for record in inside if record.id not in back]
     # What failed or waited was meant to be created when it did.
     create = scope.create or incoming.why == "again"
-    matched, ambiguous = await _matched(session, scope, side, inside, create=create)
+    tried = await _tried_before(session, scope, incoming, inside) if not create else frozenset()
+    matched, ambiguous = await _matched(session, scope, side, inside, create=create or bool(tried))
     coupled = await _couple(
         session, scope, incoming, [r for r in inside if r.id in matched and r.id not in refusals], matched
     )
@@ -57,13 +59,23 @@ async def new_records(
         )
         if refusal:
             actions.append(hold(mapping, side, record, refusal, name=end.name_of(record)))
-        elif not create:
+        elif not (create or record.id in tried):
             actions.append(nothing(mapping, side, record, "only coupled records synchronise", name=end.name_of(record)))
         elif scope.create_unmatched or mapping.create_unmatched or not mapping.match:
             creatable.append(record)
         else:
             actions.append(nothing(mapping, side, record, "not matched, and none is created", name=end.name_of(record)))
     return [*actions, *await plan_creations(session, scope, side, creatable)], ignored
+
+
+async def _tried_before(
+    session: Session, scope: Scope, incoming: Incoming, records: Sequence[Record]
+) -> frozenset[str]:
+    """Records that were to be created and failed, for which something that their mapping watches has changed."""
+    if not (incoming.watched and records):
+        return frozenset()
+    ids = [record.id for record in records]
+    return frozenset(await failures.by_ids(session.connection, scope.ready.mapping.name, incoming.side, ids))
 
 
 async def _matched(

@@ -248,6 +248,8 @@ async def _next(session: Session, scope: Scope, records: dict[Side, Record], why
     found: Sequence[Action] = ()
     for side in SIDES:
         if side in records and not found:
-            planned = await plan_chunk(session, scope, Incoming(side=side, records=[records[side]], why=why))
+            watched = bool(scope.ready.end(side).watched) or scope.ready.is_daily(side)
+            incoming = Incoming(side=side, records=[records[side]], why=why, watched=watched)
+            planned = await plan_chunk(session, scope, incoming)
             found = planned.actions
     return list(found)

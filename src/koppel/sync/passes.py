@@ -9,7 +9,8 @@ import msgspec
 from koppel.errors import KoppelError
 from koppel.odata.records import SPOKEN, Side
 from koppel.sync.chunk import plan_chunk
-from koppel.sync.read import BEHIND, Changes, again, chosen, read_changes, read_everything, start_reading
+from koppel.sync.read import Changes, again, chosen, read_changes, read_everything, start_reading
+from koppel.sync.reading import BEHIND
 from koppel.sync.recover import recover
 from koppel.sync.request import Request, Result
 from koppel.sync.scope import Incoming, Planned, Scope

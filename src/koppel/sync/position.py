@@ -23,11 +23,15 @@ _NUMBERED = re.compile(r'W/"(\d+)"')
 
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """``at``: a delta link or the newest ISO time seen. ``newest``: ids of records modified last, where reading goes by
-    time. ``environment``: which one answered."""
+    time. ``environment``: which one answered. ``watched``: by table, how far its reading has got, with ``seen``: marks
+    of the rows that come again. ``day``: the work date, where it matters."""
 
     at: str = ""
     newest: tuple[str, ...] = ()
     environment: str = ""
+    watched: dict[str, Position] = {}
+    seen: tuple[str, ...] = ()
+    day: str = ""
 
 
 def stored(position: Position) -> str:

@@ -23,6 +23,7 @@ from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.odata.syntax import columns_of, parse_filter
 from koppel.sync.stages import require_rows, stages_of
 from koppel.sync.templates import Choice, choices, filter_columns, require_columns
+from koppel.sync.watched import WatchedTable, require_plain_filter, watched_tables
 from koppel.systems.schema import Column, TableSchema
 from koppel.systems.system import Columns, System
 
@@ -49,7 +50,8 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     ``columns``: what is read, the fields' columns first, in field order, then what filter, key and rules need.
     ``places``: where a column stands in ``Record.values``, as it was read: what a rule computes from it stands
     elsewhere. ``passes``: whether a record is inside the filter;
-    ``None`` when only the system can tell. ``deciding``: places of the fields that the filter looks at.
+    ``None`` when only the system can tell. ``deciding``: places of the fields that the filter looks at. ``watched``:
+    tables whose changed rows are changes of the records they belong to.
     """
 
     side: Side
@@ -60,6 +62,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     passes: Callable[[Record], bool] | None
     deciding: frozenset[int]
     key: int
+    watched: tuple[WatchedTable, ...] = ()
 
     def name_of(self, record: Record) -> str:
         """What people call the record: the value of its key column."""
@@ -103,10 +106,9 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
         """Whether values are looked up in tables, which may have changed while the records did not."""
         return any(looks_up((*f.to_dataverse, *f.to_business_central)) for f in self.table.fields)
 
-    @property
-    def volatile(self) -> bool:
-        """Whether a rule's result depends on more than the records, so that every run looks at all of them."""
-        return any(rule.volatile for _, rule in self.computes)
+    def is_daily(self, side: Side) -> bool:
+        """Whether what comes of records of ``side`` depends on the work date, too."""
+        return any(rule.daily and rule.side == side for _, rule in self.computes)
 
 
 async def prepare(mapping: TableMapping, systems: Mapping[Side, System], parts: Sequence[str] = ()) -> Ready:
@@ -126,6 +128,10 @@ async def prepare(mapping: TableMapping, systems: Mapping[Side, System], parts: 
     fields = tuple(_field(mapping, index, field, schemas) for index, field in enumerate(kept))
     table = Table(mapping=mapping, fields=fields, groups=in_groups(fields, mapping.conflicts, mapping.drift))
     ends = {side: _end(mapping, side, schemas[side], fields) for side in SIDES}
+    for side, end in ends.items():
+        watched = await watched_tables(mapping, schemas[side], systems[side], lacking)
+        require_plain_filter(mapping, watched, mapping.endpoint(side), end.passes)
+        ends[side] = msgspec.structs.replace(end, watched=watched)
     computes = tuple((f.index, rule_named(f.mapping.compute)) for f in fields if f.mapping.compute)
     deciding = ends["business_central"].deciding | ends["dataverse"].deciding
     gates = tuple(group for group in table.groups if not deciding.isdisjoint(group.places))

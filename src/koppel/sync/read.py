@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
 from hashlib import sha256
-from typing import TypeVar
 
 import msgspec
 
 from koppel.errors import CursorError
-from koppel.odata.literals import format_instant, is_guid, parse_instant
-from koppel.odata.records import SPOKEN, Record, Side
+from koppel.odata.literals import is_guid
+from koppel.odata.records import Record, Side
 from koppel.store import conflicts, couplings, cursors, failures, pending
 from koppel.store.cursors import Cursor
-from koppel.sync.position import Position, instant, newest_of, position_of, stored
+from koppel.sync.position import Position, position_of, stored
 from koppel.sync.prepare import SIDES, End, Ready
+from koppel.sync.reading import WENT_BACK, Reading, pages_of
 from koppel.sync.scope import Incoming, Scope
 from koppel.sync.session import Session
-
-OVERLAP = timedelta(minutes=5)
-"""How far back a read by time goes again: what was long under way comes with an earlier time (promise 5)."""
-
-WENT_BACK = "went-back"
-"""The code of a ``CursorError`` that says itself what happened."""
-
-BEHIND = "went back behind what it had reported, as a restored backup does"
-LONG_AGO = "1753-01-01T00:00:00Z"
-_T = TypeVar("_T")
+from koppel.sync.watch import concerned, read_watched
 
 
 class Changes(msgspec.Struct, kw_only=True):
     """The reading of one side's changes. ``position`` is where the next one goes on, known once this one is through.
 
     ``complete``: everything is read, not only what changed; ``notice`` says why when nobody asked for that.
-    ``behind``: the system went back behind this time.
+    ``watched``: every record counts as changed. ``behind``: the system went back behind this time.
     """
 
     side: Side
     position: Position = Position()
     complete: bool = False
+    watched: bool = False
     notice: str = ""
     behind: str = ""
 
@@ -52,18 +42,23 @@ async def start_reading(session: Session, ready: Ready, side: Side, *, full: boo
     position = position_of(cursor.position) if cursor else Position()
     changes = Changes(side=side, position=position, complete=full or cursor is None)
     if cursor is not None and cursor.digest != digest_of(ready):
-        changes.complete = True
         why = cursors.UNDONE if cursor.digest == cursors.UNDONE else "the mapping changed since the last run"
-        changes.notice = f"{why}, so everything is compared"
-    if ready.volatile and side == "business_central":
-        changes.complete = True
+        _compare_everything(changes, why)
+    if position.day != _day(session, ready, side):
+        changes.complete = changes.watched = True
     return changes
 
 
 def digest_of(ready: Ready) -> str:
-    """What a cursor is true for: the mapping and the fields that the systems show."""
-    text = "\n".join((ready.mapping.digest, *ready.business_central.columns, *ready.dataverse.columns))
+    """What a cursor is true for: the mapping, the fields that the systems show and the tables that are watched."""
+    watched = (watched.schema.name for side in SIDES for watched in ready.end(side).watched)
+    text = "\n".join((ready.mapping.digest, *ready.business_central.columns, *ready.dataverse.columns, *watched))
     return sha256(text.encode()).hexdigest()[:16]
+
+
+def _day(session: Session, ready: Ready, side: Side) -> str:
+    """The work date, where it decides what a record is worth."""
+    return session.today().isoformat() if ready.is_daily(side) else ""
 
 
 async def read_changes(session: Session, ready: Ready, changes: Changes) -> AsyncIterator[Incoming]:
@@ -80,73 +75,52 @@ async def read_changes(session: Session, ready: Ready, changes: Changes) -> Asyn
 
 async def read_everything(session: Session, ready: Ready, changes: Changes, why: str) -> AsyncIterator[Incoming]:
     """All records, since it cannot be relied on what the system reports as changed."""
-    changes.complete = True
-    changes.notice = f"{why}, so everything is compared"
+    _compare_everything(changes, why)
     async for incoming in _read(session, ready, changes):
         yield incoming
 
 
+def _compare_everything(changes: Changes, why: str) -> None:
+    changes.complete = True
+    changes.notice = f"{why}, so everything is compared"
+    changes.position = msgspec.structs.replace(changes.position, watched={})
+
+
 async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterator[Incoming]:
-    end = ready.end(changes.side)
-    tracked = end.schema.tracks_changes and end.passes is not None
-    before = changes.position
-    cursor = before.at if tracked and not changes.complete else None
-    since = None if tracked else LONG_AGO if changes.complete and end.passes is None else _since(changes)
-    pages = session.systems[changes.side].changes(
-        end.schema.name, end.columns, cursor=cursor or None, since=since, filter=_pushed(end, changes)
+    side, end, day = changes.side, ready.end(changes.side), _day(session, ready, changes.side)
+    watched = await read_watched(session, end, changes.position.watched)
+    if watched.every:
+        changes.complete = changes.watched = True
+        changes.notice = changes.notice or watched.notice
+    else:
+        async for records in concerned(session, end, watched.keys):
+            yield Incoming(side=side, records=records, watched=True)
+    reading = Reading(
+        side=side,
+        schema=end.schema,
+        columns=end.columns,
+        tracked=end.schema.tracks_changes and end.passes is not None,
+        position=changes.position,
+        complete=changes.complete,
+        filter=_pushed(end, changes),
     )
-    at = ""
-    newest: list[tuple[str, str]] = []
-    missing = {} if changes.complete else dict.fromkeys(before.newest)
-    environment = before.environment
     if changes.complete:
         await couplings.begin_full_read(session.connection)
-    async for page in ahead(pages):
+    async for page in pages_of(session, reading):
         if changes.complete:
             await couplings.note_seen(session.connection, (record.id for record in page.records))
-        if page.records or page.deleted:
-            environment = await _environment(session, changes)
-        if not tracked:
-            newest = newest_of(newest, page.records)
-            for record in page.records:
-                missing.pop(record.id, None)
         yield Incoming(
-            side=changes.side,
+            side=side,
             records=page.records,
             deleted=page.deleted,
             why="full" if changes.complete else "changed",
-            behind="" if tracked else changes.behind,
+            watched=changes.watched,
+            behind="" if reading.tracked else changes.behind,
         )
-        if page.cursor:
-            at = page.cursor
-    if missing:
-        await _require_older(session, ready, changes.side, before.newest, missing)
     if changes.complete:
-        async for incoming in _absent(session, ready, changes.side):
+        async for incoming in _absent(session, ready, side):
             yield incoming
-    if not tracked:
-        at = max(newest)[0] if newest else "" if changes.complete else before.at
-    recent = tuple(id for time, id in newest if time >= instant(_overlapping(at)))
-    changes.position = Position(at, recent, environment)
-
-
-async def _environment(session: Session, changes: Changes) -> str:
-    """Which environment answers; ``CursorError`` when changes were asked of another one than the position is of."""
-    now = await session.systems[changes.side].environment()
-    before = changes.position.environment
-    if not changes.complete and before and before != now:
-        raise CursorError(f"another environment of {SPOKEN[changes.side]} answers than before", code=WENT_BACK)
-    return now
-
-
-async def _require_older(
-    session: Session, ready: Ready, side: Side, newest: Sequence[str], missing: Collection[str]
-) -> None:
-    """Records that were the newest ones and are not reported any more have been deleted, as people do; if they are
-    still there, or none is left, the system went back behind them: ``CursorError``."""
-    there = await session.systems[side].by_ids(ready.end(side).schema.name, (), list(missing))
-    if there or len(missing) == len(newest) > 1:
-        raise CursorError(f"{SPOKEN[side]} {BEHIND}", code=WENT_BACK)
+    changes.position = msgspec.structs.replace(reading.position, watched=watched.positions, day=day)
 
 
 def _pushed(end: End, changes: Changes) -> str | None:
@@ -164,33 +138,6 @@ async def _absent(session: Session, ready: Ready, side: Side) -> AsyncIterator[I
         there = await session.systems[side].by_ids(end.schema.name, end.columns, ids)
         gone = [id for id in ids if id not in there]
         yield Incoming(side=side, records=list(there.values()), deleted=gone, why="full", outside=True)
-
-
-def _since(changes: Changes) -> str | None:
-    if changes.complete or not changes.position.at:
-        return None
-    return _overlapping(changes.position.at)
-
-
-def _overlapping(time: str) -> str:
-    return format_instant(parse_instant(time) - OVERLAP, milliseconds=True)
-
-
-async def ahead(pages: AsyncIterator[_T]) -> AsyncIterator[_T]:
-    """The same items, the next one being fetched while the present one is worked on."""
-    iterator = pages.__aiter__()
-    task: asyncio.Task[_T] = asyncio.ensure_future(anext(iterator))
-    try:
-        while True:
-            try:
-                item = await task
-            except StopAsyncIteration:
-                return
-            task = asyncio.ensure_future(anext(iterator))
-            yield item
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def save_cursor(session: Session, ready: Ready, changes: Changes) -> None:

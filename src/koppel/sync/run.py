@@ -61,7 +61,7 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
     recovered = {(side, action.id(side)) for action in found for side in SIDES}
     async for planned, _ in planned_chunks(session, scope, request):
         for action in planned.actions:
-            key = action.business_central_id + action.dataverse_id
+            key = _ids(action)
             ids = {(side, id) for side in SIDES if (id := action.id(side))}
             silent = action.kind == "nothing" or (action.refusal and action.refusal.outside)
             if not silent and key not in told_already and not ids & recovered:
@@ -193,8 +193,8 @@ async def _guarded(
     seen: set[str] = set()
     updates = deletions = actions = 0
     async for planned, changes in planned_chunks(session, scope, request, result):
-        fresh = [a for a in planned.actions if a.kind == "nothing" or a.business_central_id not in seen]
-        seen.update(a.business_central_id for a in fresh if a.business_central_id and a.kind != "nothing")
+        fresh = [a for a in planned.actions if a.kind == "nothing" or _ids(a) not in seen]
+        seen.update(_ids(a) for a in fresh if a.kind != "nothing")
         # A partner that passes from one record to another changes once.
         moved = sum(a.kind == "update" and a.couples and a.dataverse_id in scope.released["dataverse"] for a in fresh)
         updates += sum(a.kind in CHANGES for a in fresh) - moved if planned.why not in ("again", "chosen") else 0
@@ -205,6 +205,10 @@ async def _guarded(
     check_brakes(brakes, scope.ready.mapping.name, couplings=coupled, updates=updates, deletions=deletions)
     steps = _each(kept) if actions <= BUFFER else planned_chunks(session, scope, request, result)
     return await stream(session, scope, steps, result, request)
+
+
+def _ids(action: Action) -> str:
+    return action.business_central_id + action.dataverse_id
 
 
 async def _each(steps: Iterable[Step]) -> AsyncIterator[Step]:

@@ -33,7 +33,8 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     ``why``: ``again`` and ``chosen`` records are looked at whoever edited them last, ``anew`` as well those that were
     skipped, or hold what was agreed on. ``decisions``: by Business
     Central id, the conflicts that a person decided. ``outside``: the system itself says that these records are outside
-    the filter. ``behind``: the system went back behind this time, up to which its changes had been read.
+    the filter. ``watched``: they count as changed, since something that belongs to them is. ``behind``: the system went
+    back behind this time, up to which its changes had been read.
     """
 
     side: Side
@@ -42,6 +43,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     why: Why = "changed"
     decisions: Mapping[str, Sequence[Conflict]] = {}
     outside: bool = False
+    watched: bool = False
     behind: str = ""
 
 
@@ -49,6 +51,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a chunk came to: actions, and how many records needed none.
 
     ``touched``: unchanged records whose version is newer than the recorded one (echoes of own writes, mostly).
+    ``watched``: see ``Incoming``.
     """
 
     side: Side
@@ -58,6 +61,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     looked_at: int = 0
     touched: Sequence[Seen] = ()
     why: Why = "changed"
+    watched: bool = False
 
 
 class Scope(msgspec.Struct, kw_only=True):

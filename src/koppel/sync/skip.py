@@ -43,7 +43,7 @@ async def passed_over(
         for failure in both:
             if not (record and failure):
                 continue
-            rests = incoming.why != "anew" and _is_of(failure, record, pair, mapping.digest)
+            rests = incoming.why != "anew" and not incoming.watched and _is_of(failure, record, pair, mapping.digest)
             if rests or failure.job == session.job:
                 found[place] = failure
     return found

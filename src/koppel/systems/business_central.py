@@ -105,6 +105,13 @@ class BusinessCentral:
         answer = await self._sender.get(f"{self._root(schema)}{await self._company_path()}/{schema.set_name}/$count")
         return int(_succeeded(answer).body.decode("utf-8-sig"))
 
+    async def latest(self, table: str) -> str:
+        """When a row of a table was modified last."""
+        schema = await self.describe(table)
+        url = self._root(schema) + await self._path(schema, (), None, f"{schema.modified_at} desc", top="1")
+        page = _page_of(_decoder(schema, ()))(await self._sender.get(url))
+        return page.records[0].modified_at if page.records else ""
+
     async def changes(
         self, table: str, columns: Columns, *, cursor: str | None, since: str | None, filter: str | None
     ) -> AsyncIterator[Page]:
@@ -221,9 +228,11 @@ class BusinessCentral:
         async for page in self._sender.pages(url, _PAGE, _page_of(decoder)):
             yield Page(page.records)
 
-    async def _path(self, schema: TableSchema, columns: Columns, filter: str | None, order: str | None) -> str:
+    async def _path(
+        self, schema: TableSchema, columns: Columns, filter: str | None, order: str | None, top: str | None = None
+    ) -> str:
         """The address of a selection, below the route's root, as batches want it."""
-        options = {"$select": _select(schema, columns), "$filter": filter, "$orderby": order}
+        options = {"$select": _select(schema, columns), "$filter": filter, "$orderby": order, "$top": top}
         return f"{await self._company_path()}/{schema.set_name}?{query_of(options)}"
 
     def _route_of(self, table: str) -> str:

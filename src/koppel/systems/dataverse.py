@@ -116,6 +116,13 @@ class Dataverse:
         answer = await self._get(f'RetrieveTotalRecordCount(EntityNames=["{table}"])')
         return sum(msgspec.json.decode(answer.body, type=_TotalCount).EntityRecordCountCollection.Values)
 
+    async def latest(self, table: str) -> str:
+        """When a row of a table was modified last."""
+        schema = await self.describe(table)
+        url = f"{self._url(schema, select_of(schema, ()), order=f'{schema.modified_at} desc')}&$top=1"
+        page = _page_of(await self._decoder(schema, ()))(await self._sender.get(url))
+        return page.records[0].modified_at if page.records else ""
+
     async def changes(
         self, table: str, columns: Columns, *, cursor: str | None, since: str | None, filter: str | None
     ) -> AsyncIterator[Page]:

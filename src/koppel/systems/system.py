@@ -80,6 +80,9 @@ class System(Protocol):
     async def count(self, table: str) -> int:
         """About how many rows a table has, for showing progress; nothing may depend on it."""
 
+    async def latest(self, table: str) -> str:
+        """When a row of a table was modified last, by the system's clock (ISO time); empty when it has none."""
+
     def changes(
         self, table: str, columns: Columns, *, cursor: str | None, since: str | None, filter: str | None
     ) -> AsyncIterator[Page]:
