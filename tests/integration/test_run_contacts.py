@@ -228,3 +228,21 @@ async def test_a_reference_follows_blank_to_blank(world: World) -> None:
     await world.sync()
     assert (await world.bob.row("customers", customer["id"]))["primaryContactNo"] == ""
     await world.quiet("CUSTOMER")
+
+
+@pytest.mark.rule("GEN-13")
+@pytest.mark.rule("CONT-03")
+async def test_the_account_of_a_contact_is_synchronised_first_where_customers_are_created(world: World) -> None:
+    account = await world.alice.create("accounts", {"name": "Litware", "customertypecode": 3})
+    parent = {"parentcustomerid_account@odata.bind": f"/accounts({account['accountid']})"}
+    await world.alice.create("contacts", {"firstname": "Lee", "lastname": "Gu", **parent})
+    await world.sync("CURRENCY", full=True)
+    for name in ("CUSTOMER", "CONTACT"):
+        world.change(name, only_coupled=False)
+    result = await world.sync("CONTACT")
+    assert (result.counts["created"], result.counts["failed"]) == (1, 0), result
+    person = await world.bob.one("contacts", "displayName eq 'Lee Gu'")
+    customer = await world.bob.one("customers", "displayName eq 'Litware'")
+    assert person["companyNumber"] == (await world.company_contact(customer))["number"]
+    await world.sync()
+    await world.quiet("CUSTOMER", "CONTACT")

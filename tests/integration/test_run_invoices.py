@@ -368,3 +368,23 @@ async def test_a_payment_alone_is_noticed(world: World, customer: Row) -> None:
     assert (await world.sync(INVOICE)).counts["updated"] == 1
     assert await state(world, "PS-24") == (2, 100001)
     await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("GEN-13")
+@pytest.mark.rule("INV-08")
+async def test_a_missing_customer_is_brought_along_if_customers_are_created(world: World, customer: Row) -> None:
+    other = await world.bob.create("customers", {"displayName": "Fabrikam"})
+    bad = await world.bob.create("customers", {"displayName": "Blocked"})
+    await world.bob.update("customers", bad["id"], blocked="All")
+    post(world, "PS-25", other, line("Freight", 100))
+    post(world, "PS-26", bad, line("Freight", 100))
+    world.change("CUSTOMER", only_coupled=False)
+    shown = [action async for action in plan(world.session, INVOICE, Request(full=True))]
+    remedies = [action.refusal.remedy for action in shown if action.refusal]
+    assert remedies[0] == f"the run synchronises {other['number']} in CUSTOMER first"
+    result = await world.sync(INVOICE, full=True)
+    assert (result.counts["created"], result.counts["failed"]) == (1, 1)
+    assert [part.mapping for part in result.parts] == ["CUSTOMER", LINES]
+    assert (await invoice(world, "PS-25"))["_customerid_value"] == (await world.account_of(other))["accountid"]
+    assert [failure.record_name for failure in await world.failures(INVOICE)] == ["PS-26"]
+    await world.quiet(INVOICE)

@@ -21,8 +21,9 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Why a record must not synchronise: one message with the remedy. ``skip``: as intended, so not counted as failed.
 
     ``code`` names the reason for machines (a rule id, a short word); with ``field`` it tells whether a failure
-    repeats. ``side``: whose record it is about. ``via``: the mapping whose coupling of ``value`` it waits for.
-    ``outside``: as long as the reason holds, the record counts as outside the filter.
+    repeats. ``side``: whose record it is about. ``via``: the mapping whose coupling of ``value`` it waits for, by its
+    key in Business Central if ``by_key``. ``outside``: as long as the reason holds, the record counts as outside the
+    filter.
     """
 
     message: str
@@ -34,6 +35,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     skip: bool = False
     side: Side | None = None
     via: str = ""
+    by_key: bool = False
     outside: bool = False
 
 

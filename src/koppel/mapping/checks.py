@@ -27,6 +27,11 @@ def among(mapping: TableMapping, kinds: Mapping[str, str]) -> Iterator[Finding]:
     """References to other mappings; ``kinds``: the kind of each that exists, empty where its file is broken."""
     for index, name in enumerate(mapping.depends_on):
         yield from _known(name, kinds, ("depends_on", index))
+    for index, name in enumerate(mapping.brings):
+        yield from _known(name, kinds, ("brings", index))
+        if name == mapping.name or kinds.get(name) == "options":
+            remedy = "Name mappings of records that this one refers to."
+            yield Finding(("brings", index), f"records of `{name}` cannot be brought along", remedy)
     for index, field in enumerate(mapping.fields):
         if field.lookup:
             where: Where = ("fields", index, "lookup", "mapping")

@@ -200,6 +200,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     ``caption``: the name for people. ``enabled``: off, it is left out of every run. A field's
     ``direction`` never exceeds the mapping's. ``part_of``: the mapping whose records these are parts of, lines of a
     document: they are sent when their whole was created, and never on their own.
+    ``brings``: mappings that synchronise in the same run what a record here refers to and is not coupled (GEN-13).
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
     coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
     ``file`` and ``digest`` tell where it was loaded from and which version of it (a change leads to a full compare),
@@ -216,6 +217,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     only_coupled: bool = True
     depends_on: tuple[str, ...] = ()
     part_of: str = ""
+    brings: tuple[str, ...] = ()
     conflicts: Policy = "ask"
     deletions: DeletionPolicy = "none"
     left_filter: LeftFilter = "keep"

@@ -103,6 +103,7 @@ def _unready(lines: Iterable[Found], products: dict[Line, str], stock: dict[Line
         value=missing.number,
         kind="dependency",
         via=PRODUCTS[missing.type],
+        by_key=True,
     )
 
 
@@ -198,6 +199,7 @@ def _uncoupled(number: str, customers: set[Scalar]) -> Refusal | None:
         value=number,
         kind="dependency",
         via="CUSTOMER",
+        by_key=True,
     )
 
 

@@ -246,6 +246,8 @@ async def _record_waiting(session: Session, ready: Ready, pairs: Sequence[Done])
 
 
 def _refers_by(ready: Ready, waiting: Waiting | Refusal) -> pending.RefersBy:
+    if isinstance(waiting, Refusal) and waiting.by_key:
+        return "key"
     field = next((field.mapping for field in ready.table.fields if field.name == waiting.field), None)
     if field is not None and field.options:
         return "option"

@@ -15,7 +15,8 @@ from koppel.engine.action import Action, ActionKind
 from koppel.engine.brakes import Brakes, check_brakes
 from koppel.engine.plan import towards
 from koppel.odata.records import Side
-from koppel.store import couplings, jobs
+from koppel.store import couplings, failures, jobs
+from koppel.sync.bring import bring, waited
 from koppel.sync.carry import apply, stream
 from koppel.sync.chunk import plan_chunk
 from koppel.sync.job import as_job
@@ -66,11 +67,20 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
             silent = action.kind == "nothing" or (action.refusal and action.refusal.outside)
             if not silent and key not in told_already and not ids & recovered:
                 told_already.add(key)
-                yield towards(action, request.direction)
+                yield towards(_with_bringing(session, ready, action), request.direction)
                 if action.kind == "create" and action.side == "dataverse" and ready.parts:
                     created[action.business_central_id] = action.dataverse_id
     async for action in preview_parts(session, ready, created):
         yield towards(action, request.direction)
+
+
+def _with_bringing(session: Session, ready: Ready, action: Action) -> Action:
+    """The same; what would be synchronised first is told, if its mapping creates what is new."""
+    refusal = action.refusal
+    if refusal is None or refusal.via not in ready.mapping.brings or session.mappings[refusal.via].only_coupled:
+        return action
+    remedy = f"the run synchronises {refusal.value} in {refusal.via} first"
+    return msgspec.structs.replace(action, refusal=msgspec.structs.replace(refusal, remedy=remedy))
 
 
 async def synchronise(session: Session, name: str, request: Request = Request()) -> Result:
@@ -145,6 +155,7 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
         wrote = await stream(session, scope, planned_chunks(session, scope, request, result), result, request)
     else:
         wrote = await _guarded(session, scope, request, result, brakes, couplings_before)
+    wrote |= await _with_missing(session, scope, request, result)
     wrote |= await _finish_wholes(session, scope, request, result)
     if request.records is not None:
         await _finish(session, scope, request, result)
@@ -155,6 +166,19 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
             return
         steps = passes(session, scope, [side for side in READING_ORDER if side in wrote], settle, result)
         wrote = await stream(session, scope, steps, result, settle, settling=True)
+
+
+async def _with_missing(session: Session, scope: Scope, request: Request, result: Result) -> set[Side]:
+    """Bring along what records wait for, then try them once more; the sides that were written."""
+    if not (scope.ready.mapping.brings and await bring(session, scope.ready, result, synchronise)):
+        return set()
+    scope.answers.clear()
+    wrote = await stream(session, scope, waited(session, scope), result, request)
+    left = len(await failures.find(session.connection, mapping=scope.ready.mapping.name, job=session.job))
+    await jobs.count(session.connection, session.job, {"failed": left - result.counts["failed"]})
+    result.counts["failed"] = left
+    await session.connection.commit()
+    return wrote
 
 
 async def _finish(session: Session, scope: Scope, request: Request, result: Result) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from typing import Protocol
 
 import msgspec
 
@@ -12,17 +13,25 @@ from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
 from koppel.store.database import Connection
 from koppel.sync.prepare import Ready, prepare
+from koppel.sync.request import Request, Result
 from koppel.systems.system import System
 
 Progress = Callable[[str, str, int, int | None], None]
 """Called as (mapping, phase, done, total) while long work goes on; ``total`` is ``None`` when unknown."""
 
 
+class Synchronise(Protocol):
+    """Running one mapping (``run.synchronise``)."""
+
+    async def __call__(self, session: Session, name: str, request: Request = ...) -> Result:
+        """Run it."""
+
+
 class Session(msgspec.Struct, kw_only=True):
     """An open session. ``job``: under which writes are recorded; ``own_users``: the connection's own user by side.
 
     ``foreseen``: in a preview, the partners that would have been created by now, by mapping: Dataverse id by Business
-    Central id.
+    Central id. ``bringing``: mappings that bring along what they wait for, and those that are brought along.
     """
 
     systems: Mapping[Side, System]
@@ -35,6 +44,7 @@ class Session(msgspec.Struct, kw_only=True):
     ready: dict[str, Ready] = {}
     setup_tables: dict[str, list[dict[str, object]]] = {}
     foreseen: dict[str, dict[str, str]] = {}
+    bringing: frozenset[str] = frozenset()
     progress: Progress = lambda mapping, phase, done, total: None
 
     def requests(self) -> int:
