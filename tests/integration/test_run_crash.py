@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from order_scenes import ORDER, act, here, open_shop, order, written_in
 from test_undo import take_back
 from world import COMPANION, CrashError, World, new_world
 from world_state import State, bookkeeping_of, differences, state_of
@@ -217,3 +218,35 @@ async def test_deletions(database: Database) -> None:
 
 async def test_an_undo(database: Database) -> None:
     assert await every_death(database, COMPANION, a_job, undo_runs) > 10
+
+
+async def submitted_order(world: World) -> None:
+    """Alice submits an order with a discount."""
+    customer = await open_shop(world)
+    await order(world, customer, written_in("Painting"), written_in("Polishing", 50), discountamount=15)
+
+
+async def released_order(world: World) -> None:
+    """Bob changes and releases what was made of it, and deletes what was made of another one."""
+    customer = await open_shop(world)
+    made = await order(world, customer, written_in("Painting"))
+    await order(world, customer, written_in("Polishing"), ordernumber="ORD-2")
+    await world.sync(ORDER)
+    await world.bob.update("salesOrders", (await here(world))["id"], shipToCity="Ede")
+    await act(world, made, "release")
+    await world.bob.delete("salesOrders", (await here(world, "ORD-2"))["id"])
+
+
+async def orders_run(world: World) -> None:
+    await world.sync(ORDER, full=True)
+
+
+@pytest.mark.rule("SO-03")
+async def test_submitted_orders(database: Database) -> None:
+    assert await every_death(database, COMPANION, submitted_order, orders_run) > 8
+
+
+@pytest.mark.rule("SO-21")
+@pytest.mark.rule("SO-32")
+async def test_released_and_deleted_orders(database: Database) -> None:
+    assert await every_death(database, COMPANION, released_order, orders_run) > 8

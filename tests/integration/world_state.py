@@ -35,6 +35,9 @@ def state_of(world: World) -> State:
         "groups": _told((row["name"], row["baseuomname"]) for row in _theirs(world, "uomschedule")),
         "units": _told((row["name"],) for row in _theirs(world, "uom")),
         "options": _told(_options(world)),
+        "sales orders": _told(tuple(row.get(name) for name in SALES_ORDER) for row in _ours(world, "salesOrders")),
+        "their lines": _told(tuple(row.get(name) for name in LINE) for row in _ours(world, "salesOrderLines")),
+        "orders": _told(tuple(row.get(name) for name in ORDER) for row in _theirs(world, "salesorder")),
     }
 
 
@@ -130,6 +133,17 @@ ACCOUNT = (
 )
 PERSON = ("displayName", "firstName", "middleName", "surname", "phoneNumber", "email", "companyName", "salespersonCode")
 CONTACT = ("fullname", "firstname", "middlename", "lastname", "telephone1", "emailaddress1")
+SALES_ORDER = ("yourReference", "customerNumber", "status", "discountAmount", "shipToCity", "totalAmountIncludingTax")
+LINE = ("sequence", "lineObjectNumber", "description", "quantity", "unitPrice", "netAmount")
+ORDER = (
+    "ordernumber",
+    "statecode",
+    "statuscode",
+    "lastbackofficesubmit",
+    "shipto_city",
+    "totalamount",
+    "discountamount",
+)
 OPTIONS = ("paymenttermscode", "address1_freighttermscode", "address1_shippingmethodcode")
 
 

@@ -50,6 +50,7 @@ def test_every_rule_they_name_exists() -> None:
         ("CUSTOMER", "both", "customers", "account", 21, 2),
         ("VENDOR", "both", "vendors", "account", 20, 2),
         ("CONTACT", "both", "contacts", "contact", 20, 1),
+        ("SALESORDER-ORDER", "both", "salesOrders", "salesorder", 26, 1),
         ("POSTEDSALESINV-INV", "to_dataverse", "postedSalesInvoices", "invoice", 31, 0),
         ("POSTEDSALESLINE-INV", "to_dataverse", "postedSalesInvoiceLines", "invoicedetail", 13, 0),
     ],
@@ -64,6 +65,7 @@ def test_what_they_pair(name: str, direction: str, table: str, partner: str, fie
 def test_they_only_keep_coupled_records_in_step_and_ask_in_conflicts() -> None:
     assert all(mapping.conflicts == "ask" for mapping in STANDARD.values())
     creating = {"POSTEDSALESLINE-INV", "SALESPRC-PRODPRICE"}
+    creating = {"POSTEDSALESLINE-INV", "SALESORDER-ORDER"}
     assert {mapping.name for mapping in STANDARD.values() if not mapping.only_coupled} == creating
 
 

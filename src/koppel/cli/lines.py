@@ -53,6 +53,7 @@ def action_data(action: Action) -> dict[str, Any]:
         "refusal",
         "before",
         "later",
+        "nested",
     )
     return {name: msgspec.to_builtins(getattr(action, name)) for name in wanted}
 
@@ -72,6 +73,8 @@ def action_lines(action: Action) -> Iterator[Text]:
     if action.kind == "create" and action.side:
         for column, value in action.writes(action.side).items():
             yield Text(f"      {column}: {spelled(value)}")
+        for name, rows in action.nested.items():
+            yield from (Text(f"      with {name}: {spelled(row)}") for row in rows)
         for column, value in action.later.items():
             yield Text(f"      then {column}: {spelled(value)}")
     for change in action.changes:

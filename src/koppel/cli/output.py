@@ -27,6 +27,7 @@ from rich.text import Text
 
 from koppel.errors import KoppelError
 from koppel.odata.records import Scalar
+from koppel.store.history import Value
 from koppel.sync.session import Progress as Told
 
 WIDE = 10_000
@@ -179,10 +180,12 @@ def moment(value: datetime | None) -> str:
     return "" if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def spelled(value: Scalar | Mapping[str, Scalar]) -> str:
-    """A value as people read it: blanks are seen."""
+def spelled(value: Value | Sequence[Mapping[str, Scalar]]) -> str:
+    """A value as people read it: blanks are seen, of rows below a record only how many they are."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {spelled(part)}" for name, part in value.items())
     if value is None or value == "":
         return "(blank)"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"{len(value)} rows"
     return repr(value) if isinstance(value, str) and value != value.strip() else str(value)

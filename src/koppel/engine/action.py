@@ -10,7 +10,7 @@ import msgspec
 from koppel.engine.translate import Waiting
 from koppel.engine.values import UNKNOWN, Base
 from koppel.errors import Kind
-from koppel.odata.records import Record, Scalar, Side
+from koppel.odata.records import Nested, Record, Scalar, Side
 
 ActionKind = Literal["create", "update", "couple", "uncouple", "delete", "nothing", "hold"]
 Bases = tuple[Base, Base]
@@ -87,7 +87,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     deleted partner. ``left_alone``: sides that the connection's own user edited otherwise than by Koppel, with the
     version recorded before: it stays recorded, so that these edits are left alone until a person edits the record.
     ``couples``: the two were not coupled before. ``before``: what has to be written first. ``later``: columns
-    of a created record that can only be written once it exists.
+    of a created record that can only be written once it exists. ``nested``: rows below it that are made with it.
     """
 
     kind: ActionKind
@@ -113,6 +113,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     couples: bool = False
     before: tuple[FollowUp, ...] = ()
     later: dict[str, Scalar] = {}
+    nested: Nested = {}
 
     def writes(self, side: Side) -> dict[str, Scalar]:
         """The columns to write on ``side``; empty when it is not written."""
@@ -143,6 +144,7 @@ def held(action: Action, refusal: Refusal) -> Action:
         base=None,
         before=(),
         later={},
+        nested={},
     )
 
 

@@ -30,7 +30,7 @@ class Outside(NamedTuple):
 
 def plan_outside(mapping: TableMapping, pair: Outside, *, name: str, tell: bool) -> Action:
     """Follow the mapping's ``left_filter``. No field is merged as long as a record is outside; only what filters ask
-    for is, by the caller, if the mapping carries it.
+    for is, by the caller, if the mapping carries it. What waits outside as a matter of course is not told.
 
     ``tell``: say it also of a record that was outside already.
     """
@@ -51,6 +51,8 @@ def plan_outside(mapping: TableMapping, pair: Outside, *, name: str, tell: bool)
         reason = f"left the filter of {where}"
         return msgspec.structs.replace(action, kind="uncouple", side=gone, reason=reason, records=(ours, theirs))
     told = any(side in pair.changed for side in pair.outside) or tell
+    if mapping.left_filter == "wait":
+        return action
     if mapping.left_filter == "deactivate" and len(pair.outside) == 1:
         return _deactivated(mapping, pair, action, told)
     if mapping.left_filter == "carry":

@@ -29,6 +29,7 @@ def plan_creation(
     id: str,
     name: str,
     missing: Mapping[str, Scalar],
+    nested: Mapping[str, Sequence[Mapping[str, Scalar]]] = {},
     template: Template | None = None,
     reason: str = "",
 ) -> Action:
@@ -36,7 +37,7 @@ def plan_creation(
 
     ``id``: the partner's id to ask for, empty where the system chooses. Mapped values go before the ``missing`` parts
     that rules supply, these before the ``template``, and that before the constants of the mapping's ``create``; only a
-    template that overwrites goes before all.
+    template that overwrites goes before all. ``nested``: rows below the partner, also by rules.
     """
     side = other(source)
     draft = _Partner(table, source, record)
@@ -62,6 +63,7 @@ def plan_creation(
         written={side: tuple(draft.written)},
         waiting=tuple(draft.waiting),
         later=draft.later,
+        nested=nested,
         warnings=tuple(
             f"{w.field}: {w.reference!r} has no counterpart in {w.via}; left empty" for w in draft.waiting if w.empty
         ),
@@ -244,7 +246,8 @@ def towards(action: Action, direction: Direction) -> Action:
     if direction == "both":
         return action
     blocked: Side = "business_central" if direction == "to_dataverse" else "dataverse"
-    if action.kind in ("create", "delete") and action.side == blocked:
+    says_goodbye = action.kind == "uncouple" and any(write.side == blocked for write in action.before)
+    if says_goodbye or (action.kind in ("create", "delete") and action.side == blocked):
         return held(
             action, Refusal(message=f"this run does not write to {SPOKEN[blocked]}", code="direction", skip=True)
         )

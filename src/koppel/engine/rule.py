@@ -1,12 +1,13 @@
 """Rules: what a table needs beyond copying fields, as pure functions over batches of records.
 
-A mapping names them (``module.function``). There are five kinds:
+A mapping names them (``module.function``). There are six kinds:
 
 ``compute``  the source's value of a field, or the references of a lookup, before the merge
 ``refuse``   a reason why a record must not synchronise
-``complete`` the missing parts of a creation
+``complete`` the missing parts of a creation, or a reason why there can be none
 ``precede``  writes that must be there before a record's own
 ``follow``   writes that come after it
+``gone``     writes to a record whose partner was deleted, before the two are uncoupled
 
 A rule declares the other tables it needs; the shell fetches those in bulk for the whole batch and hands them in.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -24,7 +25,7 @@ from koppel.engine.translate import References
 from koppel.errors import MappingError
 from koppel.odata.records import Record, Scalar, Side
 
-RuleKind = Literal["compute", "references", "refuse", "complete", "precede", "follow"]
+RuleKind = Literal["compute", "references", "refuse", "complete", "precede", "follow", "gone"]
 Found = Mapping[str, Scalar]
 """One row of a table that a rule needs, by column name."""
 
@@ -32,10 +33,10 @@ Found = Mapping[str, Scalar]
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule sees: records of one side, and the rows of the tables it declared.
 
-    ``columns`` names the places of ``Record.values``. ``partners``: for ``precede`` and ``follow`` rules the ids of the
-    records' partners, blank where one is still to be made. For ``references`` rules ``keys`` and ``ids`` hold the
-    values of the lookup's columns in the chunk (Business Central, Dataverse) and there are no records. ``today`` is
-    the work date.
+    ``columns`` names the places of ``Record.values``. ``partners``: for ``precede``, ``follow`` and ``gone`` rules the
+    ids of the records' partners, blank where one is still to be made. For ``references`` rules ``keys`` and ``ids``
+    hold the values of the lookup's columns in the chunk (Business Central, Dataverse) and there are no records.
+    ``today`` is the work date.
     """
 
     columns: Mapping[str, int] = {}
@@ -64,7 +65,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     whole table, read once a session as setup tables are, or for each batch when it ``grows`` by what is written.
     ``mapping``: rows also tell whether they are ``inside`` the filter of that mapping, which is of the same table.
     ``couplings`` instead of ``table``: the couplings of that mapping; columns are then ``key``,
-    ``business_central_id`` and ``dataverse_id``, any of which may be the ``key`` to ask by.
+    ``business_central_id`` and ``dataverse_id``, any of which may be the ``key`` to ask by. ``options`` instead: those
+    that this mapping coupled, with ``code`` and ``value``.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     table: str = ""
     mapping: str = ""
     couplings: str = ""
+    options: str = ""
     columns: tuple[str, ...] = ()
     key: str = ""
     of: Callable[[Batch], Iterable[Scalar]] | None = None
@@ -82,6 +85,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A registered rule function. ``side``: whose records it looks at; ``reads``: columns it needs there.
 
     ``daily``: its result depends on the work date, so on a new day every record is looked at.
+    ``new``: it speaks only of records that are not coupled.
     """
 
     name: str
@@ -91,6 +95,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     reads: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     daily: bool = False
+    new: bool = False
 
 
 RULES: dict[str, Rule] = {}
@@ -98,7 +103,9 @@ RULES: dict[str, Rule] = {}
 ComputeFunction = Callable[[Batch], list[Scalar | Refusal]]
 ReferencesFunction = Callable[[Batch], References]
 RefuseFunction = Callable[[Batch], list[Refusal | None]]
-CompleteFunction = Callable[[Batch], list[dict[str, Scalar]]]
+Parts = Mapping[str, Scalar | Sequence[Mapping[str, Scalar]]]
+"""Columns of a new record and, under the name by which they hang there, new rows below it."""
+Complete = TypeVar("Complete", bound=Callable[[Batch], Sequence[Parts | Refusal]])
 WritesFunction = Callable[[Batch], list[FollowUp]]
 
 
@@ -130,12 +137,12 @@ def references(*, needs: tuple[Need, ...]) -> Callable[[ReferencesFunction], Ref
 
 
 def refuse(
-    *, reads: tuple[str, ...], side: Side = "business_central", needs: tuple[Need, ...] = ()
+    *, reads: tuple[str, ...], side: Side = "business_central", needs: tuple[Need, ...] = (), new: bool = False
 ) -> Callable[[RefuseFunction], RefuseFunction]:
-    """Register a function that says for each record why it must not synchronise, or ``None``."""
+    """Register a function that says for each record, or each ``new`` one, why it must not synchronise, or ``None``."""
 
     def register(function: RefuseFunction) -> RefuseFunction:
-        _register("refuse", function, side=side, reads=reads, needs=needs)
+        _register("refuse", function, side=side, reads=reads, needs=needs, new=new)
         return function
 
     return register
@@ -143,10 +150,11 @@ def refuse(
 
 def complete(
     *, reads: tuple[str, ...] = (), side: Side = "business_central", needs: tuple[Need, ...] = ()
-) -> Callable[[CompleteFunction], CompleteFunction]:
-    """Register a function that supplies further columns for each new partner of ``side``'s records."""
+) -> Callable[[Complete], Complete]:
+    """Register a function that supplies further columns, and rows below, for each new partner of ``side``'s records,
+    or says why it cannot be made."""
 
-    def register(function: CompleteFunction) -> CompleteFunction:
+    def register(function: Complete) -> Complete:
         _register("complete", function, side=side, reads=reads, needs=needs)
         return function
 
@@ -172,6 +180,18 @@ def follow(
 
     def register(function: WritesFunction) -> WritesFunction:
         _register("follow", function, side=side, reads=reads, needs=needs)
+        return function
+
+    return register
+
+
+def gone(
+    *, reads: tuple[str, ...] = (), side: Side = "business_central", needs: tuple[Need, ...] = ()
+) -> Callable[[WritesFunction], WritesFunction]:
+    """Register a function that plans what becomes of ``side``'s records whose partners were deleted."""
+
+    def register(function: WritesFunction) -> WritesFunction:
+        _register("gone", function, side=side, reads=reads, needs=needs)
         return function
 
     return register

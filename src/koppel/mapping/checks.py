@@ -8,7 +8,7 @@ from koppel.document import Where, did_you_mean
 from koppel.errors import FilterError
 from koppel.mapping.field_checks import is_rule, of_fields
 from koppel.mapping.finding import DESTINATIONS, SIDES, Finding
-from koppel.mapping.model import Endpoint, MatchPair, TableMapping
+from koppel.mapping.model import NONE, MatchPair, TableMapping
 from koppel.mapping.steps import LookUp
 from koppel.odata.records import Side
 from koppel.odata.syntax import parse_filter
@@ -91,7 +91,7 @@ def cycle(mappings: Mapping[str, TableMapping]) -> list[str]:
 
 def rule_names(mapping: TableMapping, known: Mapping[str, set[str]]) -> Iterator[Finding]:
     """Rule functions that do not exist; ``known``: the names of each kind (``compute``, ``references``, ...)."""
-    for kind in ("refuse", "complete", "precede", "follow"):
+    for kind in ("refuse", "complete", "precede", "follow", "gone"):
         for index, name in enumerate(getattr(mapping.rules, kind)):
             yield from _rule(name, kind, known, ("rules", kind, index))
     for index, field in enumerate(mapping.fields):
@@ -127,16 +127,17 @@ def _endpoint(mapping: TableMapping, side: Side) -> Iterator[Finding]:
             )
     if not endpoint.key and not choice:
         yield Finding((side,), "key `key` is missing", "Name the column that tells records apart for people.")
-    yield from _filter(endpoint, side)
+    yield from _filter(endpoint.filter, (side, "filter"))
+    yield from _filter(endpoint.new if endpoint.new != NONE else "", (side, "new"))
 
 
-def _filter(endpoint: Endpoint, side: Side) -> Iterator[Finding]:
-    if not endpoint.filter:
+def _filter(text: str, where: Where) -> Iterator[Finding]:
+    if not text:
         return
     try:
-        parse_filter(endpoint.filter)
+        parse_filter(text)
     except FilterError as error:
-        yield Finding((side, "filter"), f"the filter cannot be read: {error.message}", error.remedy, error.position)
+        yield Finding(where, f"the filter cannot be read: {error.message}", error.remedy, error.position)
 
 
 def _whole(mapping: TableMapping) -> Iterator[Finding]:
@@ -150,10 +151,10 @@ def _whole(mapping: TableMapping) -> Iterator[Finding]:
 
 
 def _arrivals(mapping: TableMapping) -> Iterator[Finding]:
-    """Some enabled field goes to each side that the mapping goes to."""
+    """Some enabled field goes to each side that the mapping goes to, unless rules make whole records there."""
     reached = {side for field in mapping.fields if field.enabled for side in DESTINATIONS[field.direction]}
     for side in DESTINATIONS[mapping.direction]:
-        if side not in reached:
+        if side not in reached and not mapping.rules.complete:
             message = f"the mapping runs {mapping.direction}, and no enabled field goes to {side}"
             yield Finding(("direction",), message, "Correct `direction`, or enable a field that goes there.")
 

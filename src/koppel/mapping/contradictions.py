@@ -21,6 +21,7 @@ def contradictions(mapping: TableMapping) -> Iterator[Finding]:
     """What one setting says and another one makes impossible."""
     yield from _kind(mapping)
     yield from _direction(mapping)
+    yield from _gone(mapping)
     yield from _left_filter(mapping)
     yield from _templates(mapping)
     yield from _watch(mapping)
@@ -46,10 +47,16 @@ def _direction(mapping: TableMapping) -> Iterator[Finding]:
     if mapping.direction == "to_dataverse" and mapping.initial == "dataverse":
         yield Finding(("initial",), "Dataverse cannot win: the mapping runs to_dataverse", "Leave `initial` out.")
     for side in SIDES:
-        for key in ("create", "templates", "deactivate", "reopen"):
+        for key in ("create", "templates", "deactivate", "reopen", "known_by"):
             if getattr(mapping.endpoint(side), key) and not mapping.writes_to(side):
                 message = f"nothing is written to {SPOKEN[side]}: the mapping runs {mapping.direction}"
                 yield Finding((side, key), message, f"Leave `{key}` out.")
+
+
+def _gone(mapping: TableMapping) -> Iterator[Finding]:
+    if mapping.rules.gone and mapping.deletions != "uncouple":
+        message = "`gone` says what becomes of a record that is uncoupled, and nothing is uncoupled"
+        yield Finding(("rules", "gone"), message, "Write `deletions: uncouple`, or leave `gone` out.")
 
 
 def _left_filter(mapping: TableMapping) -> Iterator[Finding]:

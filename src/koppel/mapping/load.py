@@ -109,7 +109,7 @@ def digest(mapping: TableMapping) -> str:
 
 def _said_of(end: Endpoint) -> tuple[object, ...]:
     watch = [(watch.table, watch.column, watch.key) for watch in end.watch]
-    return (end.table, end.key, end.filter, end.column, *watch)
+    return (end.table, end.key, end.filter, end.new, end.column, *watch)
 
 
 def _standard_files() -> list[resources.abc.Traversable]:

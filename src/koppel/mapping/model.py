@@ -15,9 +15,11 @@ Policy = Literal["ask", "business_central", "dataverse", "newest"]
 DeletionPolicy = Literal["none", "restore", "uncouple", "delete"]
 Drift = Literal["keep", "overwrite"]
 Normaliser = Literal["accents", "punctuation", "company", "digits"]
-LeftFilter = Literal["keep", "carry", "uncouple", "deactivate"]
+LeftFilter = Literal["keep", "wait", "carry", "uncouple", "deactivate"]
 
 BLANK_KEY = ""
+NONE = "none"
+"""Instead of a filter for new records: none ever gets a partner by itself."""
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +65,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One side of a table mapping.
 
     ``table``: entity set (Business Central) or logical name (Dataverse). ``key``: the column that names a record to
-    people and by which references find it (a code, a number); ``filter``: OData, which records take part; ``create``:
+    people and by which references find it (a code, a number); ``filter``: OData, which records take part; ``new``:
+    which of those that nobody coupled yet, or ``none``; ``create``:
     constants for records that Koppel creates here; ``templates``: values that depend on the source record;
+    ``known_by``: the column that tells a record which Koppel created here, where the system chooses the ids;
     ``deactivate``: values for a record whose partner left its filter (``left_filter``); ``reopen``: values that open a
     closed record, which takes no edits, before it is changed: it is closed again with the change; ``watch``: what else
     its changes are told by. On option mappings only: ``column``, the choice column whose options are coupled, which is
@@ -75,8 +79,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     key: str = ""
     filter: str = ""
+    new: str = ""
     create: dict[str, Scalar] = {}
     templates: tuple[Template, ...] = ()
+    known_by: str = ""
     deactivate: dict[str, Scalar] = {}
     reopen: dict[str, Scalar] = {}
     watch: tuple[Watch, ...] = ()
@@ -185,13 +191,15 @@ class Hooks(msgspec.Struct, frozen=True):
     """Rule functions of a mapping, by name (``module.function``), beside the ``compute`` of its fields.
 
     ``refuse``: records that must not synchronise, with a reason. ``complete``: the missing parts of a creation.
-    ``precede``, ``follow``: writes to any table that come before and after a record's own.
+    ``precede``, ``follow``: writes to any table that come before and after a record's own. ``gone``: writes that come
+    before a record is uncoupled whose partner was deleted.
     """
 
     refuse: tuple[str, ...] = ()
     complete: tuple[str, ...] = ()
     precede: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 class TableMapping(msgspec.Struct, frozen=True, kw_only=True):

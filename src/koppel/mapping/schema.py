@@ -80,6 +80,8 @@ DESCRIPTIONS = {
     "Endpoint.table": "Entity set, with its route where it is another one, or logical name (Dataverse).",
     "Endpoint.key": "Column that names a record to people, and by which lookups find it.",
     "Endpoint.filter": "OData filter: the records that take part.",
+    "Endpoint.new": "OData filter: which of the records that nobody coupled yet take part; `none`: none of them.",
+    "Endpoint.known_by": "Column by which a record that Koppel created here is found again, where it got no id.",
     "Endpoint.create": "Values that every record gets which Koppel creates here.",
     "Endpoint.templates": "Values for new records here, depending on the record that they are created for.",
     "Endpoint.also": "Choice columns of other tables that get the same options, as `table.column`.",
@@ -129,6 +131,7 @@ DESCRIPTIONS = {
     "Hooks.complete": "Rules that add what a new record needs.",
     "Hooks.precede": "Rules that plan writes that must come before a record's own.",
     "Hooks.follow": "Rules that plan further writes after one.",
+    "Hooks.gone": "Rules that plan what is written to a record whose partner was deleted, before it is uncoupled.",
 }
 
 

@@ -6,13 +6,15 @@ Values are those of the wire (JSON scalars), so that decoding is all the work an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 Scalar = str | int | float | bool | None
 Values = tuple[Scalar, ...]
+Nested = Mapping[str, Sequence[Mapping[str, Scalar]]]
+"""New rows below a new row, by the name under which they hang there: the lines of a document."""
 
 Side = Literal["business_central", "dataverse"]
 SPOKEN: Mapping[Side, str] = {"business_central": "Business Central", "dataverse": "Dataverse"}

@@ -51,6 +51,14 @@ def product_ids(batch: Batch) -> dict[Line, str]:
     }
 
 
+def rows_by_document(rows: Iterable[Found]) -> dict[Scalar, list[Found]]:
+    """Lines by the document that they belong to."""
+    found: dict[Scalar, list[Found]] = {}
+    for row in rows:
+        found.setdefault(row["documentId"], []).append(row)
+    return found
+
+
 def amount(value: Scalar) -> Decimal:
     """An amount to reckon with; a blank is nothing."""
     return Decimal(str(value or 0))

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import zip_longest
 from uuid import NAMESPACE_URL, uuid5
 
 from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, complete, compute, follow, precede, refuse
 from koppel.odata.records import Record, Scalar
-from koppel.rules.document import PRODUCTS, Line, amount, coupled_products, lines_of, money, product_ids
+from koppel.rules.document import (
+    PRODUCTS,
+    Line,
+    amount,
+    coupled_products,
+    lines_of,
+    money,
+    product_ids,
+    rows_by_document,
+)
 from koppel.rules.document_price import list_needs, new_lists, price_lists
-from koppel.rules.invoice_line import AMOUNTS, ORGANIZATION, SOLD, price_decimals, price_of, rows_by_document, tax_of
+from koppel.rules.invoice_line import AMOUNTS, ORGANIZATION, SOLD, price_decimals, price_of, tax_of
 
-MAPPING = "POSTEDSALESINV-INV"
 ACTIVE_BILLED, PAID_COMPLETE, PAID_PARTIAL, CANCELED = (0, 4), (2, 100001), (2, 100002), (3, 100003)
 
-_ITSELF = Need(
-    name="itself", couplings=MAPPING, key="business_central_id", of=lambda batch: [r.id for r in batch.records]
-)
-
-
-def _new(batch: Batch) -> list[str]:
-    """The invoices that are not coupled yet: only they have prerequisites."""
-    coupled = {row["business_central_id"] for row in batch.table("itself")}
-    return [record.id for record in batch.records if record.id not in coupled]
-
-
-_LINES_OF_NEW = Need(
-    name="lines", table="postedSalesInvoiceLines", columns=("documentId", *SOLD), key="documentId", of=_new
+_LINES_SOLD = Need(
+    name="lines",
+    table="postedSalesInvoiceLines",
+    columns=("documentId", *SOLD),
+    key="documentId",
+    of=lambda batch: [record.id for record in batch.records],
 )
 
 
@@ -52,26 +54,19 @@ _STOCK = {"Item": "items", "Resource": "resources"}
 
 @refuse(
     reads=("number",),
-    needs=(
-        _ITSELF,
-        _LINES_OF_NEW,
-        *coupled_products(_lines),
-        *(_stock(type, table) for type, table in _STOCK.items()),
-    ),
+    needs=(_LINES_SOLD, *coupled_products(_lines), *(_stock(type, table) for type, table in _STOCK.items())),
+    new=True,
 )
 def lines_are_ready(batch: Batch) -> list[Refusal | None]:
     """A new invoice has lines (INV-03), of which none is blocked (INV-04) or still to be synchronised (INV-05).
 
     Parameter ``blocked``: ``fail``, or ``write_in`` for what sold well years ago and is blocked by now.
     """
-    new, lines = set(_new(batch)), rows_by_document(batch.table("lines"))
-    products = product_ids(batch)
+    lines, products = rows_by_document(batch.table("lines")), product_ids(batch)
     stock = {Line(type, str(row["number"])): row for type in _STOCK for row in batch.table(type)}
     if batch.parameters.get("blocked") == "write_in":
         stock = {line: row for line, row in stock.items() if not row["blocked"]}
-    return [
-        _unready(lines.get(record.id, ()), products, stock) if record.id in new else None for record in batch.records
-    ]
+    return [_unready(lines.get(record.id, ()), products, stock) for record in batch.records]
 
 
 def _unready(lines: Iterable[Found], products: dict[Line, str], stock: dict[Line, Found]) -> Refusal | None:
@@ -141,10 +136,15 @@ _BUYERS = Need(
 _CUSTOMERS = Need(name="customers", couplings="CUSTOMER", key="key", of=lambda batch: batch.column("customerNumber"))
 
 
+def _new(batch: Batch) -> list[Record]:
+    """The invoices that are still to be made."""
+    return [record for record, partner in zip_longest(batch.records, batch.partners) if not partner]
+
+
 def _references(batch: Batch) -> list[tuple[str, Scalar]]:
     """(id, reference to an order) of the new invoices."""
-    new, place = set(_new(batch)), batch.columns["yourReference"]
-    return [(record.id, record.values[place]) for record in batch.records if record.id in new]
+    place = batch.columns["yourReference"]
+    return [(record.id, record.values[place]) for record in _new(batch)]
 
 
 def _account(batch: Batch, order: Found) -> Scalar:
@@ -159,16 +159,14 @@ def _origins(batch: Batch) -> dict[str, Found]:
     return {id: orders[reference] for id, reference in _references(batch) if reference in orders}
 
 
-@refuse(reads=("customerNumber", "yourReference"), needs=(_ITSELF, _ORDERS, _PARENTS, _BUYERS, _CUSTOMERS))
+@refuse(reads=("customerNumber", "yourReference"), needs=(_ORDERS, _PARENTS, _BUYERS, _CUSTOMERS), new=True)
 def customer_is_coupled(batch: Batch) -> list[Refusal | None]:
     """The customer of a new invoice is coupled (INV-08), and still the one who ordered (INV-07)."""
-    new, origins = set(_new(batch)), _origins(batch)
+    origins = _origins(batch)
     customers = {row["key"] for row in batch.table("customers")}
     buyers = {row["dataverse_id"]: row["key"] for row in batch.table("buyers")}
     return [
-        None
-        if record.id not in new
-        else _other_customer(str(number), origins[record.id], buyers.get(_account(batch, origins[record.id])))
+        _other_customer(str(number), origins[record.id], buyers.get(_account(batch, origins[record.id])))
         if record.id in origins
         else _uncoupled(str(number), customers)
         for record, number in zip(batch.records, batch.column("customerNumber"), strict=True)
@@ -206,17 +204,14 @@ def _uncoupled(number: str, customers: set[Scalar]) -> Refusal | None:
 _LISTS = list_needs(lambda batch: batch.column("currencyCode"))
 
 
-@precede(reads=("currencyCode", "yourReference"), needs=(_ITSELF, _ORDERS, *_LISTS))
+@precede(reads=("currencyCode", "yourReference"), needs=(_ORDERS, *_LISTS))
 def price_list_first(batch: Batch) -> list[FollowUp]:
     """The price list of an invoice's currency, where it comes from no order (INV-09)."""
-    new, origins = set(_new(batch)), _origins(batch)
-    found = zip(batch.records, batch.column("currencyCode"), strict=True)
-    return new_lists(batch, [(r.id, code) for r, code in found if r.id in new and r.id not in origins])
+    origins, place = _origins(batch), batch.columns["currencyCode"]
+    return new_lists(batch, [(r.id, r.values[place]) for r in _new(batch) if r.id not in origins])
 
 
-@complete(
-    reads=("number", "customerNumber", "yourReference", "currencyCode"), needs=(_ITSELF, _ORDERS, _CUSTOMERS, *_LISTS)
-)
+@complete(reads=("number", "customerNumber", "yourReference", "currencyCode"), needs=(_ORDERS, _CUSTOMERS, *_LISTS))
 def origin(batch: Batch) -> list[dict[str, Scalar]]:
     """What a new invoice takes from the order that it comes from (INV-07), or from customer and currency (INV-08)."""
     origins, lists = _origins(batch), price_lists(batch)

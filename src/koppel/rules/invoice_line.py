@@ -6,7 +6,6 @@ mapping of items leaves out (INV-15).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 
 from koppel.engine.action import FollowUp, Refusal
@@ -201,11 +200,3 @@ def _shipping(header: Found) -> dict[str, Scalar]:
     block = {column: header.get(name) for column, name in SHIP_TO.items()}
     delivered = header.get("shipmentDate")
     return {k: v for k, v in (block | {"actualdeliveryon": delivered}).items() if v not in (None, "", "0001-01-01")}
-
-
-def rows_by_document(rows: Iterable[Found]) -> dict[Scalar, list[Found]]:
-    """Lines by the invoice that they belong to."""
-    found: dict[Scalar, list[Found]] = {}
-    for row in rows:
-        found.setdefault(row["documentId"], []).append(row)
-    return found

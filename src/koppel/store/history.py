@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -13,7 +13,8 @@ from koppel.odata.records import Scalar, Side
 from koppel.store.database import TEXTS, Connection, as_json, copy_rows
 
 Action = Literal["create", "update", "delete", "couple", "uncouple"]
-Value = Scalar | Mapping[str, Scalar]
+Value = Scalar | Mapping[str, Scalar | Sequence[Mapping[str, Scalar]]]
+"""A value, a record by column, or one with the rows that were made below it."""
 
 GIVEN = "job, mapping, side, record_id, action, field, old, new, why, record_name, base"
 COPY = f"COPY history ({GIVEN}) FROM STDIN"

@@ -19,7 +19,7 @@ from koppel.store.snapshots import encode
 from koppel.sync.creations import new_records, plan_creations
 from koppel.sync.needs import compute
 from koppel.sync.pairs import Lost, is_outside, note_if_back, pair_up
-from koppel.sync.precede import with_preceding
+from koppel.sync.precede import with_parting, with_preceding
 from koppel.sync.prepare import SIDES
 from koppel.sync.scope import Incoming, Planned, Scope, base_of, coupled_id, partners_of, recorded_version, was_outside
 from koppel.sync.session import Session
@@ -46,7 +46,7 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
         side=side,
         why=incoming.why,
         watched=incoming.watched,
-        actions=await with_preceding(session, scope, [*paired, *fresh, *gone]),
+        actions=await with_preceding(session, scope, [*paired, *fresh, *await with_parting(session, scope, gone)]),
         unchanged=_unchanged(session, incoming, [*told, *equal], coupled),
         ignored=ignored,
         looked_at=len(ids),

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from koppel.engine.action import Action, Refusal
 from koppel.engine.match import Matches
 from koppel.engine.plan import hold, nothing, other, plan_creation
-from koppel.odata.records import Record, Side
+from koppel.mapping.model import NONE
+from koppel.odata.records import SPOKEN, Record, Side
 from koppel.store import failures
 from koppel.store.couplings import Coupling
 from koppel.sync.match import match_chunk
-from koppel.sync.needs import missing_parts, refused
+from koppel.sync.needs import Missing, missing_parts, refused
 from koppel.sync.pairs import merge_all
 from koppel.sync.references import references
 from koppel.sync.returning import left_behind, returned
@@ -28,16 +29,19 @@ async def new_records(
     ready, side = scope.ready, incoming.side
     end, mapping = ready.end(side), ready.mapping
     inside = [record for record in news if end.passes is None or end.passes(record)]
-    ignored = len(news) - len(inside)
+    barred = [record for record in inside if not end.is_new(record)] if incoming.why == "chosen" else []
+    inside = [record for record in inside if end.is_new(record)]
+    ignored = len(news) - len(inside) - len(barred)
     out = {id: refusal for id, refusal in failed.items() if refusal.outside}
     left_out = [hold(mapping, side, r, out[r.id], name=end.name_of(r)) for r in inside if r.id in out]
+    left_out += [_barred(scope, side, record) for record in barred]
     inside = [record for record in inside if record.id not in out]
     passed = await passed_over(session, scope, incoming, side, inside)
     skipped = [*left_out, *told_why(session, scope, incoming, inside, passed)]
     inside = [record for place, record in enumerate(inside) if place not in passed]
     if not inside:
         return skipped, ignored
-    refusals = {**failed, **await refused(session, ready, side, inside)}
+    refusals = {**failed, **await refused(session, ready, side, inside, new=True)}
     back = await returned(session, scope, incoming, [record for record in inside if record.id not in refusals])
     back |= await left_behind(session, scope, incoming, [record for record in inside if record.id not in back])
     inside = [record for record in inside if record.id not in back]
@@ -91,6 +95,20 @@ async def _matched(
     return {**matched, **found[0]}, {**ambiguous, **found[1]}
 
 
+def _barred(scope: Scope, side: Side, record: Record) -> Action:
+    """A record that a person asks for, and that the mapping leaves alone as long as nobody couples it."""
+    mapping, end = scope.ready.mapping, scope.ready.end(side)
+    new = mapping.endpoint(side).new
+    which = "none of" if new == NONE else f"those with {new} of"
+    refusal = Refusal(
+        code="not-new",
+        message=f"it is not coupled, and gets no partner: {which} {SPOKEN[side]} do",
+        remedy=f"bring it inside, or couple it by hand (koppel couple {mapping.name!r})",
+        skip=True,
+    )
+    return hold(mapping, side, record, refusal, name=end.name_of(record))
+
+
 def _of_matches(matches: Matches | None, side: Side) -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:
     if matches is None:
         return {}, {}
@@ -139,16 +157,21 @@ async def plan_creations(session: Session, scope: Scope, side: Side, records: Se
     known = await references(session, ready, ours, theirs, scope.answers)
     missing = await missing_parts(session, ready, side, records)
     takes_ids = ready.end(other(side)).schema.takes_ids
-    return [
-        plan_creation(
+
+    def planned(record: Record, parts: Missing | Refusal) -> Action:
+        name = ready.end(side).name_of(record)
+        if isinstance(parts, Refusal):
+            return hold(ready.mapping, side, record, parts, name=name)
+        return plan_creation(
             ready.table,
             side,
             record,
             known,
             id=record.id if takes_ids else "",
-            name=ready.end(side).name_of(record),
-            missing=missing[record.id],
+            name=name,
+            missing=parts.values,
+            nested=parts.nested,
             template=chosen_template(ready.templates[other(side)], record),
         )
-        for record in records
-    ]
+
+    return [planned(record, missing[record.id]) for record in records]

@@ -15,6 +15,7 @@ from koppel.errors import ExistsError, RemoteError
 from koppel.odata.records import Record, Side
 from koppel.store import history
 from koppel.sync.needs import run_rule
+from koppel.sync.reopen import change
 from koppel.sync.scope import Scope
 from koppel.sync.session import Session
 from koppel.sync.write import Done
@@ -22,21 +23,22 @@ from koppel.systems.system import Create, Update, Written
 
 
 async def follow_up(session: Session, scope: Scope, done: Sequence[Done]) -> tuple[set[Side], list[Done]]:
-    """Carry out what the mapping's ``follow`` rules plan for the records of pairs that are in step now.
+    """Carry out what the mapping's ``follow`` rules plan for the records of pairs that are in step now, rule by rule:
+    what one of them could not do for a record, no later one takes for done.
 
     Returns the sides that were written, and the chunk with the errors that this led to.
     """
     wrote: set[Side] = set()
-    errors: dict[str, RemoteError] = {}
     for rule in scope.ready.rules(scope.ready.mapping.rules.follow):
         tried = [one for one in done if not (one.error or one.superseded)]
         settled = [one for one in tried if one.action.record(rule.side) and _is_in_step(one.action)]
         records = [record for one in settled if (record := one.action.record(rule.side))]
         partners = [one.id(other(rule.side)) for one in settled]
         ups: list[FollowUp] = await run_rule(session, scope.ready, rule, records, partners) if records else []
-        errors |= await carry_out(session, scope, ups)
+        errors = await carry_out(session, scope, ups)
         wrote |= {up.side for up in ups}
-    return wrote, [_with_error(one, errors) for one in done] if errors else list(done)
+        done = [_with_error(one, errors) for one in done] if errors else done
+    return wrote, list(done)
 
 
 async def carry_out(session: Session, scope: Scope, ups: Sequence[FollowUp]) -> dict[str, RemoteError]:
@@ -79,11 +81,14 @@ async def _update(
 ) -> dict[str, RemoteError]:
     if not ups:
         return {}
-    system = session.systems[side]
-    columns = tuple(dict.fromkeys(column for up in ups for column in up.values))
+    system, own = session.systems[side], scope.ready.mapping.endpoint(side)
+    opens = own.reopen if own.table == table else {}
+    columns = tuple(dict.fromkeys([*opens, *(column for up in ups for column in up.values)]))
     found = await system.by_ids(table, columns, [up.id for up in ups])
     present = [up for up in ups if up.id in found]
-    written = await system.update(table, [Update(up.id, found[up.id].version, up.values) for up in present], columns)
+    changes = [Update(up.id, found[up.id].version, up.values) for up in present]
+    states = [dict(zip(opens, found[up.id].values, strict=False)) for up in present]
+    written = await change(system, table, columns, changes, states, opens)
     done = [up for up, answer in zip(present, written, strict=True) if not answer.error]
     await history.add(session.connection, _updates(session, scope, done, found, columns))
     return _errors(present, written)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, Found, Need, Rule
+from koppel.engine.rule import Batch, Found, Need, Parts, Rule
 from koppel.odata.records import Record, Scalar, Side
-from koppel.store import couplings
+from koppel.store import couplings, options
 from koppel.sync.prepare import Ready
 from koppel.sync.session import Session, ready_mapping
 
@@ -43,7 +43,8 @@ async def with_needs(session: Session, needs: Iterable[Need], batch: Batch, fetc
     known: Fetched = {} if fetched is None else fetched
     for need in needs:
         wanted = None if need.of is None else tuple(dict.fromkeys(v for v in need.of(batch) if v not in (None, "")))
-        asked = (need.side, need.table, need.couplings + need.mapping, need.columns, need.key, wanted)
+        of = need.couplings + need.options + need.mapping
+        asked = (need.side, need.table, of, need.columns, need.key, wanted)
         if asked not in known:
             known[asked] = await _fetch(session, need, wanted)
         batch = msgspec.structs.replace(batch, tables={**batch.tables, need.name: known[asked]})
@@ -53,6 +54,8 @@ async def with_needs(session: Session, needs: Iterable[Need], batch: Batch, fetc
 async def _fetch(session: Session, need: Need, wanted: Sequence[Scalar] | None) -> Sequence[Found]:
     if need.couplings:
         return await _couplings(session, need, [str(value) for value in wanted or ()])
+    if need.options:
+        return [{"code": o.code, "value": o.value} for o in await options.every(session.connection, need.options)]
     if wanted is None:
         return await _whole_table(session, need)
     if need.mapping:
@@ -128,25 +131,47 @@ def _with_value(
     return msgspec.structs.replace(record, values=(*record.values[:index], value, *record.values[index + 1 :]))
 
 
-async def refused(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> dict[str, Refusal]:
-    """By id, why records must not synchronise."""
+async def refused(
+    session: Session, ready: Ready, side: Side, records: Sequence[Record], *, new: bool
+) -> dict[str, Refusal]:
+    """By id, why records must not synchronise. ``new``: they are not coupled, and were not made by Koppel either."""
     found: dict[str, Refusal] = {}
     fetched: Fetched = {}
     for rule in ready.rules(ready.mapping.rules.refuse):
-        if rule.side == side and records:
+        if rule.side == side and records and (new or not rule.new):
             reasons = await run_rule(session, ready, rule, records, fetched=fetched)
             told = ((r.id, reason) for r, reason in zip(records, reasons, strict=True) if reason)
             found.update({id: msgspec.structs.replace(reason, side=side) for id, reason in told})
     return found
 
 
+class Missing(NamedTuple):
+    """What rules add to a partner that is to be created: columns, and rows below it."""
+
+    values: dict[str, Scalar]
+    nested: dict[str, Sequence[Mapping[str, Scalar]]]
+
+
 async def missing_parts(
     session: Session, ready: Ready, side: Side, records: Sequence[Record]
-) -> dict[str, dict[str, Scalar]]:
-    """By id, what rules add to the partner to be created for a record of ``side``."""
-    parts: dict[str, dict[str, Scalar]] = {record.id: {} for record in records}
+) -> dict[str, Missing | Refusal]:
+    """By id, what rules add to the partner to be created for a record of ``side``, or why it cannot be made."""
+    parts: dict[str, Missing | Refusal] = {record.id: Missing({}, {}) for record in records}
     for rule in ready.rules(ready.mapping.rules.complete):
         if rule.side == side and records:
             for record, more in zip(records, await run_rule(session, ready, rule, records), strict=True):
-                parts[record.id].update(more)
+                parts[record.id] = _with_parts(parts[record.id], more, side)
     return parts
+
+
+def _with_parts(known: Missing | Refusal, more: Parts | Refusal, side: Side) -> Missing | Refusal:
+    if isinstance(known, Refusal):
+        return known
+    if isinstance(more, Refusal):
+        return msgspec.structs.replace(more, side=side)
+    for name, value in more.items():
+        if isinstance(value, str | int | float | None):
+            known.values[name] = value
+        else:
+            known.nested[name] = value
+    return known

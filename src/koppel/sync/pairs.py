@@ -81,7 +81,7 @@ async def plan_pairs(
     for coupling, ours, theirs in pairs:
         note_if_back(scope, incoming, coupling, "business_central", ours)
         note_if_back(scope, incoming, coupling, "dataverse", theirs)
-    outside = {place: sides for place, pair in enumerate(pairs) if (sides := _outside(scope, incoming, pair, failed))}
+    outside = {place: sides for place, pair in enumerate(pairs) if (sides := outside_of(scope, incoming, pair, failed))}
     inside = [pair for place, pair in enumerate(pairs) if place not in outside]
     left = await _leave(session, scope, [pairs[place] for place in outside], list(outside.values()), incoming)
     left = [_released(scope, action, failed.get(action.business_central_id)) for action in left]
@@ -94,7 +94,7 @@ def note_if_back(scope: Scope, incoming: Incoming, coupling: Coupling, side: Sid
         scope.went_back.add(side)
 
 
-def _outside(scope: Scope, incoming: Incoming, pair: CoupledPair, failed: Mapping[str, Refusal]) -> list[Side]:
+def outside_of(scope: Scope, incoming: Incoming, pair: CoupledPair, failed: Mapping[str, Refusal] = {}) -> list[Side]:
     """The sides whose filter does not let the record through, or where a rule says that it is outside."""
     coupling, ours, theirs = pair
     ends = (scope.ready.business_central, ours), (scope.ready.dataverse, theirs)
@@ -142,7 +142,9 @@ async def _leave(
         action = plan_outside(ready.mapping, left, name=name, tell=incoming.why != "changed")
         if carries and not left.new:
             action = _carried(_merge_one(scope, pair, known, incoming, ready.gate), action)
-        actions.append(_noted(pair[0], left, action) if action.kind in ("nothing", "update") else action)
+        again = incoming.why in ("again", "chosen")
+        noted = action.kind in ("nothing", "update")
+        actions.append(_noted(pair[0], left, action, again=again) if noted else action)
     return actions
 
 
@@ -171,9 +173,11 @@ def _carried(merged: Action, action: Action) -> Action:
     return msgspec.structs.replace(merged, warnings=(*action.warnings, *merged.warnings))
 
 
-def _noted(coupling: Coupling, left: Outside, action: Action) -> Action:
-    """The same action; that the record is outside is written down with it, if it is news."""
-    if action.kind == "nothing" and all(was_outside(coupling, s) and s not in left.changed for s in left.outside):
+def _noted(coupling: Coupling, left: Outside, action: Action, *, again: bool) -> Action:
+    """The same action; that the record is outside is written down with it, if it is news, or if something is to be
+    done ``again`` for the pair: what follows from it may have failed."""
+    known = all(was_outside(coupling, s) and s not in left.changed for s in left.outside)
+    if action.kind == "nothing" and known and not again:
         return msgspec.structs.replace(action, base=None)
     versions = {side: recorded_version(coupling, side) for side in SIDES if not action.writes(side)}
     versions |= {s: OUTSIDE + left.records[SIDES.index(s)].version for s in left.outside}
@@ -193,7 +197,7 @@ async def merge_all(
     records = {"business_central": [p[1] for p in pairs], "dataverse": [p[2] for p in pairs]}
     refusals = {**failed}
     for side in SIDES:
-        refusals.update(await refused(session, ready, side, records[side]))
+        refusals.update(await refused(session, ready, side, records[side], new=False))
     known = await references(session, ready, records["business_central"], records["dataverse"], scope.answers)
     scope.ahead = clocks_apart(session)
     own = {side: await own_user(session, side) for side in SIDES} if _leaves_own_alone(scope, incoming) else {}

@@ -1,4 +1,5 @@
-"""Writes that must be there before a record's own: planned with it, carried out before it is sent (PROD-08)."""
+"""Writes that come before what is done about a record: planned with it, carried out before it is sent (PROD-08,
+SO-30)."""
 
 from __future__ import annotations
 
@@ -27,12 +28,27 @@ async def with_preceding(session: Session, scope: Scope, actions: Sequence[Actio
         for write in await run_rule(session, ready, rule, records, partners) if records else ():
             wanted[write.record].append(write)
         found = [
-            msgspec.structs.replace(action, before=(*action.before, *more))
-            if (more := [write for write in wanted.get(action.id(rule.side), ()) if action.writes(write.side)])
-            else action
+            _with(action, [write for write in wanted.get(action.id(rule.side), ()) if action.writes(write.side)])
             for action in found
         ]
     return found
+
+
+async def with_parting(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Action]:
+    """The actions about pairs of which one record is gone, those that uncouple one with what the mapping's ``gone``
+    rules want to be written to the other record first."""
+    ready, found = scope.ready, list(actions)
+    for rule in ready.rules(ready.mapping.rules.gone):
+        parted = [action for action in found if action.kind == "uncouple" and action.record(rule.side)]
+        records = [record for action in parted if (record := action.record(rule.side))]
+        partners = [action.id(other(rule.side)) for action in parted]
+        writes: list[FollowUp] = await run_rule(session, ready, rule, records, partners) if records else []
+        found = [_with(action, [w for w in writes if w.record == action.id(rule.side)]) for action in found]
+    return found
+
+
+def _with(action: Action, writes: Sequence[FollowUp]) -> Action:
+    return msgspec.structs.replace(action, before=(*action.before, *writes)) if writes else action
 
 
 async def write_first(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Action]:
@@ -46,10 +62,11 @@ def _held(action: Action, errors: dict[str, RemoteError]) -> Action:
     if write is None:
         return action
     error = errors[write.record]
+    what = "what becomes of it" if action.kind == "uncouple" else f"{write.name} has to be there first, and"
     return held(
         action,
         Refusal(
-            message=f"{write.name} has to be there first, and could not be written: {error.message}",
+            message=f"{what} could not be written: {error.message}",
             remedy=error.remedy,
             code=error.code or type(error).__name__,
             field=error.field,

@@ -17,7 +17,7 @@ from koppel.engine.plan import other
 from koppel.engine.rule import RULES, Rule, rule_named
 from koppel.engine.values import ValueKind, canonical
 from koppel.errors import MappingError, NotFoundError
-from koppel.mapping.model import FieldMapping, TableMapping
+from koppel.mapping.model import NONE, Endpoint, FieldMapping, TableMapping
 from koppel.odata.filter import compile_filter
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.odata.syntax import columns_of, parse_filter
@@ -50,8 +50,9 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     ``columns``: what is read, the fields' columns first, in field order, then what filter, key and rules need.
     ``places``: where a column stands in ``Record.values``, as it was read: what a rule computes from it stands
     elsewhere. ``passes``: whether a record is inside the filter;
-    ``None`` when only the system can tell. ``deciding``: places of the fields that the filter looks at. ``watched``:
-    tables whose changed rows are changes of the records they belong to.
+    ``None`` when only the system can tell. ``is_new``: whether one that nobody coupled yet takes part. ``deciding``:
+    places of the fields that the filter looks at. ``watched``: tables whose changed rows are changes of the records
+    they belong to.
     """
 
     side: Side
@@ -60,6 +61,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     places: Mapping[str, int]
     filter: str
     passes: Callable[[Record], bool] | None
+    is_new: Callable[[Record], bool]
     deciding: frozenset[int]
     key: int
     watched: tuple[WatchedTable, ...] = ()
@@ -327,9 +329,11 @@ def _field_end(name: str, column: Column | None, kind: ValueKind, compared: int 
 def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[Field, ...]) -> End:
     endpoint = mapping.endpoint(side)
     wanted = [endpoint.key, *_of_matches(mapping, side), *_of_rules(mapping, side, schema)]
-    wanted += [*endpoint.deactivate, *endpoint.reopen]
+    wanted += [*endpoint.deactivate, *endpoint.reopen, endpoint.known_by]
     wanted += [column_behind(schema, path) for path in sorted(filter_columns(mapping, side))]
-    in_filter = columns_of(parse_filter(endpoint.filter)) if endpoint.filter else set()
+    new = "" if endpoint.new == NONE else endpoint.new
+    wanted += [column_behind(schema, path) for path in sorted(_asked_for(new))]
+    in_filter = _asked_for(endpoint.filter)
     own = [column_behind(schema, path) for path in sorted(in_filter)]
     for column in dict.fromkeys([*wanted, *own]):
         if column and column not in schema.columns and column != schema.id_column:
@@ -348,9 +352,29 @@ def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[F
         places=places,
         filter=endpoint.filter,
         passes=_passes(endpoint.filter, in_filter, schema, places),
+        is_new=_is_new(mapping, endpoint, schema, places),
         deciding=frozenset(field.index for field in fields if field.end(side).column in own),
         key=places[endpoint.key],
     )
+
+
+def _asked_for(filter: str) -> set[str]:
+    return columns_of(parse_filter(filter)) if filter else set()
+
+
+def _is_new(
+    mapping: TableMapping, endpoint: Endpoint, schema: TableSchema, places: Mapping[str, int]
+) -> Callable[[Record], bool]:
+    if endpoint.new == NONE:
+        return lambda record: False
+    found = _passes(endpoint.new, _asked_for(endpoint.new), schema, places)
+    if found is None:
+        raise MappingError(
+            f"`new` asks for more than columns of {schema.name}: {endpoint.new}",
+            place=mapping.file,
+            remedy="ask for columns of the table itself",
+        )
+    return found
 
 
 def _of_matches(mapping: TableMapping, side: Side) -> list[str]:
@@ -363,7 +387,7 @@ def _of_matches(mapping: TableMapping, side: Side) -> list[str]:
 
 def _of_rules(mapping: TableMapping, side: Side, schema: TableSchema) -> list[str]:
     names = [*mapping.rules.refuse, *mapping.rules.complete]
-    names += [*mapping.rules.precede, *mapping.rules.follow]
+    names += [*mapping.rules.precede, *mapping.rules.follow, *mapping.rules.gone]
     names += [field.compute for field in mapping.fields if field.compute and field.enabled]
     rules = [rule_named(name) for name in names]
     return [column for rule in rules if rule.side == side for column in rule.reads if column in schema.columns]
@@ -385,7 +409,7 @@ def _passing(end: End) -> Callable[[str], Callable[[Record], bool] | None]:
     """How filters other than the mapping's own are tested on records of an end."""
 
     def passing(text: str) -> Callable[[Record], bool] | None:
-        return _passes(text, columns_of(parse_filter(text)) if text else set(), end.schema, end.places)
+        return _passes(text, _asked_for(text), end.schema, end.places)
 
     return passing
 

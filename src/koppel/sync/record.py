@@ -215,7 +215,7 @@ def _entries(job: int, ready: Ready, one: Done, parted: Parted) -> Iterable[hist
 
     for side in one.made:
         if action.kind == "create":
-            yield entry("create", side, new=dict(action.writes(side)), why=action.reason)
+            yield entry("create", side, new={**action.writes(side), **action.nested}, why=action.reason)
         elif action.kind == "delete":
             yield entry("delete", side, old=ready.mapped(side, action.record(side)), why=action.reason)
         else:

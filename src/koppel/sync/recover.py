@@ -15,9 +15,9 @@ from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings, failures, history, intents
 from koppel.store.couplings import Coupling
 from koppel.store.intents import Intent
-from koppel.sync.pairs import merge_all
+from koppel.sync.pairs import merge_all, outside_of
 from koppel.sync.prepare import SIDES
-from koppel.sync.scope import Incoming, Scope, coupled_id, in_order, read_side
+from koppel.sync.scope import Incoming, Scope, base_of, coupled_id, in_order, read_side
 from koppel.sync.session import Session
 from koppel.sync.unanswered import note_created_alone, note_deletions, note_updates
 
@@ -73,8 +73,11 @@ async def _recover_side(session: Session, scope: Scope, side: Side, open_: Seque
     if session.job:
         await note_created_alone(session, scope, alone)
         await intents.settle(session.connection, mapping, side, settled)
-    merged = await merge_all(session, scope, pairs, Incoming(side=source, why="again"))
-    return [*held, *(_coupled_now(action, known, side) for action in merged)]
+    incoming = Incoming(side=source, why="again")
+    left = [pair for pair in pairs if outside_of(scope, incoming, pair)]
+    merged = await merge_all(session, scope, [pair for pair in pairs if pair not in left], incoming)
+    sent = [_as_sent(scope, *pair) for pair in left]
+    return [*held, *(_coupled_now(action, known, side) for action in (*merged, *sent))]
 
 
 def _pair(intent: Intent, pair: Coupling | None, record: Record, partner: Record) -> tuple[Coupling, Record, Record]:
@@ -83,6 +86,22 @@ def _pair(intent: Intent, pair: Coupling | None, record: Record, partner: Record
     ours, theirs = in_order(source, record, partner)
     now = pair if pair and coupled_id(pair, intent.side) == partner.id else Coupling(ours.id, theirs.id)
     return msgspec.structs.replace(now, base=intent.base, initial=source), ours, theirs
+
+
+def _as_sent(scope: Scope, coupling: Coupling, ours: Record, theirs: Record) -> Action:
+    """A pair that is outside the filter by now: coupled as it was sent, and nothing of it merged."""
+    base = base_of(scope.codec, coupling.base) if coupling.base else None
+    return Action(
+        kind="couple",
+        mapping=scope.ready.mapping.name,
+        name=scope.ready.business_central.name_of(ours),
+        reason="created before, without an answer",
+        business_central_id=ours.id,
+        dataverse_id=theirs.id,
+        base=base,
+        base_before=base,
+        records=(ours, theirs),
+    )
 
 
 Made = Mapping[str, list[Record] | None]
@@ -154,6 +173,8 @@ async def _made(
     unnamed = [intent for intent in open_ if not intent.intended_id]
     if not unnamed:
         return found
+    if scope.ready.mapping.endpoint(side).known_by:
+        return {**found, **await _told_by_mark(session, scope, side, unnamed)}
     candidates = await _candidates(session, scope, side, unnamed)
     look = _look_on(scope, side)
     told = recognise(
@@ -168,6 +189,21 @@ async def _made(
             scope.undecided |= {candidates[candidate].id: doubt for candidate in told.unsure[place]}
         else:
             found[intent.source_id] = [candidates[told.made[place]]] if place in told.made else []
+    return found
+
+
+async def _told_by_mark(session: Session, scope: Scope, side: Side, unnamed: Sequence[Intent]) -> Made:
+    """What became of creations whose records bear a mark (``known_by``): only that counts, whatever people edited."""
+    end, column = scope.ready.end(side), scope.ready.mapping.endpoint(side).known_by
+    marks = {intent.source_id: intent.identity.get(column) for intent in unnamed}
+    records = await session.systems[side].by_keys(end.schema.name, end.columns, column, list(marks.values()))
+    coupled = await couplings.by_ids(session.connection, scope.ready.mapping.name, side, [r.id for r in records])
+    found: dict[str, list[Record] | None] = {}
+    for intent in unnamed:
+        mine = [r for r in records if r.values[end.places[column]] == marks[intent.source_id] and r.id not in coupled]
+        found[intent.source_id] = mine if len(mine) < 2 else None
+        if len(mine) > 1:
+            scope.undecided |= dict.fromkeys((record.id for record in mine), _undecided(side, intent, side))
     return found
 
 

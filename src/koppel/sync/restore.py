@@ -102,7 +102,10 @@ async def _plan_creation(
     held = deleted.old if isinstance(deleted.old, Mapping) else {}
     writable = {f.end(side).column for f in scope.ready.table.fields if f.end(side).creatable}
     defaults = before.get(deleted.record_id) or scope.ready.mapping.endpoint(side).create
-    values: dict[str, Scalar] = {**defaults, **{c: v for c, v in held.items() if c in writable and v is not None}}
+    values: dict[str, Scalar] = {
+        **defaults,
+        **{c: v for c, v in held.items() if c in writable and isinstance(v, str | int | float)},
+    }
     base = bases_of(scope, one.entry) if partner else None
     action = Action(
         kind="create",

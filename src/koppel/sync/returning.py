@@ -32,8 +32,11 @@ async def left_behind(
     session: Session, scope: Scope, incoming: Incoming, records: Sequence[Record]
 ) -> dict[str, Action]:
     """By id, records whose partner was deleted or left its filter: what the mapping had uncoupled is not made anew by
-    just any run, and not at all as long as it is only outside the filter."""
+    just any run, and not at all as long as it is only outside the filter. A mapping that says which records are ``new``
+    says it of these too."""
     mapping, side = scope.ready.mapping, incoming.side
+    if mapping.endpoint(side).new:
+        return {}
     gone = await partings.left(session.connection, mapping.name, other(side), [record.id for record in records])
     if not gone:
         return {}

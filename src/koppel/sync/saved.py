@@ -11,7 +11,7 @@ import msgspec
 from koppel.engine.action import Action, ActionKind, Change, FollowUp
 from koppel.engine.brakes import check_brakes
 from koppel.errors import KoppelError, UsageError
-from koppel.odata.records import SPOKEN, Scalar, Side
+from koppel.odata.records import SPOKEN, Nested, Scalar, Side
 from koppel.store import couplings
 from koppel.sync.full import Finished
 from koppel.sync.prepare import SIDES
@@ -39,6 +39,7 @@ class SavedAction(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...]
     before: tuple[FollowUp, ...] = ()
     later: dict[str, Scalar] = {}
+    nested: Nested = {}
 
     @property
     def key(self) -> Key:
@@ -71,6 +72,7 @@ def saved_action(action: Action) -> SavedAction:
         changes=action.changes,
         before=action.before,
         later=action.later,
+        nested=action.nested,
     )
 
 

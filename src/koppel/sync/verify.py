@@ -250,7 +250,7 @@ async def _known(
     troubles: dict[str, str] = {}
     for side in SIDES:
         records = [ours if side == "business_central" else theirs for _, ours, theirs in pairs]
-        held = await refused(session, ready, side, records)
+        held = await refused(session, ready, side, records, new=False)
         failed = await failures.by_ids(connection, mapping, side, [record.id for record in records])
         troubles |= {id: f"does not synchronise: {refusal.message}" for id, refusal in held.items()}
         troubles |= {id: f"{_STATES[failure.state]}: {failure.message}" for id, failure in failed.items()}

@@ -21,8 +21,8 @@ from koppel.store.couplings import Coupling
 from koppel.store.snapshots import encode
 from koppel.sync.intend import intend
 from koppel.sync.pairs import plan_pairs
-from koppel.sync.prepare import SIDES
-from koppel.sync.reopen import change
+from koppel.sync.prepare import SIDES, End
+from koppel.sync.reopen import State, change
 from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session
 from koppel.systems.system import Create, Update, Written
@@ -114,14 +114,14 @@ async def _write_side(session: Session, scope: Scope, side: Side, actions: Seque
     system, end = session.systems[side], scope.ready.end(side)
     creates = [i for i, a in enumerate(actions) if a.kind == "create" and a.side == side]
     updates = [i for i, a in enumerate(actions) if a.kind == "update" and a.writes(side)]
-    rows = [Create(actions[i].id(side), actions[i].writes(side)) for i in creates]
+    rows = [Create(actions[i].id(side), actions[i].writes(side), actions[i].nested) for i in creates]
     changes = [Update(actions[i].id(side), _version(actions[i], side), actions[i].writes(side)) for i in updates]
     deletes = [i for i, a in enumerate(actions) if a.kind == "delete" and a.side == side]
     doomed = [Update(actions[i].id(side), _version(actions[i], side), {}) for i in deletes]
     made = await system.create(end.schema.name, rows, end.columns) if rows else []
-    before = [actions[i].record(side) for i in updates]
     opens = scope.ready.mapping.endpoint(side).reopen
-    changed = await change(system, end, changes, before, opens) if changes else []
+    states = [_state(end, actions[i].record(side), opens) for i in updates]
+    changed = await change(system, end.schema.name, end.columns, changes, states, opens) if changes else []
     deleted = [_gone(answer) for answer in await system.delete(end.schema.name, doomed)] if doomed else []
     return dict(zip([*creates, *updates, *deletes], [*made, *changed, *deleted], strict=True))
 
@@ -129,6 +129,10 @@ async def _write_side(session: Session, scope: Scope, side: Side, actions: Seque
 def _gone(answer: Written) -> Written:
     """What is to be deleted and is not there any more, is deleted."""
     return Written() if isinstance(answer.error, NotFoundError) else answer
+
+
+def _state(end: End, record: Record | None, opens: State) -> State:
+    return {column: record.values[end.places[column]] for column in opens} if record else opens
 
 
 def _version(action: Action, side: Side) -> str:

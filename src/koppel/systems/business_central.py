@@ -158,9 +158,12 @@ class BusinessCentral:
         """Create rows; the answers carry the whole record, as templates and numbering left it."""
         schema = await self.describe(table)
         url = f"{await self._company_path()}/{schema.set_name}"
+        names = dict.fromkeys(name for row in rows for name in row.nested)
+        below = {name: await self.describe("".join((*table.rpartition("/")[:2], name))) for name in names}
 
         def part(row: Create) -> _Part:
-            body = {**({schema.id_column: row.id} if row.id else {}), **_values(schema, row.values)}
+            body: dict[str, object] = {**({schema.id_column: row.id} if row.id else {}), **_values(schema, row.values)}
+            body |= {name: [_values(below[name], line) for line in lines] for name, lines in row.nested.items()}
             return _Part("POST", url, _JSON, body)
 
         repeatable = schema.takes_ids and all(row.id for row in rows)
@@ -276,7 +279,7 @@ class _Part(msgspec.Struct, frozen=True):
     method: str
     url: str
     headers: Mapping[str, str] = {}
-    body: Mapping[str, Scalar] | None = None
+    body: Mapping[str, object] | None = None
 
 
 class _NumberedPart(msgspec.Struct, omit_defaults=True):
@@ -284,7 +287,7 @@ class _NumberedPart(msgspec.Struct, omit_defaults=True):
     method: str
     url: str
     headers: Mapping[str, str]
-    body: Mapping[str, Scalar] | None = None
+    body: Mapping[str, object] | None = None
 
 
 class _Answer(msgspec.Struct):

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from koppel.errors import RemoteError
-from koppel.odata.records import Page, Record, Scalar, Side
+from koppel.odata.records import Nested, Page, Record, Scalar, Side
 from koppel.systems.schema import TableSchema
 
 Columns = tuple[str, ...]
@@ -17,10 +17,12 @@ reads as ``None``."""
 
 
 class Create(msgspec.Struct, frozen=True):
-    """A row to create; ``id`` is sent only where the table takes ids, else empty."""
+    """A row to create; ``id`` is sent only where the table takes ids, else empty. ``nested``: rows below it that are
+    made with it, all or none (Business Central)."""
 
     id: str
     values: Mapping[str, Scalar]
+    nested: Nested = {}
 
 
 class Update(msgspec.Struct, frozen=True):

@@ -1,0 +1,273 @@
+"""Lines of Dataverse's orders become lines of Business Central's (SO-09 … SO-13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from koppel.engine.action import Refusal
+from koppel.engine.rule import Batch, Found, Need
+from koppel.odata.records import Scalar
+from koppel.rules.document import ITEM, PRODUCTS, RESOURCE, amount, money
+
+Line = dict[str, Scalar]
+"""A line of Business Central, its columns in the order in which they are to be set."""
+
+_ACTIVE = 0
+_SOLD_AS: Mapping[Scalar, str] = {1: ITEM, 3: RESOURCE}
+"""What a product is in Business Central, by ``producttypecode``."""
+_STOCKED = "Inventory"
+_STEP = 10_000
+_ROOM = 100
+"""Characters that a line takes of a text."""
+_PRICE_DECIMALS = 5
+"""How Business Central rounds unit prices unless it is told otherwise."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What prices depend on: the VAT group of whoever pays, and whether prices include VAT in the new order."""
+
+    vat_group: str = ""
+    with_tax: bool = False
+
+
+class _Article(msgspec.Struct, frozen=True):
+    """What a line is to be of. ``text``: how Business Central calls it; ``vat``: the percentage of VAT in its price, by
+    the VAT group of whoever pays."""
+
+    type: str
+    number: str
+    text: str = ""
+    vat: Mapping[str, Decimal] = {}
+
+
+def _coupled(type: str) -> Need:
+    return Need(
+        name=f"coupled {type}",
+        couplings=PRODUCTS[type],
+        key="dataverse_id",
+        of=lambda batch: [
+            row["productid"] for row in batch.table("products") if _SOLD_AS.get(row["producttypecode"]) == type
+        ],
+    )
+
+
+def _goods(type: str, table: str, *columns: str) -> Need:
+    return Need(
+        name=type,
+        table=table,
+        columns=("id", "number", "displayName", *columns),
+        key="id",
+        of=lambda batch: [row["business_central_id"] for row in batch.table(f"coupled {type}")],
+    )
+
+
+def _written_in(type: str) -> Need:
+    return Need(name=f"write-in {type}", couplings=PRODUCTS[type], key="key", of=lambda batch: _write_ins(batch, type))
+
+
+def _write_ins(batch: Batch, type: str) -> list[Scalar]:
+    """The number of the product that stands for what is written in, if that is of this type."""
+    return [row["writeInProductNo"] for row in batch.table("sales_setup") if row["writeInProductType"] == type]
+
+
+LINES = (
+    Need(
+        name="details",
+        side="dataverse",
+        table="salesorderdetail",
+        columns=(
+            "salesorderid",
+            "sequencenumber",
+            "productid",
+            "productdescription",
+            "description",
+            "quantity",
+            "priceperunit",
+            "volumediscountamount",
+            "manualdiscountamount",
+        ),
+        key="salesorderid",
+        of=lambda batch: [record.id for record in batch.records],
+    ),
+    Need(
+        name="products",
+        side="dataverse",
+        table="product",
+        columns=("productid", "productnumber", "producttypecode", "statecode"),
+        key="productid",
+        of=lambda batch: [row["productid"] for row in batch.table("details")],
+    ),
+    *(_coupled(type) for type in PRODUCTS),
+    _goods(ITEM, "items", "priceIncludesTax", "vatBusPostingGrPrice", "vatProdPostingGroup"),
+    _goods(RESOURCE, "resources"),
+    Need(name="vat", table="vatPostingSetup", columns=("vatBusPostingGroup", "vatProdPostingGroup", "vatPercent")),
+    Need(
+        name="sales_setup",
+        table="salesReceivablesSetup",
+        columns=("writeInProductType", "writeInProductNo", "freightGLAccNo"),
+    ),
+    *(_written_in(type) for type in PRODUCTS),
+    Need(name="written in", table="items", columns=("number", "type"), key="number", of=lambda b: _write_ins(b, ITEM)),
+)
+"""What ``new_lines`` looks at."""
+
+
+def new_lines(batch: Batch, terms: Mapping[str, Terms]) -> dict[str, list[Line] | Refusal]:
+    """The lines of new orders by the id of Dataverse's order, or why one of them cannot be made.
+
+    ``terms``: of the orders in question. Columns that the batch needs: ``ordernumber``, ``freightamount``.
+    """
+    articles, write_in = _articles(batch), _write_in(batch)
+    details: dict[Scalar, list[Found]] = {}
+    for row in batch.table("details"):
+        details.setdefault(row["salesorderid"], []).append(row)
+    found: dict[str, list[Line] | Refusal] = {}
+    freights = zip(batch.records, batch.column("freightamount"), strict=True)
+    for record, freight in freights:
+        if record.id in terms:
+            rows = sorted(details.get(record.id, ()), key=lambda row: int(row["sequencenumber"] or 0))
+            sold = [(row, articles[row["productid"]] if row["productid"] else write_in) for row in rows]
+            found[record.id] = _lines(sold, terms[record.id], _freight(batch, amount(freight)))
+    return found
+
+
+def discountable(lines: Iterable[Line]) -> Decimal:
+    """What an order discount can be taken of: lines of accounts, such as freight, allow none."""
+    goods = (line for line in lines if line["lineType"] in (ITEM, RESOURCE))
+    return sum((_price(line) for line in goods), Decimal(0))
+
+
+def _price(line: Line) -> Decimal:
+    return amount(line["quantity"]) * amount(line["unitPrice"]) - amount(line["discountAmount"])
+
+
+def _lines(
+    sold: Sequence[tuple[Found, _Article | Refusal]], terms: Terms, freight: Line | Refusal | None
+) -> list[Line] | Refusal:
+    lines: list[Line] = []
+    for row, article in sold:
+        if isinstance(article, Refusal):
+            return article
+        place = _STEP * (len(lines) + 1)
+        line = _line(row, article, terms)
+        first, texts = _texts(row, article)
+        lines.append({"sequence": place, **line, **first})
+        for number, text in enumerate(texts, 1):
+            attached: Line = {"lineType": "Comment", "description": text, "attachedToLineNumber": place}
+            lines.append({"sequence": place + number * _STEP, **attached})
+    if isinstance(freight, Refusal):
+        return freight
+    return [*lines, {"sequence": _STEP * (len(lines) + 1), **freight}] if freight else lines
+
+
+def _line(row: Found, article: _Article, terms: Terms) -> Line:
+    """Quantity, then price, then discount: each of them sets those behind it anew (SO-11)."""
+    quantity, price = amount(row["quantity"]), amount(row["priceperunit"])
+    if not terms.with_tax:
+        price /= 1 + article.vat.get(terms.vat_group, Decimal(0)) / 100
+    discount = quantity * amount(row["volumediscountamount"]) + amount(row["manualdiscountamount"])
+    return {
+        "lineType": article.type,
+        "lineObjectNumber": article.number,
+        "quantity": float(quantity),
+        "unitPrice": money(price, _PRICE_DECIMALS),
+        "discountAmount": float(discount),
+    }
+
+
+def _texts(row: Found, article: _Article) -> tuple[Line, list[str]]:
+    """The line's own text, where it is another one than that of what it sells, and the texts below it (SO-12)."""
+    text = str(row["description"] or row["productdescription"] or "").strip()
+    parts = list(_parts(text))
+    if row["productid"] is None:
+        return ({"description": parts[0]}, parts[1:]) if parts else ({}, [])
+    return {}, [] if text == article.text.strip() else parts
+
+
+def _parts(text: str) -> Iterator[str]:
+    for line in filter(None, map(str.strip, text.splitlines())):
+        yield from (line[start : start + _ROOM] for start in range(0, len(line), _ROOM))
+
+
+def _freight(batch: Batch, freight: Decimal) -> Line | Refusal | None:
+    """Freight is a line of the account that is set up for it (SO-13)."""
+    if freight <= 0:
+        return None
+    account = next((row["freightGLAccNo"] for row in batch.table("sales_setup")), "")
+    if account:
+        line: Line = {"lineType": "Account", "lineObjectNumber": account, "quantity": 1.0}
+        return {**line, "unitPrice": float(freight), "discountAmount": 0.0}
+    return Refusal(
+        code="SO-13",
+        message=f"it has freight of {freight}, and Business Central has no account for it",
+        remedy="name a Freight G/L Acc. No. in Business Central's Sales & Receivables Setup, then retry",
+        field="freightGLAccNo",
+        kind="transient",
+    )
+
+
+def _articles(batch: Batch) -> dict[Scalar, _Article | Refusal]:
+    """What products of Dataverse are in Business Central, by id (SO-09)."""
+    coupled = {t: {r["dataverse_id"]: r["business_central_id"] for r in batch.table(f"coupled {t}")} for t in PRODUCTS}
+    goods = {row["id"]: row for type in PRODUCTS for row in batch.table(type)}
+    vat = [(row["vatBusPostingGroup"], row["vatProdPostingGroup"], row["vatPercent"]) for row in batch.table("vat")]
+    found: dict[Scalar, _Article | Refusal] = {}
+    for product in batch.table("products"):
+        type = _SOLD_AS.get(product["producttypecode"], "")
+        partner = coupled.get(type, {}).get(product["productid"])
+        refusal = _unsold(product, type, partner, goods)
+        found[product["productid"]] = refusal or _article(type, goods[partner], vat)
+    return found
+
+
+def _article(type: str, row: Found, vat: Iterable[tuple[Scalar, Scalar, Scalar]]) -> _Article:
+    """An item whose price includes VAT does so for customers of one VAT group."""
+    included = row["vatBusPostingGrPrice"] if row.get("priceIncludesTax") else None
+    percent = {str(bus): amount(p) for bus, prod, p in vat if bus == included and prod == row["vatProdPostingGroup"]}
+    return _Article(type, str(row["number"]), str(row["displayName"] or ""), percent)
+
+
+def _unsold(product: Found, type: str, partner: Scalar, goods: Mapping[Scalar, Found]) -> Refusal | None:
+    number = str(product["productnumber"])
+    refusal = Refusal(code="SO-09", message="", field="productid", value=number)
+    if product["statecode"] != _ACTIVE:
+        message, remedy = "is not active", "publish or revise it in Dataverse, or take it off the order, then retry"
+    elif not type:
+        message = "is neither Sales Inventory nor a Service"
+        remedy = (
+            "only products of these two types are items and resources; write the line in, and submit the order again"
+        )
+    elif partner is None:
+        mapping = PRODUCTS[type]
+        refusal = msgspec.structs.replace(refusal, kind="dependency", via=mapping)
+        message = f"is not coupled in {mapping}"
+        remedy = f"synchronise {number} in {mapping}, then this order goes through by itself"
+    elif partner not in goods:
+        message = f"is coupled to a {type.lower()} that was deleted"
+        remedy = f"uncouple {number} in {PRODUCTS[type]} and couple it with another {type.lower()}, then retry"
+    else:
+        return None
+    return msgspec.structs.replace(refusal, message=f"product {number} on its lines {message}", remedy=remedy)
+
+
+def _write_in(batch: Batch) -> _Article | Refusal:
+    """The product that stands for what is written in (SO-10)."""
+    setup = "Business Central's Sales & Receivables Setup"
+    row = next(iter(batch.table("sales_setup")), {})
+    type, number = str(row.get("writeInProductType", "")), str(row.get("writeInProductNo") or "")
+    stocked = {item["number"] for item in batch.table("written in") if item["type"] == _STOCKED}
+    if not number:
+        message, remedy = f"{setup} names no product for what is written in", "name a Write-in Product No. there"
+    elif any(coupled["key"] == number for coupled in batch.table(f"write-in {type}")):
+        message = f"the write-in product {number} is coupled in {PRODUCTS[type]}, and so sells itself"
+        remedy = f"name another Write-in Product No. in {setup}, or uncouple {number}"
+    elif number in stocked:
+        message = f"the write-in product {number} is an item with stock"
+        remedy = f"name a resource, or an item of the type Service or Non-Inventory, in {setup}"
+    else:
+        return _Article(type, number)
+    field = "writeInProductNo"
+    return Refusal(code="SO-10", message=message, remedy=f"{remedy}, then retry", field=field, kind="transient")
