@@ -64,8 +64,7 @@ def test_what_they_pair(name: str, direction: str, table: str, partner: str, fie
 
 def test_they_only_keep_coupled_records_in_step_and_ask_in_conflicts() -> None:
     assert all(mapping.conflicts == "ask" for mapping in STANDARD.values())
-    creating = {"POSTEDSALESLINE-INV", "SALESPRC-PRODPRICE"}
-    creating = {"POSTEDSALESLINE-INV", "SALESORDER-ORDER"}
+    creating = {"POSTEDSALESLINE-INV", "SALESORDER-ORDER", "SALESPRC-PRODPRICE"}
     assert {mapping.name for mapping in STANDARD.values() if not mapping.only_coupled} == creating
 
 
