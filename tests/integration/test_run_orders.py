@@ -78,3 +78,18 @@ async def test_products(world: World, customer: Row) -> None:
     bike, lift = await lines_here(world)
     assert (bike["lineType"], bike["lineObjectNumber"], bike["unitPrice"]) == ("Item", "BIKE", 500)
     assert (lift["lineType"], lift["lineObjectNumber"], lift["unitPrice"]) == ("Resource", "LIFT", 50)
+
+
+@pytest.mark.rule("SO-30")
+async def test_posted(world: World, customer: Row) -> None:
+    made = await order(world, customer, written_in("Painting"))
+    await world.sync(ORDER)
+    await act(world, made, "release")
+    await world.sync(ORDER)
+    await act(world, made, "shipAndInvoice")
+    result = await world.sync(ORDER)
+    assert result.counts["uncoupled"] == 1, result
+    row = await there(world, made)
+    assert (row["statecode"], row["statuscode"]) == (4, 100003)
+    assert not await world.couplings(ORDER)
+    await world.quiet(ORDER)

@@ -93,8 +93,8 @@ async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterat
         changes.complete = changes.watched = True
         changes.notice = changes.notice or watched.notice
     else:
-        async for records in concerned(session, end, watched.keys):
-            yield Incoming(side=side, records=records, watched=True)
+        async for records, gone in concerned(session, end, watched.keys):
+            yield Incoming(side=side, records=records, deleted=gone, watched=True)
     reading = Reading(
         side=side,
         schema=end.schema,

@@ -85,12 +85,16 @@ def _mark(row: Record) -> str:
     return blake2b(f"{row.id} {row.version}".encode(), digest_size=8).hexdigest()
 
 
-async def concerned(session: Session, end: End, keys: Mapping[str, set[Scalar]]) -> AsyncIterator[list[Record]]:
-    """The records of these values of their columns, each once."""
+async def concerned(
+    session: Session, end: End, keys: Mapping[str, set[Scalar]]
+) -> AsyncIterator[tuple[list[Record], list[str]]]:
+    """The records of these values of their columns, each once, and the ids among the values that no record has."""
     told: set[str] = set()
     for key, values in keys.items():
         rest = iter(values)
         while part := list(islice(rest, KEYS_AT_ONCE)):
             found = await session.systems[end.side].by_keys(end.schema.name, end.columns, key, part)
-            yield [record for record in found if record.id not in told]
-            told.update(record.id for record in found)
+            there = {record.id for record in found}
+            gone = [str(id) for id in part if id not in there] if key == end.schema.id_column else []
+            yield [record for record in found if record.id not in told], gone
+            told |= there
