@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from world import ADDRESS, COMPANION, World
 from world_data import Row
 
@@ -55,11 +54,6 @@ async def stock(world: World) -> None:
         for row in rows:
             values = {"baseUnitOfMeasureCode": "PCS", "vatProdPostingGroup": "FULL", **row}
             await world.bob.create(table, values)
-    # What stands for write-ins is no product.
-    resources = msgspec.structs.replace(
-        world.mappings["RESOURCE-PRODUCT"].business_central, filter="blocked eq false and number ne 'WRITE-IN'"
-    )
-    world.change("RESOURCE-PRODUCT", business_central=resources)
     for name in ("ITEM-PRODUCT", "RESOURCE-PRODUCT"):
         await world.sync(name, full=True)
 

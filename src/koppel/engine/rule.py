@@ -66,7 +66,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     ``mapping``: rows also tell whether they are ``inside`` the filter of that mapping, which is of the same table.
     ``couplings`` instead of ``table``: the couplings of that mapping; columns are then ``key``,
     ``business_central_id`` and ``dataverse_id``, any of which may be the ``key`` to ask by. ``options`` instead: those
-    that this mapping coupled, with ``code`` and ``value``.
+    that this mapping coupled, with ``code`` and ``value``. ``optional``: no rows, where the route lacks the table.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     of: Callable[[Batch], Iterable[Scalar]] | None = None
     grows: bool = False
+    optional: bool = False
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

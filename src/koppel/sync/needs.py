@@ -11,7 +11,7 @@ from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Found, Need, Parts, Rule
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings, options
-from koppel.sync.prepare import Ready
+from koppel.sync.prepare import Ready, has_table
 from koppel.sync.session import Session, ready_mapping
 
 Asked = tuple[str, str, str, tuple[str, ...], str, tuple[Scalar, ...] | None]
@@ -56,6 +56,8 @@ async def _fetch(session: Session, need: Need, wanted: Sequence[Scalar] | None) 
         return await _couplings(session, need, [str(value) for value in wanted or ()])
     if need.options:
         return [{"code": o.code, "value": o.value} for o in await options.every(session.connection, need.options)]
+    if need.optional and not await has_table(session.systems[need.side], need.table):
+        return []
     if wanted is None:
         return await _whole_table(session, need)
     if need.mapping:

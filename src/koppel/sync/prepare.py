@@ -206,14 +206,17 @@ async def _is_shown(
 
 
 async def _missing_tables(rule: Rule, systems: Mapping[Side, System]) -> list[str]:
-    missing = []
-    for need in rule.needs:
-        if need.table:
-            try:
-                await systems[need.side].describe(need.table)
-            except NotFoundError:
-                missing.append(need.table)
-    return missing
+    asked = [need for need in rule.needs if need.table and not need.optional]
+    return [need.table for need in asked if not await has_table(systems[need.side], need.table)]
+
+
+async def has_table(system: System, table: str) -> bool:
+    """Whether a system shows a table."""
+    try:
+        await system.describe(table)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _unknown_column(mapping: TableMapping, schema: TableSchema, column: str, line: int) -> MappingError:
