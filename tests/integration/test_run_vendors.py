@@ -64,3 +64,18 @@ async def test_an_inactive_account_blocks_no_vendor(world: World) -> None:
     await world.alice.update("accounts", (await account(world, "Litware"))["accountid"], statecode=1, statuscode=2)
     await world.sync(VENDOR)
     assert (await world.bob.row("vendors", made["id"]))["blocked"] == "_x0020_"
+
+
+@pytest.mark.rule("VEND-02")
+@pytest.mark.rule("CONT-05")
+async def test_people_of_a_vendor_belong_to_its_account(world: World) -> None:
+    made = await world.bob.create("vendors", {"displayName": "Litware"})
+    relation = await world.bob.one("contactBusinessRelations", f"number eq '{made['number']}'")
+    given = {"type": "Person", "firstName": "Lee", "surname": "Gu", "companyNumber": relation["contactNumber"]}
+    await world.bob.create("contacts", given)
+    await world.sync(VENDOR, full=True)
+    result = await world.sync("CONTACT", full=True)
+    assert (result.counts["created"], result.counts["failed"]) == (1, 0), result
+    lee = await world.alice.one("contacts", "lastname eq 'Gu'")
+    assert lee["_parentcustomerid_value"] == (await account(world, "Litware"))["accountid"]
+    await world.quiet("CONTACT")

@@ -51,6 +51,7 @@ def test_every_rule_they_name_exists() -> None:
         ("VENDOR", "both", "vendors", "account", 20, 2),
         ("CONTACT", "both", "contacts", "contact", 20, 1),
         ("SALESORDER-ORDER", "both", "salesOrders", "salesorder", 26, 1),
+        ("OPPORTUNITY", "both", "opportunities", "opportunity", 9, 3),
         ("POSTEDSALESINV-INV", "to_dataverse", "postedSalesInvoices", "invoice", 31, 0),
         ("POSTEDSALESLINE-INV", "to_dataverse", "postedSalesInvoiceLines", "invoicedetail", 13, 0),
     ],

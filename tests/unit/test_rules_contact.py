@@ -29,6 +29,10 @@ THERE: Tables = {
         {"key": "C4", "business_central_id": "b4", "dataverse_id": "a4"},
         {"key": "C9", "business_central_id": "b9", "dataverse_id": "a9"},
     ],
+    "VENDOR": [
+        {"key": "V3", "business_central_id": "b3", "dataverse_id": "a3"},
+        {"key": "V4", "business_central_id": "b14", "dataverse_id": "a14"},
+    ],
 }
 
 
@@ -46,8 +50,8 @@ class TestCompanyToAccount:
     def test_a_customer_that_is_not_coupled_stands_for_nothing_yet(self) -> None:
         assert companies(["CT2"], [])[0] == {}
 
-    def test_a_vendors_company_stands_for_no_account(self) -> None:
-        assert companies(["CT3", "CT5"], [])[0] == {}
+    def test_a_vendors_company_stands_for_the_vendors_account(self) -> None:
+        assert companies(["CT3", "CT5"], [])[0] == {"CT3": "a3"}, "C1 is no vendor, whatever its number"
 
     def test_one_that_is_both_counts_as_the_customer(self) -> None:
         assert companies(["CT4"], [])[0] == {"CT4": "a4"}
@@ -60,6 +64,9 @@ class TestCompanyToAccount:
 class TestAccountToCompany:
     def test_an_account_stands_for_its_customers_company_contact(self) -> None:
         assert companies([], ["a1", "a4"])[1] == {"a1": "CT1", "a4": "CT4"}
+
+    def test_a_vendors_account_stands_for_its_company_contact(self) -> None:
+        assert companies([], ["a3", "a14"])[1] == {"a3": "CT3", "a14": "CT4"}
 
     def test_an_account_that_is_not_coupled_stands_for_nothing(self) -> None:
         assert companies([], ["a8"])[1] == {}
@@ -78,8 +85,8 @@ def test_both_ways_lead_to_the_same_pair() -> None:
 def test_a_contact_whose_company_is_no_customer_is_skipped_without_an_error() -> None:
     batch = batch_of({"companyNumber": ["CT1", "CT2", "CT3", "CT8"]})
     found = contact.company_is_customer(fetched(RULES["contact.company_is_customer"], batch, THERE))
-    assert found[:2] == [None, None]
-    for refusal, number in zip(found[2:], ["CT3", "CT8"], strict=True):
-        assert isinstance(refusal, Refusal)
-        assert (refusal.code, refusal.skip, refusal.value) == ("CONT-02", True, number)
-        assert refusal.message == f"its company {number} is not related to a customer"
+    assert found[:3] == [None, None, None]
+    [refusal] = found[3:]
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, refusal.skip, refusal.value) == ("CONT-02", True, "CT8")
+    assert refusal.message == "its company CT8 is not related to a customer or vendor"
