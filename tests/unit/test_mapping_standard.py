@@ -52,6 +52,7 @@ def test_every_rule_they_name_exists() -> None:
         ("CONTACT", "both", "contacts", "contact", 20, 1),
         ("SALESORDER-ORDER", "both", "salesOrders", "salesorder", 26, 1),
         ("OPPORTUNITY", "both", "opportunities", "opportunity", 9, 3),
+        ("SALES ORDER NOTES", "both", "recordNotes", "annotation", 2, 0),
         ("POSTEDSALESINV-INV", "to_dataverse", "postedSalesInvoices", "invoice", 31, 0),
         ("POSTEDSALESLINE-INV", "to_dataverse", "postedSalesInvoiceLines", "invoicedetail", 13, 0),
     ],
@@ -65,7 +66,7 @@ def test_what_they_pair(name: str, direction: str, table: str, partner: str, fie
 
 def test_they_only_keep_coupled_records_in_step_and_ask_in_conflicts() -> None:
     assert all(mapping.conflicts == "ask" for mapping in STANDARD.values())
-    creating = {"POSTEDSALESLINE-INV", "SALESORDER-ORDER", "SALESPRC-PRODPRICE"}
+    creating = {"POSTEDSALESLINE-INV", "SALESORDER-ORDER", "SALESPRC-PRODPRICE", "SALES ORDER NOTES"}
     assert {mapping.name for mapping in STANDARD.values() if not mapping.only_coupled} == creating
 
 

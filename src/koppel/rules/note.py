@@ -1,0 +1,103 @@
+"""Notes of sales orders: whose they are, and HTML against plain text (NOTE-…)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html import escape, unescape
+
+from koppel.engine.action import Refusal
+from koppel.engine.rule import Batch, Need, complete, compute, refuse
+from koppel.odata.records import Scalar
+
+ORDERS = "SALESORDER-ORDER"
+TITLE = 250
+"""Characters that Business Central has room for in the description of a note."""
+
+_END = re.compile(r"</p\s*>|<br\s*/?>", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z][^<>]*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_SPECIAL = re.compile(r"[<>&]")
+
+
+def plain(text: str) -> str:
+    """The text of HTML: a line for each paragraph, no tags, no entities, no blanks around it (NOTE-02).
+
+    What only looks like a tag stays: ``3 < 4``.
+    """
+    return unescape(_TAG.sub("", _END.sub("\n", text))).strip()
+
+
+def marked_up(text: str) -> str:
+    """Plain text as Dataverse shows it, and as ``plain`` reads it again; most is the same in both."""
+    if not _SPECIAL.search(text):
+        return text
+    return "".join(f"<p>{escape(line, quote=False)}</p>" for line in text.split("\n"))
+
+
+def _refused(ids: Iterable[Scalar], coupled: set[Scalar]) -> list[Refusal | None]:
+    return [
+        None
+        if id in coupled
+        else Refusal(
+            code="NOTE-03",
+            message="its order is not coupled",
+            remedy="nothing is to be done: the note follows once its order is coupled",
+            field="documentId",
+            value=str(id or ""),
+            skip=True,
+        )
+        for id in ids
+    ]
+
+
+@refuse(
+    reads=("documentId",),
+    needs=(
+        Need(
+            name="orders",
+            couplings=ORDERS,
+            key="business_central_id",
+            of=lambda batch: batch.column("documentId"),
+        ),
+    ),
+)
+def of_coupled_order(batch: Batch) -> list[Refusal | None]:
+    """Notes of orders that are not coupled stay where they are (NOTE-03)."""
+    return _refused(batch.column("documentId"), {row["business_central_id"] for row in batch.table("orders")})
+
+
+@refuse(
+    side="dataverse",
+    reads=("objectid_salesorder",),
+    needs=(
+        Need(
+            name="orders",
+            couplings=ORDERS,
+            key="dataverse_id",
+            of=lambda batch: batch.column("objectid_salesorder"),
+        ),
+    ),
+)
+def on_coupled_order(batch: Batch) -> list[Refusal | None]:
+    """Annotations of orders that are not coupled stay where they are (NOTE-04)."""
+    return _refused(batch.column("objectid_salesorder"), {row["dataverse_id"] for row in batch.table("orders")})
+
+
+@compute(side="dataverse", reads=("notetext",))
+def text(batch: Batch) -> list[Scalar | Refusal]:
+    """The text of an annotation without its mark-up (NOTE-02)."""
+    return [plain(str(found or "")) for found in batch.column("notetext")]
+
+
+@complete(reads=("description", "note"))
+def annotation(batch: Batch) -> list[dict[str, Scalar]]:
+    """Subject and text of a new annotation; later changes of the note do not follow (NOTE-03, NOTE-05)."""
+    columns = zip(batch.column("description"), batch.column("note"), strict=True)
+    return [{"subject": title or None, "notetext": marked_up(str(note or ""))} for title, note in columns]
+
+
+@complete(side="dataverse", reads=("subject", "createdon"))
+def note(batch: Batch) -> list[dict[str, Scalar]]:
+    """Description and time of a new note (NOTE-01)."""
+    columns = zip(batch.column("subject"), batch.column("createdon"), strict=True)
+    return [{"description": str(title or "")[:TITLE].rstrip(), "created": made} for title, made in columns]

@@ -1,0 +1,96 @@
+"""Notes of sales orders: which ones go, as what text, and what never does (NOTE-…)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from order_scenes import ORDER, here, open_shop, order, written_in
+from world import World, new_world
+from world_data import Row
+
+from koppel.store.database import Database
+
+NOTES = "SALES ORDER NOTES"
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_world(database) as world:
+        yield world
+
+
+@pytest.fixture
+async def customer(world: World) -> Row:
+    return await open_shop(world)
+
+
+async def note(world: World, sold: Row, text: str, **values: Any) -> Row:
+    """A note that Alice types on an order."""
+    bound = {"objectid_salesorder@odata.bind": f"/salesorders({sold['salesorderid']})"}
+    return await world.alice.create("annotations", {"subject": "Call", "notetext": text, **bound, **values})
+
+
+async def texts(world: World) -> list[tuple[str, str]]:
+    return sorted((row["description"], row["note"]) for row in await world.bob.rows("recordNotes"))
+
+
+@pytest.mark.rule("NOTE-01")
+@pytest.mark.rule("NOTE-04")
+async def test_notes_come_along_with_their_order_and_attachments_never_do(world: World, customer: Row) -> None:
+    sold = await order(world, customer, written_in("Painting"))
+    draft = await order(world, customer, written_in("Painting"), submit=False, ordernumber="ORD-2")
+    await note(world, sold, "<p>Ann &amp; Bob</p><p>at 5</p>")
+    await note(world, draft, "Not yet")
+    await note(world, sold, "A file", filename="a.txt", documentbody="aGVsbG8=", mimetype="text/plain")
+    await world.sync(NOTES)
+    assert await texts(world) == [], "no order is coupled yet"
+    await world.sync(ORDER)
+    result = await world.sync(NOTES)
+    assert (result.counts["created"], result.counts["failed"]) == (1, 0), result
+    [made] = await world.bob.rows("recordNotes")
+    assert (made["description"], made["note"], made["type"]) == ("Call", "Ann & Bob\nat 5", "Note")
+    assert made["documentId"] == (await here(world))["id"]
+    await note(world, sold, "Later")
+    await world.sync(NOTES)
+    assert await texts(world) == [("Call", "Ann & Bob\nat 5"), ("Call", "Later")]
+    await world.quiet(NOTES)
+
+
+@pytest.mark.rule("NOTE-03")
+@pytest.mark.rule("NOTE-07")
+async def test_a_note_of_business_central_becomes_an_annotation_once(world: World, customer: Row) -> None:
+    sold = await order(world, customer, written_in("Painting"))
+    await world.sync(ORDER)
+    made = await here(world)
+    await world.bob.create("recordNotes", {"documentId": made["id"], "description": "Price", "note": "if a < 5 & b"})
+    other = await world.bob.create("salesOrders", {"customerNumber": customer["number"]})
+    await world.bob.create("recordNotes", {"documentId": other["id"], "description": "Own", "note": "Private"})
+    result = await world.sync(NOTES)
+    assert (result.counts["created"], result.counts["failed"]) == (1, 0), result
+    [found] = await world.alice.rows("annotations")
+    assert (found["subject"], found["_objectid_value"]) == ("Price", sold["salesorderid"])
+    assert (found["notetext"], found["isdocument"]) == ("<p>if a &lt; 5 &amp; b</p>", False)
+    assert ("Price", "if a < 5 & b") in await texts(world)
+    await world.quiet(NOTES)
+    assert len(await world.couplings(NOTES)) == 1
+
+
+@pytest.mark.rule("NOTE-05")
+async def test_changed_text_comes_from_dataverse_only_and_nothing_is_deleted(world: World, customer: Row) -> None:
+    sold = await order(world, customer, written_in("Painting"))
+    await world.sync(ORDER)
+    typed = await note(world, sold, "First")
+    await world.sync(NOTES)
+    await world.alice.update("annotations", typed["annotationid"], notetext="<p>Second</p>", subject="Other")
+    await world.sync(NOTES)
+    assert await texts(world) == [("Call", "Second")]
+    [made] = await world.bob.rows("recordNotes")
+    await world.bob.update("recordNotes", made["id"], note="Mine")
+    await world.sync(NOTES)
+    assert (await world.alice.row("annotations", typed["annotationid"]))["notetext"] == "<p>Second</p>"
+    await world.alice.delete("annotations", typed["annotationid"])
+    await world.sync(NOTES)
+    assert await texts(world) == [("Call", "Mine")]
+    await world.quiet(NOTES)
