@@ -326,15 +326,29 @@ async def test_a_new_price_goes_to_the_product_and_to_its_line(world: World) -> 
 @pytest.mark.rule("PROD-10")
 @pytest.mark.parametrize("full", [False, True])
 async def test_edits_of_the_default_price_list_are_set_back(world: World, full: bool) -> None:
-    item = await bike(world)
+    await bike(world)
+    await bike(world, number="BK-2")
     await world.sync(ITEMS, full=True)
+    await world.quiet(ITEMS)
     product = await product_of(world)
     line = await price_of(world, product)
     await world.alice.update("productpricelevels", line["productpricelevelid"], amount=1)
-    if not full:
-        await world.bob.update("items", item["id"], displayName="Racer")
-    await world.sync(ITEMS, full=full)
+    result = await world.sync(ITEMS, full=full)
     assert (await price_of(world, product))["amount"] == 999.5
+    assert result.write_requests == 1
+    await world.quiet(ITEMS)
+
+
+@pytest.mark.rule("PROD-10")
+async def test_a_price_that_was_deleted_there_comes_back(world: World) -> None:
+    await bike(world)
+    await world.sync(ITEMS, full=True)
+    product = await product_of(world)
+    line = await price_of(world, product)
+    await world.alice.update("products", product["productid"], {"pricelevelid@odata.bind": None})
+    await world.alice.delete("productpricelevels", line["productpricelevelid"])
+    await world.sync(ITEMS)
+    assert (await price_of(world, await product_of(world)))["amount"] == 999.5
 
 
 @pytest.mark.rule("PROD-10")
@@ -481,3 +495,56 @@ async def test_a_created_product_can_be_taken_back(world: World) -> None:
     assert [str(one) for one in left] == []
     assert await world.alice.rows("products") == []
     assert await world.couplings(ITEMS) == []
+
+
+async def drawing_board(world: World, number: str, kind: int) -> Row:
+    """An active product that somebody made in Dataverse, in boxes."""
+    group = await world.alice.one("uomschedules", "name eq 'NAV BOX'")
+    [unit] = await world.alice.rows("uoms", f"_uomscheduleid_value eq {group['uomscheduleid']}")
+    product = await world.alice.create(
+        "products",
+        {
+            "name": f"Idea {number}",
+            "productnumber": number,
+            "producttypecode": kind,
+            "quantitydecimal": 0,
+            "price": 7,
+            "defaultuomid@odata.bind": f"/uoms({unit['uomid']})",
+            "defaultuomscheduleid@odata.bind": f"/uomschedules({group['uomscheduleid']})",
+        },
+    )
+    return await world.alice.update("products", product["productid"], statecode=ACTIVE, statuscode=1)
+
+
+@pytest.mark.rule("PROD-15")
+@pytest.mark.parametrize(("name", "table", "kind"), [(ITEMS, "items", 1), ("RESOURCE-PRODUCT", "resources", 3)])
+async def test_a_product_becomes_what_its_type_says(world: World, name: str, table: str, kind: int) -> None:
+    product = await drawing_board(world, "X-1", kind)
+    await world.sync(name, full=True)
+    assert await world.failures(name) == []
+    [made] = await world.bob.rows(table)
+    assert (made["displayName"], made["baseUnitOfMeasureCode"], made["blocked"]) == ("Idea X-1", "BOX", False)
+    product = await world.alice.row("products", product["productid"])
+    assert (product["productnumber"], product["price"], product["statecode"]) == (made["number"], 7, ACTIVE)
+    assert product["productnumber"] not in ("", "X-1")
+    assert (await price_of(world, product))["amount"] == 7
+    other = {ITEMS: "RESOURCE-PRODUCT", "RESOURCE-PRODUCT": ITEMS}[name]
+    assert (await world.sync(other, full=True)).counts["created"] == 0
+    await world.quiet(ITEMS, "RESOURCE-PRODUCT")
+    await world.bob.update(table, made["id"], unitPrice=9)
+    await world.sync(name)
+    product = await world.alice.row("products", product["productid"])
+    assert (product["price"], (await price_of(world, product))["amount"]) == (9, 9)
+
+
+async def test_items_go_over_the_standard_api_without_what_it_lacks(database: Database) -> None:
+    async with new_world(database, route="v2.0") as world:
+        for name in ("CURRENCY", "UNIT OF MEASURE"):
+            await world.sync(name, full=True)
+        await bike(world, grossWeight=3)
+        result = await world.sync(ITEMS, full=True)
+        assert any("items.grossWeight" in line for line in result.notices)
+        product = await product_of(world)
+        assert (product["statecode"], product["stockweight"]) == (ACTIVE, None)
+        assert (await price_of(world, product))["amount"] == 999.5
+        await world.quiet(ITEMS)

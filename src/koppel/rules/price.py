@@ -10,7 +10,7 @@ from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, compute, follow, precede
 from koppel.odata.records import Record, Scalar
 from koppel.rules.currency import LOCAL_CURRENCY, local_code, local_currency
-from koppel.rules.product import RETIRED, not_negative
+from koppel.rules.product import RETIRED
 
 CURRENCY_AMOUNT = 1
 """The pricing method of every line: an amount of money (SPR-05)."""
@@ -78,7 +78,7 @@ _PRODUCTS = Need(
     name="products",
     side="dataverse",
     table="product",
-    columns=("productid", "statecode", "defaultuomid", "defaultuomscheduleid"),
+    columns=("productid", "statecode", "price", "defaultuomid", "defaultuomscheduleid"),
     key="productid",
     of=lambda batch: batch.partners,
 )
@@ -93,17 +93,17 @@ _LINES = Need(
 _FOR_LINES = (*DEFAULT_LIST, _PRODUCTS, _LINES)
 
 
-@precede(reads=("number", "unitPrice"), needs=_FOR_LINES)
+@precede(reads=("number",), needs=_FOR_LINES)
 def default_line_first(batch: Batch) -> list[FollowUp]:
-    """The default price list, and of products that exist their price in it: only then it can be their default."""
+    """The default price list, and of products that exist a price in it: only then it can be their default."""
     found = default_price_list(batch)
     first = [] if found.exists else [_new_list(batch, found, record) for record in batch.records]
-    return [*first, *_default_lines(batch, found)]
+    return [*first, *(line for line in _default_lines(batch, found) if line.create)]
 
 
-@follow(reads=("number", "unitPrice"), needs=_FOR_LINES)
+@follow(reads=("number",), needs=_FOR_LINES)
 def default_line(batch: Batch) -> list[FollowUp]:
-    """One price of each product in the default price list, as Business Central says (PROD-09, PROD-10)."""
+    """One line of each product in the default price list, with its price (PROD-09, PROD-10)."""
     return _default_lines(batch, default_price_list(batch))
 
 
@@ -126,29 +126,26 @@ def _default_lines(batch: Batch, found: PriceList) -> list[FollowUp]:
     for row in batch.table("lines"):
         if row["pricelevelid"] == found.id:
             lines.setdefault(row["productid"], []).append(row)
-    amounts = [not_negative(price) for price in batch.column("unitPrice")]
     writes = [
-        _default_line(found, record, str(number), products[partner], lines.get(partner, ()), amount)
-        for record, partner, number, amount in zip(
-            batch.records, batch.partners, batch.column("number"), amounts, strict=True
-        )
+        _default_line(found, record.id, str(number), products[partner], lines.get(partner, ()))
+        for record, partner, number in zip(batch.records, batch.partners, batch.column("number"), strict=True)
         if partner in products
     ]
     return [write for write in writes if write]
 
 
 def _default_line(
-    prices: PriceList, record: Record, number: str, product: Found, lines: Iterable[Found], amount: float
+    prices: PriceList, record: str, number: str, product: Found, lines: Iterable[Found]
 ) -> FollowUp | None:
     wanted: dict[str, Scalar] = {
         "uomid": product["defaultuomid"],
         "uomscheduleid": product["defaultuomscheduleid"],
-        "amount": amount,
+        "amount": product["price"] or 0,
     }
     # A line in the product's own unit comes before one that somebody made in another.
     line = min(lines, key=lambda row: row["uomid"] != product["defaultuomid"], default=None)
-    common = {"side": "dataverse", "table": "productpricelevel", "record": record.id, "name": number}
-    reason = "the price in the default price list is that of Business Central (PROD-09)"
+    common = {"side": "dataverse", "table": "productpricelevel", "record": record, "name": number}
+    reason = "the price in the default price list is that of the product (PROD-09)"
     if line is None:
         if product["statecode"] == RETIRED:
             return None  # Dataverse adds no retired product to a price list
