@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from catalogue import ACTIVE, ITEMS, LIST, RETIRED, REVISED, bike, failure, price_of, product_of, set_up_catalogue
 from world import World, new_world
 from world_data import Row
 
+from koppel.mapping.steps import MapValues
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.store.database import Database
-from koppel.sync.request import Request
-from koppel.sync.run import plan
-from koppel.sync.saved import apply_plan, is_written, read_plan, save_plan, saved_action
 from koppel.sync.undo import job_to_undo, undo
 from koppel.sync.verify import verify
-
-ACTIVE, RETIRED, DRAFT, REVISED = 0, 1, 2, 3
-LIST = "Business Central Default Price List"
-ITEMS = "ITEM-PRODUCT"
 
 
 @pytest.fixture
 async def world(database: Database) -> AsyncIterator[World]:
     async with new_world(database) as world:
-        await world.sync("CURRENCY", full=True)
-        await world.sync("UNIT OF MEASURE", full=True)
+        await set_up_catalogue(world)
         yield world
-
-
-async def bike(world: World, **values: Any) -> Row:
-    usual = {"number": "BK-1", "displayName": "Road Bike", "baseUnitOfMeasureCode": "PCS", "unitPrice": 999.5}
-    return await world.bob.create("items", {**usual, **values})
-
-
-async def product_of(world: World, number: str = "BK-1") -> Row:
-    return await world.alice.one("products", f"productnumber eq '{number}'")
-
-
-async def price_of(world: World, product: Row) -> Row:
-    """The price of a product in its default price list."""
-    found = await world.alice.rows("productpricelevels", f"_productid_value eq {product['productid']}")
-    [line] = [line for line in found if line["_pricelevelid_value"] == product["_pricelevelid_value"]]
-    return line
-
-
-async def failure(world: World, name: str = ITEMS) -> str:
-    [found] = await world.failures(name)
-    return found.message
 
 
 @pytest.mark.rule("PROD-09")
@@ -236,158 +207,6 @@ async def test_stock_and_price_are_never_negative(world: World) -> None:
     await world.quiet(ITEMS)
 
 
-@pytest.mark.rule("PROD-08")
-async def test_a_list_of_the_name_is_used(world: World) -> None:
-    made = await world.alice.create("pricelevels", name=LIST)
-    await bike(world)
-    await world.sync(ITEMS, full=True)
-    assert (await product_of(world))["_pricelevelid_value"] == made["pricelevelid"]
-    assert len(await world.alice.rows("pricelevels")) == 1
-
-
-async def euro_list(world: World, name: str = LIST) -> Row:
-    euro = await world.alice.one("transactioncurrencies", "isocurrencycode eq 'EUR'")
-    bind = f"/transactioncurrencies({euro['transactioncurrencyid']})"
-    return await world.alice.create("pricelevels", {"name": name, "transactioncurrencyid@odata.bind": bind})
-
-
-@pytest.mark.rule("PROD-08")
-async def test_a_list_of_the_name_in_another_currency_is_left_alone(world: World) -> None:
-    other = await euro_list(world)
-    await bike(world)
-    await world.sync(ITEMS, full=True)
-    used = await world.alice.row("pricelevels", (await product_of(world))["_pricelevelid_value"])
-    assert (used["name"], used["pricelevelid"] != other["pricelevelid"]) == (f"Business Central USD {LIST[17:]}", True)
-    await world.quiet(ITEMS)
-
-
-@pytest.mark.rule("PROD-08")
-async def test_a_list_that_cannot_be_made_holds_what_needs_it(world: World) -> None:
-    await euro_list(world)
-    taken = await euro_list(world, f"Business Central USD {LIST[17:]}")
-    item = await bike(world)
-    await world.sync(ITEMS, full=True)
-    assert (await failure(world)).startswith("Business Central USD Default Price List has to be there first, and could")
-    assert await world.alice.rows("products") == []
-    await world.alice.delete("pricelevels", taken["pricelevelid"])
-    await world.sync(ITEMS, records=(item["id"],), create=True)
-    assert (await product_of(world))["statecode"] == ACTIVE
-    assert await world.failures(ITEMS) == []
-
-
-@pytest.mark.rule("PROD-08")
-async def test_the_list_may_be_renamed(world: World) -> None:
-    await bike(world)
-    await world.sync(ITEMS, full=True)
-    product = await product_of(world)
-    await world.alice.update("pricelevels", product["_pricelevelid_value"], name="Ours")
-    await bike(world, number="BK-2")
-    await world.sync(ITEMS, full=True)
-    assert (await product_of(world, "BK-2"))["_pricelevelid_value"] == product["_pricelevelid_value"]
-    assert len(await world.alice.rows("pricelevels")) == 1
-
-
-@pytest.mark.rule("PROD-09")
-async def test_an_existing_product_gets_its_price_before_its_list(world: World) -> None:
-    unit = await world.alice.one("uomschedules", "name eq 'NAV PCS'")
-    [piece] = await world.alice.rows("uoms", f"_uomscheduleid_value eq {unit['uomscheduleid']}")
-    product = await world.alice.create(
-        "products",
-        {
-            "name": "Bike",
-            "productnumber": "BK-1",
-            "quantitydecimal": 0,
-            "defaultuomid@odata.bind": f"/uoms({piece['uomid']})",
-            "defaultuomscheduleid@odata.bind": f"/uomschedules({unit['uomscheduleid']})",
-        },
-    )
-    await world.alice.update("products", product["productid"], statecode=ACTIVE, statuscode=1)
-    await bike(world)
-    result = await world.sync(ITEMS, full=True)
-    assert (result.counts["coupled"], result.counts["created"], await world.failures(ITEMS)) == (1, 0, [])
-    product = await product_of(world)
-    assert (product["name"], product["quantitydecimal"]) == ("Road Bike", 0)
-    assert (await price_of(world, product))["amount"] == 999.5
-    await world.quiet(ITEMS)
-
-
-@pytest.mark.rule("PROD-09")
-async def test_a_new_price_goes_to_the_product_and_to_its_line(world: World) -> None:
-    item = await bike(world)
-    await world.sync(ITEMS, full=True)
-    await world.bob.update("items", item["id"], unitPrice=1100)
-    await world.sync(ITEMS)
-    product = await product_of(world)
-    assert (product["price"], (await price_of(world, product))["amount"]) == (1100, 1100)
-    assert len(await world.alice.rows("productpricelevels")) == 1
-    await world.quiet(ITEMS)
-
-
-@pytest.mark.rule("PROD-10")
-@pytest.mark.parametrize("full", [False, True])
-async def test_edits_of_the_default_price_list_are_set_back(world: World, full: bool) -> None:
-    await bike(world)
-    await bike(world, number="BK-2")
-    await world.sync(ITEMS, full=True)
-    await world.quiet(ITEMS)
-    product = await product_of(world)
-    line = await price_of(world, product)
-    await world.alice.update("productpricelevels", line["productpricelevelid"], amount=1)
-    result = await world.sync(ITEMS, full=full)
-    assert (await price_of(world, product))["amount"] == 999.5
-    assert result.write_requests == 1
-    await world.quiet(ITEMS)
-
-
-@pytest.mark.rule("PROD-10")
-async def test_a_price_that_was_deleted_there_comes_back(world: World) -> None:
-    await bike(world)
-    await world.sync(ITEMS, full=True)
-    product = await product_of(world)
-    line = await price_of(world, product)
-    await world.alice.update("products", product["productid"], {"pricelevelid@odata.bind": None})
-    await world.alice.delete("productpricelevels", line["productpricelevelid"])
-    await world.sync(ITEMS)
-    assert (await price_of(world, await product_of(world)))["amount"] == 999.5
-
-
-@pytest.mark.rule("PROD-10")
-async def test_other_price_lists_are_never_touched(world: World) -> None:
-    item = await bike(world)
-    await world.sync(ITEMS, full=True)
-    product = await product_of(world)
-    other = await world.alice.create("pricelevels", name="Friends")
-    line = await world.alice.create(
-        "productpricelevels",
-        {
-            "amount": 5,
-            "pricelevelid@odata.bind": f"/pricelevels({other['pricelevelid']})",
-            "productid@odata.bind": f"/products({product['productid']})",
-            "uomid@odata.bind": f"/uoms({product['_defaultuomid_value']})",
-        },
-    )
-    await world.bob.update("items", item["id"], unitPrice=1100)
-    await world.sync(ITEMS)
-    assert (await world.alice.row("productpricelevels", line["productpricelevelid"]))["amount"] == 5
-
-
-@pytest.mark.rule("PROD-10")
-async def test_a_list_that_was_deleted_comes_back(world: World) -> None:
-    item = await bike(world)
-    await world.sync(ITEMS, full=True)
-    product = await product_of(world)
-    line = await price_of(world, product)
-    await world.alice.update("products", product["productid"], {"pricelevelid@odata.bind": None})
-    await world.alice.delete("productpricelevels", line["productpricelevelid"])
-    await world.alice.delete("pricelevels", line["_pricelevelid_value"])
-    await world.bob.update("items", item["id"], displayName="Racer")
-    await world.sync(ITEMS)
-    assert await world.failures(ITEMS) == []
-    product = await product_of(world)
-    assert (await price_of(world, product))["amount"] == 999.5
-    await world.quiet(ITEMS)
-
-
 @pytest.mark.rule("PROD-12")
 async def test_a_blocked_item_retires_its_product_and_brings_it_back(world: World) -> None:
     item = await bike(world)
@@ -446,11 +265,8 @@ async def test_without_filters_a_blocked_item_becomes_a_retired_product(world: W
 
 @pytest.mark.rule("PROD-13")
 async def test_a_retired_product_may_block_its_item(world: World) -> None:
-    fields = [
-        msgspec.structs.replace(f, enabled=True) if f.compute == "product.blocked" else f
-        for f in world.mappings[ITEMS].fields
-    ]
-    world.change(ITEMS, fields=tuple(fields))
+    back = (MapValues(values={"0": False}, rest=True),)
+    world.change_field("blocked", ITEMS, direction="both", from_dataverse=back)
     item = await bike(world)
     await world.sync(ITEMS, full=True)
     product = await product_of(world)
@@ -470,22 +286,6 @@ async def test_a_record_that_is_asked_for_is_finished_at_once(world: World) -> N
     product = await product_of(world)
     assert (product["statecode"], (await price_of(world, product))["amount"]) == (ACTIVE, 999.5)
     await world.quiet(ITEMS)
-
-
-@pytest.mark.rule("PROD-08")
-@pytest.mark.rule("PROD-11")
-async def test_a_plan_shows_what_comes_first_and_what_comes_later(world: World, tmp_path: Path) -> None:
-    await bike(world)
-    request = Request(full=True)
-    (action,) = [a async for a in plan(world.session, ITEMS, request) if is_written(a)]
-    assert [(write.table, write.name, write.create) for write in action.before] == [("pricelevel", LIST, True)]
-    assert action.later["statecode"] == ACTIVE
-    assert set(action.later) == {"statecode", "pricelevelid"}
-    assert await world.alice.rows("pricelevels") == []
-    save_plan(tmp_path / "plan.json", world.session, [ITEMS], request, [saved_action(action)])
-    [_ async for _ in apply_plan(world.session, read_plan(tmp_path / "plan.json"))]
-    product = await product_of(world)
-    assert (product["statecode"], product["_pricelevelid_value"]) == (ACTIVE, action.later["pricelevelid"])
 
 
 async def test_a_created_product_can_be_taken_back(world: World) -> None:

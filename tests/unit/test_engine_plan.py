@@ -126,6 +126,13 @@ class TestCreation:
         later = merge(found, ("Contoso", "closed"), ("Contoso", "open"), action.base)
         assert later.to_dataverse == {"cr_state": "closed"}
 
+    def test_what_the_system_puts_there_meanwhile_is_no_edit(self) -> None:
+        found = table(field("name"), field("state", dataverse={"creatable": False}))
+        action = create(found, "Contoso", "closed")
+        assert action.base == (("Contoso", UNKNOWN), ("Contoso", UNKNOWN))
+        later = merge(found, ("Contoso", "closed"), ("Contoso", "draft"), action.base)
+        assert (later.to_dataverse, later.conflicts) == ({"cr_state": "closed"}, ())
+
     def test_create_only_columns_are_written_now(self) -> None:
         found = table(field("code", "code", dataverse={"updatable": False}))
         assert create(found, "EUR").to_dataverse == {"cr_code": "EUR"}

@@ -26,16 +26,6 @@ def test_prices_and_stock_are_never_negative(value: Scalar, there: float) -> Non
 
 
 @pytest.mark.rule("PROD-12")
-def test_blocked_is_retired() -> None:
-    assert product.state(batch_of({"blocked": [True, False]})) == [1, 0]
-
-
-@pytest.mark.rule("PROD-13")
-def test_whatever_is_not_active_is_blocked() -> None:
-    assert product.blocked(batch_of({"statecode": [0, 1, 2, 3]})) == [False, True, True, True]
-
-
-@pytest.mark.rule("PROD-12")
 def test_only_drafts_of_blocked_items_are_published() -> None:
     batch = batch_of({"number": ["A", "B", "C"], "blocked": [True, False, True]})
     batch = msgspec.structs.replace(batch, partners=["p-0", "p-1", "p-2"])

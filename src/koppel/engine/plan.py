@@ -80,6 +80,7 @@ class _Partner:
     def __init__(self, table: Table, source: Side, record: Record) -> None:
         self.source = source
         self.side = other(source)
+        self.leads = table.mapping.initial == source
         self.values: dict[str, Scalar] = {}
         self.later: dict[str, Scalar] = {}
         self.own: list[Scalar | Unknown] = list(record.values[: len(table.fields)])
@@ -111,6 +112,8 @@ class _Partner:
         if not step.end.creatable or step.field.mapping.last:
             # It can only be written later: as long as it is not, there is no agreement about it.
             self.own[step.place] = UNKNOWN
+            if self.leads and step.field.mapping.direction == "both":
+                self.partner[step.place] = UNKNOWN  # what the system puts there by itself is no edit
             if step.end.updatable:
                 self.later[step.end.column] = wanted
             return

@@ -42,6 +42,8 @@ STEPS = {
     "Round.precision": "Multiple to round to, such as 0.01.",
     "Round.direction": "To the nearest multiple, up (away from zero) or down (towards zero).",
     "Extract.part": "Part of the date.",
+    "MapValues.values": "What becomes of which value.",
+    "MapValues.rest": "What becomes of every other value; without it that fails the record.",
     "LookUp.table": "Table to look in.",
     "LookUp.where": "Column that holds the value.",
     "LookUp.take": "Column to take.",

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from koppel.odata.records import Side
+from koppel.odata.records import Scalar, Side
 
 Word = Literal["upper", "lower", "trim", "alphanumeric", "unix_time", "to_unix_time"]
 Otherwise = Literal["fail", "empty", "keep"]
@@ -110,6 +110,13 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="ex
     part: Literal["day", "month", "year"]
 
 
+class MapValues(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="map"):
+    """What ``values`` say of a value, as it is written (``true``, ``0``, ``NET 30``); ``rest`` for all others."""
+
+    values: dict[str, Scalar]
+    rest: Scalar = None
+
+
 class LookUp(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="look_up"):
     """The column ``take`` of the first record of a ``table`` of ``side`` whose column ``where`` holds the value."""
 
@@ -141,6 +148,7 @@ Step = (
     | FormatDecimal
     | Round
     | Extract
+    | MapValues
     | LookUp
     | Call
 )
@@ -162,6 +170,7 @@ _KINDS: Mapping[str, tuple[frozenset[Kind], frozenset[Kind]]] = {
     "format_decimal": (_NUMBER, _TEXT),
     "round": (_NUMBER, _NUMBER),
     "extract": (_DATE | _MOMENT, _NUMBER),
+    "map": (ANY, ANY),
     "look_up": (ANY, ANY),
     "call": (ANY, ANY),
 }
@@ -183,5 +192,11 @@ def takes(step: Step) -> frozenset[Kind]:
 
 def gives(step: Step) -> frozenset[Kind]:
     """The kinds of values that may come out; any, where only the value itself can tell."""
+    if isinstance(step, MapValues):
+        return frozenset(map(_kind_of, (*step.values.values(), *(() if step.rest is None else (step.rest,)))))
     given = _KINDS.get(name_of(step), (_TEXT, _TEXT))[1]
     return given | takes(step) if getattr(step, "otherwise", "") == "keep" else given
+
+
+def _kind_of(value: Scalar) -> Kind:
+    return "boolean" if isinstance(value, bool) else "number" if isinstance(value, int | float) else "text"

@@ -24,6 +24,7 @@ from koppel.mapping.steps import (
     FormatDecimal,
     Kind,
     LookUp,
+    MapValues,
     MatchPattern,
     ParseDate,
     ParseDateTime,
@@ -100,6 +101,8 @@ def compiled(step: Step, folder: str = "") -> Apply:
             return _replace_pattern(pattern, by)
         case MatchPattern(pattern=pattern):
             return _match_pattern(pattern)
+        case MapValues(values=values, rest=rest):
+            return _map(values, rest)
         case Call(function=function):
             return load_function(function, folder)
         case LookUp():
@@ -189,6 +192,26 @@ def _match_pattern(pattern: str) -> Apply:
         return "".join(part or "" for match in matches for part in (match.groups() or (match[0],)))
 
     return held
+
+
+def _map(values: Mapping[str, Scalar], rest: Scalar) -> Apply:
+    if not values:
+        raise MappingError("`values` is empty", remedy="Say what becomes of which value.")
+
+    def found(value: Scalar) -> Scalar:
+        name = _spelled(value)
+        if name not in values and rest is None:
+            raise ValueError(f"is none of {', '.join(values)}")
+        return values.get(name, rest)
+
+    return found
+
+
+def _spelled(value: Scalar) -> str:
+    """A value as a mapping file writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _round(precision: float, direction: str) -> Apply:

@@ -64,12 +64,6 @@ def capacity(batch: Batch) -> list[Scalar | Refusal]:
     return [not_negative(value) for value in batch.column("capacity")]
 
 
-@compute(reads=("blocked",))
-def state(batch: Batch) -> list[Scalar | Refusal]:
-    """Blocked is retired, not blocked is active (PROD-11, PROD-12)."""
-    return [RETIRED if blocked else ACTIVE for blocked in batch.column("blocked")]
-
-
 def _blocked_partners(batch: Batch) -> list[Scalar]:
     return [partner for partner, is_blocked in zip(batch.partners, batch.column("blocked"), strict=True) if is_blocked]
 
@@ -103,9 +97,3 @@ def publish_blocked(batch: Batch) -> list[FollowUp]:
         for record, partner, number in zip(batch.records, batch.partners, batch.column("number"), strict=True)
         if partner in drafts
     ]
-
-
-@compute(side="dataverse", reads=("statecode",))
-def blocked(batch: Batch) -> list[Scalar | Refusal]:
-    """Whatever is not active is blocked (PROD-13)."""
-    return [value != ACTIVE for value in batch.column("statecode")]
