@@ -201,7 +201,7 @@ async def every_death(database: Database, route: str, scenario: Scenario, runs: 
 
 
 async def test_setting_up(database: Database) -> None:
-    assert await every_death(database, COMPANION, set_up, set_up_runs, tells=False) > 20
+    assert await every_death(database, COMPANION, set_up, set_up_runs) > 20
 
 
 async def test_customers_and_contacts(database: Database) -> None:

@@ -16,7 +16,7 @@ Action = Literal["create", "update", "delete", "couple", "uncouple"]
 Value = Scalar | Mapping[str, Scalar | Sequence[Mapping[str, Scalar]]]
 """A value, a record by column, or one with the rows that were made below it."""
 
-GIVEN = "job, mapping, side, record_id, action, field, old, new, why, record_name, base"
+GIVEN = "job, mapping, side, record_id, action, field, old, new, why, record_name, base, table_name"
 COPY = f"COPY history ({GIVEN}) FROM STDIN"
 SELECT = f"SELECT {GIVEN}, at, id FROM history"
 FIND = f"""
@@ -60,7 +60,8 @@ LAST = 2**63 - 1
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One field of one write to ``side``; ``field`` is empty where the whole record is meant (a deletion, a coupling).
 
-    ``base``: of an uncoupled pair, what it had agreed on. ``at`` and ``id`` are the database's own, ignored on adding.
+    ``base``: of an uncoupled pair, what it had agreed on. ``table_name``: where a rule wrote beside the mapping's own
+    records; ``field`` is a column then. ``at`` and ``id`` are the database's own, ignored on adding.
     """
 
     job: int
@@ -74,6 +75,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     why: str = ""
     record_name: str = ""
     base: bytes | None = None
+    table_name: str = ""
     at: datetime | None = None
     id: int = 0
 
@@ -86,7 +88,20 @@ async def add(connection: Connection, entries: Iterable[Entry]) -> None:
 def _row(entry: Entry) -> tuple[object, ...]:
     e = entry
     old, new = _json(e.old), _json(e.new)
-    return e.job, e.mapping, e.side, e.record_id, e.action, e.field, old, new, e.why, e.record_name, e.base
+    return (
+        e.job,
+        e.mapping,
+        e.side,
+        e.record_id,
+        e.action,
+        e.field,
+        old,
+        new,
+        e.why,
+        e.record_name,
+        e.base,
+        e.table_name,
+    )
 
 
 def _json(value: Value) -> str | None:

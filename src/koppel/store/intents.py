@@ -13,16 +13,19 @@ from koppel.store.database import TEXTS, Connection, as_json
 
 # An intent that is still open keeps the time of the first try: the record may have been made any time after it.
 SAVE = """
-INSERT INTO intent (mapping, kind, side, source_id, intended_id, identity, base, record_name, changes, held, why, job)
-SELECT %s, kind, side, source_id, intended_id, identity, decode(base, 'base64'), record_name, changes, held, why, job
+INSERT INTO intent (mapping, kind, side, source_id, intended_id, identity, base, record_name, changes, held, why,
+    table_name, job)
+SELECT %s, kind, side, source_id, intended_id, identity, decode(base, 'base64'), record_name, changes, held, why,
+    table_name, job
 FROM json_to_recordset(%s) AS made (kind text, side text, source_id text, intended_id text, identity json, base text,
-    record_name text, changes json, held json, why text, job bigint)
+    record_name text, changes json, held json, why text, table_name text, job bigint)
 ON CONFLICT (mapping, side, source_id) DO UPDATE
 SET kind = EXCLUDED.kind, intended_id = EXCLUDED.intended_id, identity = EXCLUDED.identity, base = EXCLUDED.base,
     record_name = EXCLUDED.record_name, changes = EXCLUDED.changes, held = EXCLUDED.held, why = EXCLUDED.why,
     job = EXCLUDED.job"""
 UNSETTLED = """
-SELECT kind, side, source_id, intended_id, identity, base, record_name, changes, held, why, job, made_at
+SELECT kind, side, source_id, intended_id, identity, base, record_name, changes, held, why, table_name, job,
+    made_at
 FROM intent
 WHERE mapping = %s
 ORDER BY made_at, side, source_id"""
@@ -46,7 +49,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     ``intended_id``: the record's id, empty where the system chooses it; ``identity`` holds the values by which the
     record is looked for then. ``base``: what both sides were to agree on, as a coupling keeps it. ``changes`` of an
     update; ``held``: the columns of a record that is to be deleted, or created without there being a base. ``made_at``
-    is the database's own, ignored on saving.
+    is the database's own, ignored on saving. ``table_name``: where a rule writes beside the mapping's own records;
+    ``source_id`` is that of nothing then.
     """
 
     kind: Kind = "create"
@@ -59,6 +63,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Intended, ...] = ()
     held: Mapping[str, Scalar] = {}
     why: str = ""
+    table_name: str = ""
     job: int | None = None
     made_at: datetime | None = None
 

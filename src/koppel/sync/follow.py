@@ -1,19 +1,22 @@
 """Writes that follow from others, as rules plan them (UOM-06, CUR-08).
 
 They happen before the chunk is recorded: a run that dies in between finds the records unrecorded, and follows again.
+They are written down before they are sent, as any other write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from koppel.engine.action import Action, FollowUp
 from koppel.engine.plan import other
-from koppel.errors import ExistsError, RemoteError
+from koppel.errors import ExistsError, RemoteError, TransientError
 from koppel.odata.records import Record, Side
-from koppel.store import history
+from koppel.store import history, intents
+from koppel.store.history import Entry
+from koppel.store.intents import Intended, Intent
 from koppel.sync.needs import run_rule
 from koppel.sync.reopen import change
 from koppel.sync.scope import Scope
@@ -49,8 +52,7 @@ async def carry_out(session: Session, scope: Scope, ups: Sequence[FollowUp]) -> 
     errors: dict[str, RemoteError] = {}
     for side, table in dict.fromkeys((up.side, up.table) for up in ups):
         mine = {up.id: up for up in ups if (up.side, up.table) == (side, table)}
-        found = await _create(session, scope, side, table, [up for up in mine.values() if up.create])
-        found |= await _update(session, scope, side, table, [up for up in mine.values() if not up.create])
+        found = await _write(session, scope, side, table, list(mine.values()))
         errors = {up.record: found[up.id] for up in ups if up.table == table and up.id in found} | errors
     return errors
 
@@ -64,56 +66,83 @@ def _with_error(one: Done, errors: dict[str, RemoteError]) -> Done:
     return msgspec.structs.replace(one, trouble=error) if error else one
 
 
-async def _create(
+async def _write(
     session: Session, scope: Scope, side: Side, table: str, ups: Sequence[FollowUp]
 ) -> dict[str, RemoteError]:
-    if not ups:
-        return {}
-    columns = tuple(dict.fromkeys(column for up in ups for column in up.values))
-    written = await session.systems[side].create(table, [Create(up.id, up.values) for up in ups], columns)
-    made = [up for up, answer in zip(ups, written, strict=True) if not answer.error]
-    await history.add(session.connection, (_entry(session, scope, up, new=dict(up.values)) for up in made))
-    return _errors(ups, written)
-
-
-async def _update(
-    session: Session, scope: Scope, side: Side, table: str, ups: Sequence[FollowUp]
-) -> dict[str, RemoteError]:
-    if not ups:
-        return {}
-    system, own = session.systems[side], scope.ready.mapping.endpoint(side)
+    """Write rows of one table; the errors by id. What exists already is what was wanted."""
+    system, connection, mapping = session.systems[side], session.connection, scope.ready.mapping.name
+    own = scope.ready.mapping.endpoint(side)
     opens = own.reopen if own.table == table else {}
     columns = tuple(dict.fromkeys([*opens, *(column for up in ups for column in up.values)]))
-    found = await system.by_ids(table, columns, [up.id for up in ups])
-    present = [up for up in ups if up.id in found]
-    changes = [Update(up.id, found[up.id].version, up.values) for up in present]
-    states = [dict(zip(opens, found[up.id].values, strict=False)) for up in present]
-    written = await change(system, table, columns, changes, states, opens)
-    done = [up for up, answer in zip(present, written, strict=True) if not answer.error]
-    await history.add(session.connection, _updates(session, scope, done, found, columns))
-    return _errors(present, written)
-
-
-def _updates(
-    session: Session, scope: Scope, ups: Iterable[FollowUp], found: dict[str, Record], columns: tuple[str, ...]
-) -> Iterable[history.Entry]:
-    for up in ups:
-        for column, value in up.values.items():
-            old = found[up.id].values[columns.index(column)]
-            yield _entry(session, scope, up, field=column, old=old, new=value)
-
-
-def _entry(
-    session: Session, scope: Scope, up: FollowUp, *, field: str = "", old: history.Value = None, new: history.Value
-) -> history.Entry:
-    mapping, kind = scope.ready.mapping.name, "create" if up.create else "update"
-    return history.Entry(session.job, mapping, up.side, up.id, kind, field, old, new, up.reason, up.name)  # type: ignore[arg-type]
-
-
-def _errors(ups: Sequence[FollowUp], written: Sequence[Written]) -> dict[str, RemoteError]:
-    """By id. What exists already is what was wanted."""
+    new, old = [up for up in ups if up.create], [up for up in ups if not up.create]
+    found = await system.by_ids(table, columns, [up.id for up in old]) if old else {}
+    old = [up for up in old if up.id in found]
+    told = {up.id: list(_entries(session, scope, up, found, columns)) for up in (*new, *old)}
+    await intents.save(connection, mapping, [_intent(session, up, told[up.id]) for up in (*new, *old)])
+    await connection.commit()
+    rows = [Update(up.id, found[up.id].version, up.values) for up in old]
+    made = await system.create(table, [Create(up.id, up.values) for up in new], columns) if new else []
+    states = [dict(zip(opens, found[up.id].values, strict=False)) for up in old]
+    changed = await change(system, table, columns, rows, states, opens) if rows else []
+    answers = list(zip((*new, *old), (*made, *changed), strict=True))
+    done = [up for up, answer in answers if _is_done(up, answer)]
+    await history.add(connection, (entry for up in done for entry in told[up.id]))
+    known = [_key(up) for up, answer in answers if up in done or not _is_unknown(answer)]
+    await intents.settle(connection, mapping, side, known)
     return {
         up.id: answer.error
-        for up, answer in zip(ups, written, strict=True)
+        for up, answer in answers
         if answer.error and not (up.create and isinstance(answer.error, ExistsError))
     }
+
+
+def _is_done(up: FollowUp, answer: Written) -> bool:
+    made_before = up.create and isinstance(answer.error, ExistsError) and answer.error.doubtful
+    return made_before or not answer.error
+
+
+def _is_unknown(answer: Written) -> bool:
+    return answer.error is not None and (answer.error.doubtful or isinstance(answer.error, TransientError))
+
+
+def _key(up: FollowUp) -> str:
+    return f"{up.table} {up.id}"
+
+
+def _entries(
+    session: Session, scope: Scope, up: FollowUp, found: Mapping[str, Record], columns: tuple[str, ...]
+) -> Iterator[Entry]:
+    """What history tells of a write."""
+    entry = Entry(
+        session.job,
+        scope.ready.mapping.name,
+        up.side,
+        up.id,
+        "create" if up.create else "update",
+        new=dict(up.values),
+        why=up.reason,
+        record_name=up.name,
+        table_name=scope.ready.beside(up.side, up.table),
+    )
+    if up.create:
+        yield entry
+        return
+    for column, value in up.values.items():
+        before = found[up.id].values[columns.index(column)]
+        yield msgspec.structs.replace(entry, field=column, old=before, new=value)
+
+
+def _intent(session: Session, up: FollowUp, entries: Sequence[Entry]) -> Intent:
+    changes = () if up.create else tuple(Intended(e.field, e.old, e.new, e.why) for e in entries)  # type: ignore[arg-type]
+    return Intent(
+        kind="create" if up.create else "update",
+        side=up.side,
+        source_id=_key(up),
+        intended_id=up.id,
+        record_name=up.name,
+        changes=changes,
+        held=dict(up.values) if up.create else {},
+        why=up.reason,
+        table_name=up.table,
+        job=session.job,
+    )

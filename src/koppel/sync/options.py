@@ -8,13 +8,14 @@ from typing import cast
 import msgspec
 
 from koppel.engine.action import Action, Refusal
-from koppel.errors import ExistsError, OutcomeUnknownError, RemoteError
+from koppel.errors import ExistsError, OutcomeUnknownError, RemoteError, TransientError
 from koppel.odata.records import Record, Scalar
 from koppel.store import history, options
 from koppel.store.history import Entry
 from koppel.store.options import Option
 from koppel.sync.options_plan import Choices, plan_options
 from koppel.sync.options_share import share_options
+from koppel.sync.options_unanswered import intend_options, note_options, settle_options
 from koppel.sync.prepare import Ready
 from koppel.sync.session import Session
 from koppel.systems.dataverse import Dataverse
@@ -30,23 +31,29 @@ async def synchronise_options(
     direction. Yields what is done. ``only``: these codes and no others."""
     dataverse = cast(Dataverse, session.systems["dataverse"])
     table = ready.mapping.dataverse.table
+    if apply:
+        await note_options(session, ready)
     actions = await _planned(session, ready, only)
     if apply and any(action.kind == "create" and action.side == "dataverse" for action in actions):
         # An earlier run may have added options and died before it published them: nobody sees those.
         await dataverse.publish(table)
         actions = await _planned(session, ready, only)
+    if apply:
+        await intend_options(session, ready, actions)
     done: list[tuple[Action, Option]] = []
+    unsure: set[str] = set()
     for action in actions:
         if apply and action.kind in WRITES:
             try:
                 done.append((action, await _do(session, ready, action)))
             except RemoteError as error:
+                unsure |= {action.name} if isinstance(error, TransientError) else set()
                 action = _held(action, error)
         yield action
     if apply and any(action.kind in ("create", "update") and action.side == "dataverse" for action in actions):
         await dataverse.publish(table)
-    if done:
-        await _record(session, ready.mapping.name, done)
+    if apply:
+        await _record(session, ready.mapping.name, done, unsure)
     if ready.mapping.dataverse.also:
         async for action in share_options(session, ready, [option for _, option in done], apply=apply):
             yield action
@@ -79,13 +86,16 @@ async def codes_of(session: Session, ready: Ready) -> Sequence[Record]:
     ]
 
 
-async def _record(session: Session, mapping: str, done: Sequence[tuple[Action, Option]]) -> None:
+async def _record(
+    session: Session, mapping: str, done: Sequence[tuple[Action, Option]], unsure: Collection[str]
+) -> None:
     parted = [option.value for action, option in done if action.kind == "uncouple"]
     parted += [int(action.dataverse_id) for action, _ in done if action.replaces]
     await options.remove(session.connection, mapping, parted)
     kept = [option for action, option in done if action.kind != "uncouple"]
     await options.save(session.connection, mapping, kept)
     await history.add(session.connection, [entry for pair in done for entry in _entries(session.job, *pair)])
+    await settle_options(session, mapping, but=unsure)
     await session.connection.commit()
 
 

@@ -93,6 +93,10 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
         """The mapping's end on ``side``."""
         return self.business_central if side == "business_central" else self.dataverse
 
+    def beside(self, side: Side, table: str) -> str:
+        """A table as history names it: by nothing if it is the mapping's own."""
+        return "" if table == self.end(side).schema.name else table
+
     def mapped(self, side: Side, record: Record | None) -> dict[str, Scalar]:
         """The mapped columns of a record of ``side``."""
         columns = self.end(side).columns[: len(self.table.fields)]

@@ -93,6 +93,7 @@ def creation_entry(scope: Scope, intent: Intent, id: str) -> history.Entry:
         new=intent.held or _agreed(scope, intent),
         why="created, without an answer",
         record_name=intent.record_name,
+        table_name=scope.ready.beside(intent.side, intent.table_name),
     )
 
 

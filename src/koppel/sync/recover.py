@@ -19,7 +19,7 @@ from koppel.sync.pairs import merge_all, outside_of
 from koppel.sync.prepare import SIDES
 from koppel.sync.scope import Incoming, Scope, base_of, coupled_id, in_order, read_side
 from koppel.sync.session import Session
-from koppel.sync.unanswered import note_created_alone, note_deletions, note_updates
+from koppel.sync.unanswered import note_beside, note_created_alone, note_deletions, note_updates
 
 UNDECIDED = "outcome-unknown"
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -32,8 +32,10 @@ async def recover(session: Session, scope: Scope) -> list[Action]:
     Intents of which nothing came are dropped, unless this is a preview: then they may be those of a run at work. Where
     it cannot be told what came of them, the record must wait for a person (``scope.undecided``).
     """
-    open_ = await intents.unsettled(session.connection, scope.ready.mapping.name)
+    found = await intents.unsettled(session.connection, scope.ready.mapping.name)
+    open_ = [intent for intent in found if not intent.table_name]
     if session.job:
+        await note_beside(session, scope, [intent for intent in found if intent.table_name])
         await note_updates(session, scope, [intent for intent in open_ if intent.kind == "update"])
         await note_deletions(session, scope, [intent for intent in open_ if intent.kind == "delete"])
     actions: list[Action] = []

@@ -50,8 +50,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     since: Mapping[tuple[Side, str], Mapping[str, int]] = {}
 
     def by(self, *actions: str) -> list[Entry]:
-        """The entries of these kinds."""
-        return [entry for entry in self.entries if entry.action in actions]
+        """The entries of these kinds about the mapping's own records."""
+        return [entry for entry in self.entries if entry.action in actions and not entry.table_name]
 
     def later(self, ids: Mapping[Side, str]) -> int | None:
         """The job that wrote last to either record of a pair after this one."""

@@ -9,6 +9,7 @@ from koppel.engine.plan import other
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings, history, intents
 from koppel.store.couplings import Coupling, Seen
+from koppel.store.history import Entry
 from koppel.store.intents import Intent
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.record import creation_entry, record_deletions
@@ -26,22 +27,24 @@ async def note_updates(session: Session, scope: Scope, open_: Sequence[Intent]) 
             continue
         records = await read_side(session, scope, side, [intent.intended_id for intent in mine])
         there = [(intent, records[intent.intended_id]) for intent in mine if intent.intended_id in records]
-        await history.add(session.connection, (e for intent, r in there for e in _entries(scope, side, intent, r)))
-        await _agree(
-            session, scope, side, [intent for intent, record in there if _is_made(scope, side, intent, record)]
-        )
+        looks = [(intent, _look_into(scope.ready, side, record)) for intent, record in there]
+        await history.add(session.connection, (e for intent, holds in looks for e in _entries(scope, intent, holds)))
+        await _agree(session, scope, side, [intent for intent, holds in looks if _is_made(intent, holds)])
         await intents.settle(session.connection, scope.ready.mapping.name, side, [i.source_id for i in mine])
 
 
-def _entries(scope: Scope, side: Side, intent: Intent, record: Record) -> Iterator[history.Entry]:
+Holds = Callable[[str, Scalar], bool]
+"""Whether a record holds a value in a field, or in a column that no field has."""
+
+
+def _entries(scope: Scope, intent: Intent, holds: Holds) -> Iterator[Entry]:
     """For the fields that do not hold any more what they held; if a person changed them since, it was after Koppel."""
-    holds = _look_into(scope.ready, side, record)
     for change in intent.changes:
         if not holds(change.field, change.old):
-            yield history.Entry(
+            yield Entry(
                 intent.job or 0,
                 scope.ready.mapping.name,
-                side,
+                intent.side,
                 intent.intended_id,
                 "update",
                 field=change.field,
@@ -49,17 +52,17 @@ def _entries(scope: Scope, side: Side, intent: Intent, record: Record) -> Iterat
                 new=change.new,
                 why=f"{change.why}, without an answer",
                 record_name=intent.record_name,
+                table_name=scope.ready.beside(intent.side, intent.table_name),
             )
 
 
-def _is_made(scope: Scope, side: Side, intent: Intent, record: Record) -> bool:
+def _is_made(intent: Intent, holds: Holds) -> bool:
     """Whether an update was carried out for sure: something that it wrote is still there."""
-    holds = _look_into(scope.ready, side, record)
     return any(holds(change.field, change.new) and not holds(change.field, change.old) for change in intent.changes)
 
 
-def _look_into(ready: Ready, side: Side, record: Record) -> Callable[[str, Scalar], bool]:
-    """Whether a record holds a value in a field, or in a column that no field has; what is not read holds anything."""
+def _look_into(ready: Ready, side: Side, record: Record) -> Holds:
+    """What is not read holds anything."""
     fields = {field.name: field for field in ready.table.fields}
     places = ready.end(side).places
 
@@ -125,3 +128,20 @@ async def note_created_alone(session: Session, scope: Scope, made: Sequence[tupl
         if intent.base:
             pair = Coupling(ids["business_central"], ids["dataverse"], base=intent.base, job=intent.job)
             await couplings.save(session.connection, mapping, [pair], new=True)
+
+
+async def note_beside(session: Session, scope: Scope, open_: Sequence[Intent]) -> None:
+    """What rules wrote beside the mapping's records: it may follow again, but history tells of it now."""
+    for side, table in dict.fromkeys((intent.side, intent.table_name) for intent in open_):
+        mine = [intent for intent in open_ if (intent.side, intent.table_name) == (side, table)]
+        columns = tuple(dict.fromkeys(change.field for intent in mine for change in intent.changes))
+        rows = await session.systems[side].by_ids(table, columns, [intent.intended_id for intent in mine])
+        there = [(intent, rows[intent.intended_id]) for intent in mine if intent.intended_id in rows]
+        made = [creation_entry(scope, intent, row.id) for intent, row in there if intent.kind == "create"]
+        made += [entry for intent, row in there for entry in _entries(scope, intent, _look_at(columns, row))]
+        await history.add(session.connection, made)
+        await intents.settle(session.connection, scope.ready.mapping.name, side, [intent.source_id for intent in mine])
+
+
+def _look_at(columns: Sequence[str], row: Record) -> Holds:
+    return lambda name, value: row.values[columns.index(name)] == value

@@ -21,12 +21,14 @@ from koppel.store.history import Entry
 from koppel.store.jobs import Job
 from koppel.sync.intend import intend
 from koppel.sync.job import as_job
+from koppel.sync.precede import write_first
 from koppel.sync.prepare import Ready
-from koppel.sync.record import count_done, record_chunk, settle_intents
+from koppel.sync.record import count_done, record_chunk, settle_intents, told
 from koppel.sync.recover import recover
 from koppel.sync.request import Result
 from koppel.sync.restore import plan_returns
 from koppel.sync.reverse import Left, Past, Reversal, plan_removals, plan_updates
+from koppel.sync.reverse_beside import plan_beside
 from koppel.sync.scope import Scope, open_scope
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.undo_options import undo_options
@@ -39,6 +41,7 @@ PHASES: tuple[Callable[[Session, Scope, Past], Awaitable[Reversal]], ...] = (
     plan_returns,
     partial(plan_updates, side="business_central", parted=True),
     partial(plan_updates, side="dataverse", parted=True),
+    plan_beside,
 )
 """Fields come back while their pair is coupled. One side at a time, so that what one of them refuses is no matter of
 the other."""
@@ -174,16 +177,20 @@ async def _carry_out(
 ) -> list[Done]:
     """Write and record; those that somebody edited meanwhile, which are to be planned once more unless it is the last
     time."""
-    await intend(session, scope, actions)
-    done = await send(session, scope, actions)
+    tried = await write_first(session, scope, actions)
+    held = [action for action in tried if action.refusal]
+    await intend(session, scope, tried)
+    done = await send(session, scope, tried)
     edited = [] if last else [one for one in done if isinstance(one.error, VersionError)]
     refused = [one for one in done if one.error and one not in edited]
-    through = [one for one in done if not one.error]
+    through = [one for one in done if not (one.error or one.action.refusal)]
     counts = count_done(through)
-    counts["failed"] += len(refused)
+    counts["failed"] += len(refused) + len(held)
     await settle_intents(session, scope.ready.mapping.name, [one for one in done if one.error])
     await record_chunk(session, scope, through, counts)
     result.counts.update(counts)
+    for action in held:
+        result.notice(told(action))
     for one in refused:
         assert one.error is not None
         result.notice(f"{one.action.name}: {one.error.message}; {one.error.remedy}")
