@@ -11,7 +11,10 @@ from world import World, new_world
 from world_data import Row
 
 from koppel.store.database import Database
+from koppel.sync.along import runs
 from koppel.sync.explain import explain
+from koppel.sync.full import run_in_order
+from koppel.sync.request import Request
 from koppel.sync.run import plan
 from koppel.sync.undo import job_to_undo, undo
 from koppel.sync.verify import verify
@@ -346,3 +349,58 @@ async def test_lists_whose_name_is_no_code_are_nobodys(world: World) -> None:
     result = await world.sync(GROUPS, create=True)
     assert (result.counts["failed"], result.counts["coupled"]) == (0, 0)
     assert (await world.sync(GROUPS, full=True)).counts["coupled"] == 0
+
+
+async def along(world: World, **request: Any) -> list[str]:
+    """The mappings that a run of the groups comes to."""
+    runs = run_in_order(world.session, [GROUPS], Request(**request))
+    return [one.mapping async for one in runs if one.error is None]
+
+
+@pytest.mark.rule("PL-06")
+async def test_prices_go_along_with_their_group(world: World) -> None:
+    first = await price(world, "A-1", 90)
+    assert await along(world, full=True) == [GROUPS, PRICES]
+    assert await lines(world) == {"A-1": 90}
+    await world.bob.update("salesPrices", first["id"], unitPrice=95)
+    await along(world)
+    assert await lines(world) == {"A-1": 95}
+
+
+@pytest.mark.rule("PL-06")
+@pytest.mark.parametrize("name", ["GOLD", "business_central_id", "dataverse_id"])
+async def test_those_of_a_chosen_group_go_along(world: World, name: str) -> None:
+    await world.bob.create("customerPriceGroups", code="SILVER", description="")
+    await price(world, "A-1", 90)
+    await price(world, "A-1", 95, salesCode="SILVER")
+    await world.sync(GROUPS, full=True)
+    chosen = getattr(await world.coupling("GOLD", GROUPS), name, name)
+    request = Request(records=(chosen,))
+    asked = [one async for one in runs(world.session, [GROUPS], request)]
+    planned = [action.mapping for name, each in asked async for action in plan(world.session, name, each)]
+    assert planned == [PRICES]
+    assert await along(world, records=(chosen,)) == [GROUPS, PRICES]
+    assert (await lines(world), await lines(world, "SILVER")) == ({"A-1": 90}, {})
+
+
+@pytest.mark.rule("PL-06")
+async def test_a_group_without_prices_takes_none_along(world: World) -> None:
+    assert await along(world, records=("GOLD",), create=True) == [GROUPS]
+    assert await along(world, records=()) == [GROUPS]
+
+
+@pytest.mark.rule("PL-06")
+async def test_what_is_asked_for_anyway_runs_once(world: World) -> None:
+    runs = run_in_order(world.session, [GROUPS, PRICES], Request(full=True))
+    assert [one.mapping async for one in runs] == [GROUPS, PRICES]
+
+
+@pytest.mark.rule("PL-05")
+async def test_items_are_brought_along_where_their_mapping_creates_them(world: World) -> None:
+    world.change("ITEM-PRODUCT", only_coupled=False)
+    await world.reopen()
+    at(world, "2024-06-01")
+    await item(world, "A-3")
+    await price(world, "A-3", 70)
+    await along(world, full=True)
+    assert await lines(world) == {"A-3": 70}

@@ -321,3 +321,13 @@ def test_dependencies_come_before_the_standard_order() -> None:
     currency = msgspec.structs.replace(standard["CURRENCY"], depends_on=("OWN",))
     assert [mapping.name for mapping in in_dependency_order([currency, own])] == ["OWN", "CURRENCY"]
     assert [mapping.name for mapping in in_dependency_order([currency])] == ["CURRENCY"]
+
+
+@pytest.mark.rule("PL-06")
+def test_what_goes_along_refers_to_what_it_goes_with(tmp_path: Path) -> None:
+    field = "  - {business_central: a, dataverse: b, code: true, lookup: {mapping: CURRENCY}}\n"
+    assert vendor(tmp_path, SOUND + field + "goes_with: CURRENCY\n").goes_with == "CURRENCY"
+    assert mistakes(tmp_path, vendor=SOUND + "goes_with: CURRENCY\n")[0] == (
+        "vendor.yaml:7: it cannot be told which records go along with which"
+    )
+    assert "vendor.yaml:7: there is no mapping `NOBODY`" in mistakes(tmp_path, vendor=SOUND + "goes_with: NOBODY\n")

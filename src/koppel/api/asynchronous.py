@@ -23,6 +23,7 @@ from koppel.store.history import Entry
 from koppel.store.jobs import Job
 from koppel.store.reviews import Choice
 from koppel.sync import couple, explain, partners, preview, retry, review, run, status, uncouple, undo, verify
+from koppel.sync.along import runs
 from koppel.sync.couple import Initial, Refused
 from koppel.sync.explain import Explanation
 from koppel.sync.full import Outcome, outcome, run_in_order
@@ -34,7 +35,7 @@ from koppel.sync.retry import Winner
 from koppel.sync.reverse import Left
 from koppel.sync.review import Line
 from koppel.sync.selection import choose
-from koppel.sync.session import Session, wholes
+from koppel.sync.session import Session
 from koppel.sync.status import Standing
 from koppel.sync.verify import Verification
 
@@ -158,8 +159,8 @@ class AsyncKoppel:
             )
             return [
                 action
-                for name in wholes(session.mappings, chosen)
-                async for action in run.plan(session, name, request)
+                async for name, asked in runs(session, chosen, request)
+                async for action in run.plan(session, name, asked)
                 if action.kind != "nothing"
             ]
 

@@ -31,11 +31,12 @@ from koppel.cli.running import DONE, MISUSED, AsJson, ConfigPath, run
 from koppel.cli.sync import follow
 from koppel.engine.action import Action
 from koppel.mapping.names import mappings_named
+from koppel.sync.along import runs
 from koppel.sync.request import Request
 from koppel.sync.run import plan as planned
 from koppel.sync.saved import SavedAction, apply_plan, is_written, read_plan, save_plan, saved_action
 from koppel.sync.selection import choose
-from koppel.sync.session import Session, wholes
+from koppel.sync.session import Session
 
 SHOWN = 50
 """Actions of each mapping that are told in full; programs and files get them all."""
@@ -78,9 +79,9 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
     held: list[Trouble] = []
     counts: dict[str, Counter[str]] = {}
     first: set[tuple[str, str]] = set()
-    for name in wholes(session.mappings, names):
+    async for name, asked in runs(session, names, request):
         found = counts[name] = Counter()
-        async for action in planned(session, name, request):
+        async for action in planned(session, name, asked):
             if action.kind == "nothing":
                 continue
             found[action.kind] += 1

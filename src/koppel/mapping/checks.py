@@ -27,6 +27,12 @@ def among(mapping: TableMapping, kinds: Mapping[str, str]) -> Iterator[Finding]:
     """References to other mappings; ``kinds``: the kind of each that exists, empty where its file is broken."""
     for index, name in enumerate(mapping.depends_on):
         yield from _known(name, kinds, ("depends_on", index))
+    if mapping.goes_with:
+        yield from _known(mapping.goes_with, kinds, ("goes_with",))
+        lookups = [field.lookup for field in mapping.fields if field.lookup]
+        if not any(lookup.mapping == mapping.goes_with and lookup.by == "key" for lookup in lookups):
+            remedy = f"Map one field with `lookup: {{mapping: {mapping.goes_with}}}`."
+            yield Finding(("goes_with",), "it cannot be told which records go along with which", remedy)
     for index, name in enumerate(mapping.brings):
         yield from _known(name, kinds, ("brings", index))
         if name == mapping.name or kinds.get(name) == "options":

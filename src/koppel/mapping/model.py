@@ -206,7 +206,8 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     """A named pairing of one table of each side. ``kind`` ``options`` pairs codes with the options of a choice column.
 
     ``caption``: the name for people. ``enabled``: off, it is left out of every run. A field's
-    ``direction`` never exceeds the mapping's. ``part_of``: the mapping whose records these are parts of, lines of a
+    ``direction`` never exceeds the mapping's. ``goes_with``: the mapping after which this one runs, too, whenever that
+    is run by itself. ``part_of``: the mapping whose records these are parts of, lines of a
     document: they are sent when their whole was created, and never on their own.
     ``brings``: mappings that synchronise in the same run what a record here refers to and is not coupled (GEN-13).
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
@@ -225,6 +226,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     only_coupled: bool = True
     depends_on: tuple[str, ...] = ()
     part_of: str = ""
+    goes_with: str = ""
     brings: tuple[str, ...] = ()
     conflicts: Policy = "ask"
     deletions: DeletionPolicy = "none"

@@ -66,6 +66,7 @@ DESCRIPTIONS = {
     "MappingFile.only_coupled": "true: a run creates nothing, it keeps coupled records in step. A full one creates.",
     "MappingFile.depends_on": "Mappings that run before this one.",
     "MappingFile.brings": "Mappings whose records are synchronised on the fly when one here refers to them.",
+    "MappingFile.goes_with": "Mapping after which this one runs, too: the lines of a list.",
     "MappingFile.part_of": "Mapping whose records these are parts of: lines of a document, sent with it.",
     "MappingFile.conflicts": "Who wins where both sides changed a field differently; `ask` holds it for a person.",
     "MappingFile.deletions": "What becomes of a pair of which one record was deleted.",

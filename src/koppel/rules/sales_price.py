@@ -234,6 +234,7 @@ def _currency_of(prices: Iterable[Found], known: dict[Scalar, Scalar], local: st
         value=codes[0],
         kind="dependency",
         via="CURRENCY",
+        by_key=True,
     )
 
 
@@ -296,4 +297,5 @@ def _missing(item: str) -> Refusal:
         value=item,
         kind="dependency",
         via=ITEMS,
+        by_key=True,
     )

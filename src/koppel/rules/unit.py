@@ -160,6 +160,7 @@ def _resolved(code: Scalar, coupled: bool, group: Found | None, units: list[Foun
             value=str(code),
             kind="dependency",
             via="UNIT OF MEASURE",
+            by_key=True,
         )
     wrong = _wrong(code, group, units)
     if wrong or group is None:

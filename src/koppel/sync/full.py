@@ -10,9 +10,10 @@ import msgspec
 from koppel.errors import AuthenticationError, KoppelError, StoreError, TransientError
 from koppel.store import failures, pending
 from koppel.store.failures import Failure
+from koppel.sync.along import runs
 from koppel.sync.request import Request, Result
 from koppel.sync.run import synchronise
-from koppel.sync.session import Session, wholes
+from koppel.sync.session import Session
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +53,11 @@ async def outcome(session: Session, runs: AsyncIterator[Finished]) -> Outcome:
 async def run_in_order(
     session: Session, names: Sequence[str], request: Request = Request(), *, completing: bool = False
 ) -> AsyncIterator[Finished]:
-    """Run mappings one by one, parts with their wholes. One that ends with an error does not keep the others from
-    running, unless a system or the database is out of reach."""
-    for name in wholes(session.mappings, names):
+    """Run mappings one by one, with what goes along with them. One that ends with an error does not keep the others
+    from running, unless a system or the database is out of reach."""
+    async for name, asked in runs(session, names, request):
         try:
-            result = await synchronise(session, name, request)
+            result = await synchronise(session, name, asked)
             for one in (result, *result.parts):
                 yield Finished(mapping=one.mapping, result=one, completing=completing)
         except (AuthenticationError, TransientError, StoreError):

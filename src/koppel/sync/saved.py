@@ -13,11 +13,12 @@ from koppel.engine.brakes import check_brakes
 from koppel.errors import KoppelError, UsageError
 from koppel.odata.records import SPOKEN, Nested, Scalar, Side
 from koppel.store import couplings
+from koppel.sync.along import runs
 from koppel.sync.full import Finished
 from koppel.sync.prepare import SIDES
 from koppel.sync.request import Request
 from koppel.sync.run import carry_out_plan, plan, synchronise
-from koppel.sync.session import Session, ready_mapping, wholes
+from koppel.sync.session import Session, ready_mapping
 
 SHOWN = 20
 Key = tuple[str, str, str]
@@ -113,8 +114,8 @@ async def apply_plan(session: Session, saved: SavedPlan, *, force: bool = False)
     _require_same_mappings(session, saved)
     now: dict[str, list[Action]] = {}
     held: dict[Key, str] = {}
-    for name in wholes(session.mappings, list(saved.mappings)):
-        actions = [action async for action in plan(session, name, saved.request)]
+    async for name, asked in runs(session, list(saved.mappings), saved.request):
+        actions = [action async for action in plan(session, name, asked)]
         now[name] = [action for action in actions if is_written(action)]
         held |= {saved_action(action).key: action.reason for action in actions if not is_written(action)}
     if moved := await _moved(session, saved.actions, [saved_action(a) for some in now.values() for a in some], held):
