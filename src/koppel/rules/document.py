@@ -59,6 +59,22 @@ def rows_by_document(rows: Iterable[Found]) -> dict[Scalar, list[Found]]:
     return found
 
 
+WRITE_IN = Need(
+    name="write_in",
+    table="salesReceivablesSetup",
+    columns=("writeInProductType", "writeInProductNo"),
+    optional=True,  # without it nothing is written in
+)
+
+
+def write_ins(batch: Batch) -> set[Line]:
+    """The item or resource that stands for what is written into orders (PROD-03), if there is one (``WRITE_IN``)."""
+    rows = batch.table("write_in")
+    return {
+        Line(str(row["writeInProductType"]), str(row["writeInProductNo"])) for row in rows if row["writeInProductNo"]
+    }
+
+
 def amount(value: Scalar) -> Decimal:
     """An amount to reckon with; a blank is nothing."""
     return Decimal(str(value or 0))

@@ -12,6 +12,7 @@ from koppel.engine.rule import Batch, Found, Need, complete, compute, follow, pr
 from koppel.odata.records import Record, Scalar
 from koppel.rules.document import (
     PRODUCTS,
+    WRITE_IN,
     Line,
     amount,
     coupled_products,
@@ -19,6 +20,7 @@ from koppel.rules.document import (
     money,
     product_ids,
     rows_by_document,
+    write_ins,
 )
 from koppel.rules.document_price import list_needs, new_lists, price_lists
 from koppel.rules.invoice_line import AMOUNTS, ORGANIZATION, SOLD, price_decimals, price_of, tax_of
@@ -54,7 +56,7 @@ _STOCK = {"Item": "items", "Resource": "resources"}
 
 @refuse(
     reads=("number",),
-    needs=(_LINES_SOLD, *coupled_products(_lines), *(_stock(type, table) for type, table in _STOCK.items())),
+    needs=(_LINES_SOLD, *coupled_products(_lines), *(_stock(type, table) for type, table in _STOCK.items()), WRITE_IN),
     new=True,
 )
 def lines_are_ready(batch: Batch) -> list[Refusal | None]:
@@ -63,7 +65,8 @@ def lines_are_ready(batch: Batch) -> list[Refusal | None]:
     Parameter ``blocked``: ``fail``, or ``write_in`` for what sold well years ago and is blocked by now.
     """
     lines, products = rows_by_document(batch.table("lines")), product_ids(batch)
-    stock = {Line(type, str(row["number"])): row for type in _STOCK for row in batch.table(type)}
+    found = {Line(type, str(row["number"])): row for type in _STOCK for row in batch.table(type)}
+    stock = {line: row for line, row in found.items() if line not in write_ins(batch)}
     if batch.parameters.get("blocked") == "write_in":
         stock = {line: row for line, row in stock.items() if not row["blocked"]}
     return [_unready(lines.get(record.id, ()), products, stock) for record in batch.records]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Need, compute, follow, refuse
 from koppel.odata.records import Scalar
+from koppel.rules.document import ITEM, RESOURCE, WRITE_IN, Line, write_ins
 
 ACTIVE, RETIRED, DRAFT = 0, 1, 2
 
@@ -14,36 +15,27 @@ def not_negative(value: Scalar) -> float:
     return max(0.0, float(value or 0))
 
 
-_SETUP = Need(
-    name="sales_setup",
-    table="salesReceivablesSetup",
-    columns=("writeInProductType", "writeInProductNo"),
-    optional=True,  # without it there are no orders to write anything into
-)
-
-
 def _write_in(batch: Batch, type: str) -> list[Refusal | None]:
     """What stands for the lines that people write in is no product (PROD-03)."""
-    taken = {row["writeInProductNo"] for row in batch.table("sales_setup") if row["writeInProductType"] == type}
     refusal = Refusal(
         code="PROD-03",
         message=f"{type.lower()} stands for what is written into orders, and so is no product",
         remedy="name another Write-in Product No. in Business Central's Sales & Receivables Setup if it shall be one",
         skip=True,
     )
-    return [refusal if number in taken else None for number in batch.column("number")]
+    return [refusal if Line(type, str(number)) in write_ins(batch) else None for number in batch.column("number")]
 
 
-@refuse(reads=("number",), needs=(_SETUP,), new=True)
+@refuse(reads=("number",), needs=(WRITE_IN,), new=True)
 def item_is_no_write_in(batch: Batch) -> list[Refusal | None]:
     """An item that is no product of its own (PROD-03)."""
-    return _write_in(batch, "Item")
+    return _write_in(batch, ITEM)
 
 
-@refuse(reads=("number",), needs=(_SETUP,), new=True)
+@refuse(reads=("number",), needs=(WRITE_IN,), new=True)
 def resource_is_no_write_in(batch: Batch) -> list[Refusal | None]:
     """A resource that is no product of its own (PROD-03)."""
-    return _write_in(batch, "Resource")
+    return _write_in(batch, RESOURCE)
 
 
 @compute(reads=("unitPrice",))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from koppel.engine.action import Action
 from koppel.engine.plan import other
-from koppel.mapping.model import TableMapping
+from koppel.mapping.model import NONE, TableMapping
 from koppel.odata.literals import parse_instant
 from koppel.odata.records import SPOKEN, Record, Side
 from koppel.store.conflicts import Conflict
@@ -22,7 +22,8 @@ CANDIDATES = 5
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer is made of. ``outside``: by side, the conditions of the filter that the record does not meet.
+    """What an answer is made of. ``outside``: by side, the conditions of the filter that the record does not meet;
+    ``barred``: the sides where an uncoupled record takes no part (``new``).
     ``read_until``: when each side's changes were last read to their end; ``planned``: by the next run and by a full
     one."""
 
@@ -31,6 +32,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     coupled: bool
     records: Mapping[Side, Record]
     outside: Mapping[Side, Sequence[str]]
+    barred: Collection[Side]
     failures: Sequence[Failure]
     conflicts: Sequence[Conflict]
     waiting: Sequence[Pending]
@@ -110,6 +112,9 @@ def _changed(known: Known) -> Iterator[str]:
 def _alone(known: Known) -> Iterator[str]:
     side = next(iter(known.records))
     record = known.records[side]
+    if side in known.barred:
+        which = "until somebody couples it" if (new := known.mapping.endpoint(side).new) == NONE else f"unless {new}"
+        yield f"not coupled, and left alone {which} (`new` in the mapping)"
     actions = [*known.planned, *known.full]
     for action in actions:
         if action.refusal and (action in known.planned or action.refusal.code == "ambiguous"):

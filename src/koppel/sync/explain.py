@@ -142,6 +142,7 @@ async def _answer(session: Session, ready: Ready, found: Explanation, records: d
             coupled=found.coupling is not None,
             records=records,
             outside={side: one.outside for side in SIDES if (one := seen[side])},
+            barred=[side for side, record in records.items() if not ready.end(side).is_new(record)],
             failures=found.failures,
             conflicts=found.conflicts,
             waiting=found.waiting,

@@ -32,7 +32,8 @@ class Reading(msgspec.Struct, kw_only=True):
     """The reading of one table. ``position``: where it goes on, and once it is through, where the next one does.
 
     ``tracked``: by change tracking, else by the time of modification. ``complete``: everything is read, not only what
-    changed. ``filter`` (OData) is for the system.
+    changed. ``filter`` (OData) is for the system. ``vanishing``: rows go with the records that they belong to, so it
+    says nothing when none of the newest is left.
     """
 
     side: Side
@@ -42,6 +43,7 @@ class Reading(msgspec.Struct, kw_only=True):
     position: Position
     complete: bool = False
     filter: str | None = None
+    vanishing: bool = False
 
 
 async def pages_of(session: Session, reading: Reading) -> AsyncIterator[Page]:
@@ -107,8 +109,8 @@ async def _require_older(session: Session, reading: Reading, missing: Collection
     """Records that were the newest ones and are not reported any more have been deleted, as people do; if they are
     still there, or none is left, the system went back behind them: ``CursorError``."""
     there = await session.systems[reading.side].by_ids(reading.schema.name, (), list(missing))
-    newest = reading.position.newest
-    if there or len(missing) == len(newest) > 1:
+    none_left = len(missing) == len(reading.position.newest) > 1 and not reading.vanishing
+    if there or none_left:
         raise CursorError(f"{SPOKEN[reading.side]} {BEHIND}", code=WENT_BACK)
 
 

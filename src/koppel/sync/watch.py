@@ -41,6 +41,7 @@ async def read_watched(session: Session, end: End, known: Mapping[str, Position]
             columns=watched.columns,
             tracked=watched.schema.tracks_changes,
             position=before or Position(),
+            vanishing=bool(watched.keys),
             complete=before is None,
         )
         found.every = found.every or before is None
