@@ -4,6 +4,10 @@ BIN := .venv/bin
 # Without compiled files every process takes half as long again to start.
 unexport PYTHONDONTWRITEBYTECODE
 
+# The grammar of AL asks for a newer Python than it needs. On a machine that it was not built for, its tests are left out.
+AL := tree-sitter-al==4.5.0 --no-deps --only-binary=:all: --python-version 3.12 --upgrade \
+  --target $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
 .PHONY: demo test lint bench simulate mutants clean
 
 demo: .venv/ready
@@ -55,6 +59,8 @@ clean:
 	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python --group dev; \
 	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' && \
 	       $(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev; fi
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python $(AL); \
+	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check $(AL); fi || true
 	@touch $@
 
 .venv/ready-mutation: .venv/ready-dev

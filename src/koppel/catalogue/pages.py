@@ -54,8 +54,9 @@ _PARENT_LINK = re.compile(r'"([^"]+)" = field\((?:Id|SystemId)\)')
 class Field(msgspec.Struct, frozen=True):
     """A field of a page.
 
-    ``caption`` is the table field's name, ``members`` are those of an enum, ``empty`` is what a blank shows. ``stored``
-    is the name under which rows hold it, where that is another one.
+    ``caption`` is the table field's name and ``number`` its number (``None``: no field of the table), ``members`` are
+    those of an enum, ``empty`` is what a blank shows. ``stored`` is the name under which rows hold it, where that is
+    another one.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Field(msgspec.Struct, frozen=True):
     nullable: bool
     max_length: int | None = None
     caption: str = ""
+    number: int | None = None
     members: tuple[str, ...] = ()
     stored: str = ""
 
@@ -238,6 +240,7 @@ def _field(fact: dict[str, Any], code: bool, enums: dict[str, dict[str, int]]) -
         nullable=fact.get("nullable", True),
         max_length=fact.get("maxLength"),
         caption=fact["field"][1] if "field" in fact else fact["name"],
+        number=fact["field"][0] if "field" in fact else None,
         members=tuple(members),
     )
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from koppel.cli import couple, demo, explain, full, plan, sandbox, setup, status, sync, troubles, undo
+from koppel.cli import companion, couple, demo, explain, full, plan, sandbox, setup, status, sync, troubles, undo
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Begin": (demo.demo, sandbox.sandbox, setup.init, setup.check, setup.mappings),
+    "Begin": (demo.demo, sandbox.sandbox, setup.init, companion.companion, setup.check, setup.mappings),
     "Synchronise": (plan.plan, plan.apply, sync.sync, full.full),
     "Couple": (couple.match, couple.couple, couple.uncouple),
     "Look": (status.status, status.jobs, status.history, explain.explain, explain.verify),

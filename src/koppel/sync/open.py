@@ -24,12 +24,13 @@ __all__ = ["connect_business_central", "connect_dataverse", "known_mappings", "o
 _SCOPE_OF_BUSINESS_CENTRAL = "https://api.businesscentral.dynamics.com/.default"
 
 
-def known_mappings(config: Config) -> dict[str, TableMapping]:
+def known_mappings(config: Config | None = None) -> dict[str, TableMapping]:
     """The standard mappings and those of the configured folders, checked against the rules there are."""
+    folders, functions = (config.mappings, config.functions) if config else ((), None)
     kinds: dict[str, set[str]] = {}
     for rule in koppel.rules.registered().values():
         kinds.setdefault(rule.kind, set()).add(rule.name)
-    return load_mappings(config.mappings, known_rules=kinds, functions=config.functions)
+    return load_mappings(folders, known_rules=kinds, functions=functions)
 
 
 def connect_business_central(config: Config) -> BusinessCentral:

@@ -1,0 +1,101 @@
+codeunit 79183 "Koppel Orders"
+{
+    Access = Internal;
+
+    var
+        CannotMoveErr: Label 'The value for "documentId" cannot be modified.';
+        NoLinesErr: Label 'The value for "discountAmount" can be set once the order is there with its lines.';
+
+    // A new line belongs to the order with this id.
+    procedure BelongTo(var SalesLine: Record "Sales Line"; DocumentId: Guid)
+    var
+        SalesHeader: Record "Sales Header";
+    begin
+        SalesHeader.GetBySystemId(DocumentId);
+        SalesHeader.TestField("Document Type", SalesHeader."Document Type"::Order);
+        if (SalesLine."Document No." <> '') and (SalesLine."Document No." <> SalesHeader."No.") then
+            Error(CannotMoveErr);
+        SalesLine."Document Type" := SalesHeader."Document Type";
+        SalesLine."Document No." := SalesHeader."No.";
+    end;
+
+    // A line without a number comes last.
+    procedure NumberLine(var SalesLine: Record "Sales Line")
+    var
+        LastLine: Record "Sales Line";
+    begin
+        if SalesLine."Line No." <> 0 then
+            exit;
+        LastLine.SetRange("Document Type", SalesLine."Document Type");
+        LastLine.SetRange("Document No.", SalesLine."Document No.");
+        if LastLine.FindLast() then;
+        SalesLine."Line No." := LastLine."Line No." + 10000;
+    end;
+
+    // A discount is spread over the lines, so they have to be there.
+    procedure SetDiscount(var SalesHeader: Record "Sales Header"; DiscountAmount: Decimal)
+    var
+        Existing: Record "Sales Header";
+        SalesCalcDiscountByType: Codeunit "Sales - Calc Discount By Type";
+    begin
+        if Existing.Get(SalesHeader."Document Type", SalesHeader."No.") then
+            SalesCalcDiscountByType.ApplyInvDiscBasedOnAmt(DiscountAmount, SalesHeader)
+        else
+            if DiscountAmount <> 0 then
+                Error(NoLinesErr);
+    end;
+
+    procedure Release(var SalesHeader: Record "Sales Header"; var ActionContext: WebServiceActionContext; PageId: Integer)
+    var
+        ReleaseSalesDocument: Codeunit "Release Sales Document";
+    begin
+        ReleaseSalesDocument.PerformManualRelease(SalesHeader);
+        Answer(SalesHeader, ActionContext, PageId);
+    end;
+
+    procedure Reopen(var SalesHeader: Record "Sales Header"; var ActionContext: WebServiceActionContext; PageId: Integer)
+    var
+        ReleaseSalesDocument: Codeunit "Release Sales Document";
+    begin
+        ReleaseSalesDocument.PerformManualReopen(SalesHeader);
+        Answer(SalesHeader, ActionContext, PageId);
+    end;
+
+    procedure Ship(var SalesHeader: Record "Sales Header"; var ActionContext: WebServiceActionContext; PageId: Integer)
+    begin
+        Post(SalesHeader, true, false);
+        Answer(SalesHeader, ActionContext, PageId);
+    end;
+
+    procedure Invoice(var SalesHeader: Record "Sales Header"; var ActionContext: WebServiceActionContext; PageId: Integer)
+    begin
+        Post(SalesHeader, false, true);
+        Answer(SalesHeader, ActionContext, PageId);
+    end;
+
+    procedure ShipAndInvoice(var SalesHeader: Record "Sales Header"; var ActionContext: WebServiceActionContext; PageId: Integer)
+    begin
+        Post(SalesHeader, true, true);
+        Answer(SalesHeader, ActionContext, PageId);
+    end;
+
+    local procedure Post(var SalesHeader: Record "Sales Header"; ShipIt: Boolean; InvoiceIt: Boolean)
+    begin
+        SalesHeader.Ship := ShipIt;
+        SalesHeader.Invoice := InvoiceIt;
+        Codeunit.Run(Codeunit::"Sales-Post", SalesHeader);
+    end;
+
+    // An order that was invoiced altogether is gone.
+    local procedure Answer(SalesHeader: Record "Sales Header"; var ActionContext: WebServiceActionContext; PageId: Integer)
+    begin
+        if not SalesHeader.Find() then begin
+            ActionContext.SetResultCode(WebServiceActionResultCode::Deleted);
+            exit;
+        end;
+        ActionContext.SetObjectType(ObjectType::Page);
+        ActionContext.SetObjectId(PageId);
+        ActionContext.AddEntityKey(SalesHeader.FieldNo(SystemId), SalesHeader.SystemId);
+        ActionContext.SetResultCode(WebServiceActionResultCode::Updated);
+    end;
+}
