@@ -10,13 +10,13 @@ from pathlib import Path
 
 KOPPEL = str(Path(sys.executable).with_name("koppel"))
 MAPPING = """\
-mapping: CUSTOMER
+mapping: OPPORTUNITY
 overrides: standard
 enabled: false
-business_central: {table: customers, key: number}
-dataverse: {table: account, key: accountnumber}
+business_central: {table: opportunities, key: number}
+dataverse: {table: opportunity, key: name}
 fields:
-  - {business_central: displayName, dataverse: name}
+  - {business_central: description, dataverse: name}
 """
 
 
@@ -43,9 +43,9 @@ def test_the_mappings_of_a_configuration_count(tmp_path: Path) -> None:
     config = tmp_path / "koppel.yaml"
     config.write_text(config.read_text("utf-8").replace("mappings: []", "mappings: [mine]"), "utf-8")
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "customer.yaml").write_text(MAPPING, "utf-8")
+    (tmp_path / "mine" / "opportunity.yaml").write_text(MAPPING, "utf-8")
     told = json.loads(type_it(tmp_path, "companion", "--out", "extension", "--json").stdout)
-    assert "customers" not in told["pages"]
+    assert "opportunities" not in told["pages"]
     assert "contacts" in told["pages"]
 
 

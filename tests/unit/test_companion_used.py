@@ -16,6 +16,9 @@ business_central:
   table: {table}
   key: number
   filter: blocked eq 'All' and startswith(city, 'B')
+  new: type eq 'Company'
+  known_by: phoneNumber
+  watch: [{{table: currencyExchangeRates, column: currencyCode, key: salespersonCode}}, {{table: currencies}}]
   create: {{creditLimit: 1}}
   deactivate: {{taxLiable: false}}
   templates:
@@ -54,12 +57,16 @@ def test_everything_that_a_mapping_says_counts(tmp_path: Path) -> None:
     assert used(tmp_path, text) == {
         "customers": [
             *("blocked", "city", "contact", "country", "creditLimit", "displayName"),
-            *("email", "number", "taxLiable", "website"),
+            *("email", "number", "phoneNumber", "salespersonCode", "taxLiable", "type", "website"),
         ],
+        "currencyExchangeRates": ["currencyCode"],
+        "currencies": ["id"],
         "countriesRegions": ["code", "displayName"],
     }
     assert used(tmp_path, text, asked=True) == {
-        "customers": ["blocked", "city", "number"],
+        "customers": ["blocked", "city", "number", "phoneNumber", "salespersonCode", "type"],
+        "currencyExchangeRates": ["currencyCode"],
+        "currencies": ["id"],
         "countriesRegions": ["code"],
     }
 
@@ -85,6 +92,7 @@ def test_rules_count_with_what_they_read_and_need() -> None:
         ("postedSalesInvoiceLines", "documentId"),
         ("items", "number"),
         ("resources", "number"),
+        ("customerLedgerEntries", "documentNumber"),
     }
 
 
@@ -97,3 +105,8 @@ def test_references_that_a_rule_knows_count() -> None:
 def test_parts_are_asked_by_their_whole() -> None:
     uses = uses_of([load_mappings()["POSTEDSALESLINE-INV"]])
     assert ("postedSalesInvoiceLines", "documentId") in {(use.table, use.column) for use in uses if use.asked}
+
+
+def test_what_rules_write_counts_though_no_mapping_names_it() -> None:
+    columns = {(use.table, use.column) for use in uses_of([load_mappings()["SALESORDER-ORDER"]])}
+    assert {("salesOrders", "customerId"), ("salesOrderLines", "attachedToLineNumber")} <= columns

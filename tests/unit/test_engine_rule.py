@@ -9,7 +9,21 @@ from typing import Any
 import pytest
 
 from koppel.engine import rule
-from koppel.engine.rule import RULES, Batch, Need, complete, compute, follow, precede, references, refuse, rule_named
+from koppel.engine.action import FollowUp, Refusal
+from koppel.engine.rule import (
+    RULES,
+    Batch,
+    Need,
+    Rule,
+    complete,
+    compute,
+    follow,
+    precede,
+    references,
+    refuse,
+    rule_named,
+    undeclared,
+)
 from koppel.engine.translate import References
 from koppel.errors import MappingError
 from koppel.odata.records import Record
@@ -103,3 +117,39 @@ def test_a_batch_gives_columns_and_tables_by_name() -> None:
     batch = Batch(columns={"number": 0, "name": 1}, records=records, tables={"rates": rates}, today=date(2024, 5, 1))
     assert batch.column("name") == ["Adatum", "Fabrikam"]
     assert batch.table("rates") == rates
+
+
+def completing(**declared: Any) -> Rule:
+    return Rule(name="x", kind="complete", function=a_rule, side="dataverse", **declared)
+
+
+def following(**declared: Any) -> Rule:
+    return Rule(name="x", kind="follow", function=a_rule, **declared)
+
+
+NEW_ORDER = {"customerId": "1", "salesOrderLines": [{"sequence": 1}, {"quantity": 2}]}
+DISCOUNT = FollowUp(side="business_central", table="salesOrders", id="1", values={"discountAmount": 1}, record="2")
+HANDED_BACK = FollowUp(side="dataverse", table="salesorder", id="2", values={"statecode": 1}, record="2")
+
+
+@pytest.mark.parametrize(
+    ("rule", "results", "left"),
+    [
+        (
+            completing(),
+            [NEW_ORDER],
+            {("", "customerId"), *(("salesOrderLines", each) for each in ("sequence", "quantity"))},
+        ),
+        (completing(writes={"": ("customerId",), "salesOrderLines": ("sequence", "quantity")}), [NEW_ORDER], set()),
+        (completing(), [Refusal(code="SO-04", message="no")], set()),
+        (Rule(name="x", kind="complete", function=a_rule), [NEW_ORDER], set()),
+        (following(), [DISCOUNT, HANDED_BACK], {("salesOrders", "discountAmount")}),
+        (following(writes={"salesOrders": ("discountAmount",)}), [DISCOUNT], set()),
+        (following(writes={"": ("discountAmount",)}), [DISCOUNT], {("salesOrders", "discountAmount")}),
+        (Rule(name="x", kind="compute", function=a_rule), [1, None], set()),
+    ],
+)
+def test_what_is_written_to_business_central_has_to_be_declared(
+    rule: Rule, results: list[Any], left: set[tuple[str, str]]
+) -> None:
+    assert undeclared(rule, results) == left

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from koppel.engine.rule import Rule, rule_named
-from koppel.mapping.model import FieldMapping, TableMapping
+from koppel.mapping.model import NONE, FieldMapping, TableMapping
 from koppel.mapping.steps import LookUp
 from koppel.mapping.transforms import chain
 from koppel.odata.syntax import columns_of, parse_filter
 
 ROUTE = "koppel/sync/v1.0"
+SHOWN = "id"
+"""A column that every page shows: to use a table without naming a column."""
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -49,7 +51,11 @@ def _of_mapping(mapping: TableMapping) -> Iterator[Use]:
 
     fields = [field for field in mapping.fields if field.enabled]
     yield use(end.key, asked=True)
-    yield from (use(column, asked=True) for column in sorted(_filtered(end.filter)))
+    yield from (use(column, asked=True) for column in sorted(_filtered(end.filter) | _filtered(end.new)))
+    yield from (use(column, asked=True) for column in filter(None, [end.known_by]))
+    for watch in end.watch:
+        yield Use(watch.table, watch.column or SHOWN, mapping, asked=True)
+        yield use(watch.key or end.key, asked=True)
     yield from (use(field.business_central) for field in fields if field.business_central)
     yield from (use(pair.business_central) for group in mapping.match for pair in group if pair.business_central)
     for template in end.templates:
@@ -61,18 +67,20 @@ def _of_mapping(mapping: TableMapping) -> Iterator[Use]:
         yield use(mapping.whole.business_central, asked=True)
     for rule in _rules(mapping, fields):
         yield from map(use, rule.reads if rule.side == "business_central" else ())
+        yield from (Use(name or end.table, column, mapping) for name, all in rule.writes.items() for column in all)
         yield from _needed(rule, mapping)
     for field in fields:
         yield from _looked_up(field, mapping)
 
 
 def _filtered(text: str) -> set[str]:
-    return {path.partition("/")[0] for path in columns_of(parse_filter(text))} if text else set()
+    said = text not in ("", NONE)
+    return {path.partition("/")[0] for path in columns_of(parse_filter(text))} if said else set()
 
 
 def _rules(mapping: TableMapping, fields: Iterable[FieldMapping]) -> Iterator[Rule]:
     hooks = mapping.rules
-    names = [*hooks.refuse, *hooks.complete, *hooks.precede, *hooks.follow]
+    names = [*hooks.refuse, *hooks.complete, *hooks.precede, *hooks.follow, *hooks.gone]
     for field in fields:
         names += [field.compute] if field.compute else []
         names += [field.lookup.by] if field.lookup and field.lookup.by not in ("key", "id") else []

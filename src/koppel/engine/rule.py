@@ -14,8 +14,9 @@ A rule declares the other tables it needs; the shell fetches those in bulk for t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -82,11 +83,15 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     optional: bool = False
 
 
+NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A registered rule function. ``side``: whose records it looks at; ``reads``: columns it needs there.
 
     ``daily``: its result depends on the work date, so on a new day every record is looked at.
-    ``new``: it speaks only of records that are not coupled.
+    ``new``: it speaks only of records that are not coupled. ``writes``: by table, the columns of Business Central that
+    it supplies or writes; the mapping's own table has no name there.
     """
 
     name: str
@@ -97,6 +102,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[Need, ...] = ()
     daily: bool = False
     new: bool = False
+    writes: Mapping[str, tuple[str, ...]] = NOTHING
 
 
 RULES: dict[str, Rule] = {}
@@ -150,13 +156,17 @@ def refuse(
 
 
 def complete(
-    *, reads: tuple[str, ...] = (), side: Side = "business_central", needs: tuple[Need, ...] = ()
+    *,
+    reads: tuple[str, ...] = (),
+    side: Side = "business_central",
+    needs: tuple[Need, ...] = (),
+    writes: Mapping[str, tuple[str, ...]] = NOTHING,
 ) -> Callable[[Complete], Complete]:
     """Register a function that supplies further columns, and rows below, for each new partner of ``side``'s records,
     or says why it cannot be made."""
 
     def register(function: Complete) -> Complete:
-        _register("complete", function, side=side, reads=reads, needs=needs)
+        _register("complete", function, side=side, reads=reads, needs=needs, writes=writes)
         return function
 
     return register
@@ -175,12 +185,16 @@ def precede(
 
 
 def follow(
-    *, reads: tuple[str, ...] = (), side: Side = "business_central", needs: tuple[Need, ...] = ()
+    *,
+    reads: tuple[str, ...] = (),
+    side: Side = "business_central",
+    needs: tuple[Need, ...] = (),
+    writes: Mapping[str, tuple[str, ...]] = NOTHING,
 ) -> Callable[[WritesFunction], WritesFunction]:
     """Register a function that plans writes which follow once ``side``'s records were synchronised."""
 
     def register(function: WritesFunction) -> WritesFunction:
-        _register("follow", function, side=side, reads=reads, needs=needs)
+        _register("follow", function, side=side, reads=reads, needs=needs, writes=writes)
         return function
 
     return register
@@ -196,6 +210,27 @@ def gone(
         return function
 
     return register
+
+
+def undeclared(rule: Rule, results: Iterable[Any]) -> set[tuple[str, str]]:
+    """Table and column of what a rule supplied to Business Central, or planned to write there, without saying so."""
+    if rule.kind == "complete" and rule.side == "dataverse":
+        written = {place for parts in results if not isinstance(parts, Refusal) for place in _supplied(parts)}
+    elif rule.kind in ("precede", "follow", "gone"):
+        ups = [up for up in results if up.side == "business_central"]
+        written = {(up.table, column) for up in ups for column in up.values}
+    else:
+        return set()
+    return written - {(table, column) for table, columns in rule.writes.items() for column in columns}
+
+
+def _supplied(parts: Parts) -> Iterator[tuple[str, str]]:
+    """A list is of rows below the new one."""
+    for name, value in parts.items():
+        if isinstance(value, list):
+            yield from ((name, column) for row in value for column in row)
+        else:
+            yield "", name
 
 
 def rule_named(name: str) -> Rule:

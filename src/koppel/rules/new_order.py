@@ -12,7 +12,7 @@ from koppel.engine.rule import Batch, Found, Need, Parts, complete
 from koppel.odata.records import Scalar
 from koppel.rules.currency import LOCAL_CURRENCY, local_code
 from koppel.rules.document import amount
-from koppel.rules.order_line import LINES, Line, Terms, discountable, new_lines
+from koppel.rules.order_line import COLUMNS, LINES, Line, Terms, discountable, new_lines
 
 REFERENCE = 35
 """Characters that a reference to another document takes."""
@@ -173,6 +173,15 @@ _COPIED = ("ordernumber", "name", "description", "requestdeliveryby", "discountp
         *(Need(name=mapping, options=mapping) for _, mapping in _OPTIONS.values()),
         *LINES,
     ),
+    writes={
+        "": (
+            *("customerId", "currencyCode", "yourReference", "externalDocumentNumber", "requestedDeliveryDate"),
+            *("paymentDiscountPercent", "workDescription"),
+            *(name for name, _ in _OPTIONS.values()),
+            *(prefix + name for prefix in _PREFIXES.values() for name in _ADDRESS.values()),
+        ),
+        "salesOrderLines": COLUMNS,
+    },
 )
 def with_lines(batch: Batch) -> list[Parts | Refusal]:
     """The whole order of Business Central, its lines included, or why it cannot be made (SO-03)."""

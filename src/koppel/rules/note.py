@@ -96,7 +96,7 @@ def annotation(batch: Batch) -> list[dict[str, Scalar]]:
     return [{"subject": title or None, "notetext": marked_up(str(note or ""))} for title, note in columns]
 
 
-@complete(side="dataverse", reads=("subject", "createdon"))
+@complete(side="dataverse", reads=("subject", "createdon"), writes={"": ("description", "created")})
 def note(batch: Batch) -> list[dict[str, Scalar]]:
     """Description and time of a new note (NOTE-01)."""
     columns = zip(batch.column("subject"), batch.column("createdon"), strict=True)

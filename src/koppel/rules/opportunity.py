@@ -24,6 +24,7 @@ def currency(batch: Batch) -> list[dict[str, Scalar]]:
             of=lambda batch: batch.column("parentcontactid"),
         ),
     ),
+    writes={"": ("contactNumber",)},
 )
 def contact(batch: Batch) -> list[dict[str, Scalar]]:
     """A new opportunity is with the contact that is coupled, whose company follows by itself (OPP-07)."""

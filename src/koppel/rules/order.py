@@ -116,6 +116,7 @@ def _closed(what: str) -> Refusal:
             of=lambda batch: [partner for _, partner in _discounted(batch)],
         ),
     ),
+    writes={"salesOrders": ("discountAmount",)},
 )
 def discount(batch: Batch) -> list[FollowUp]:
     """The order discount of a new order (SO-14): Business Central takes it only once the lines are there."""

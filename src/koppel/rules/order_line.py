@@ -13,6 +13,11 @@ from koppel.odata.records import Scalar
 from koppel.rules.document import ITEM, PRODUCTS, RESOURCE, amount, money
 
 Line = dict[str, Scalar]
+COLUMNS = (
+    *("sequence", "lineType", "lineObjectNumber", "quantity", "unitPrice", "discountAmount"),
+    *("description", "attachedToLineNumber"),
+)
+"""What a new line may say."""
 """A line of Business Central, its columns in the order in which they are to be set."""
 
 _ACTIVE = 0

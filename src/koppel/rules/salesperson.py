@@ -10,6 +10,7 @@ _SERIES = "SP NO. "
 
 @complete(
     side="dataverse",
+    writes={"": ("code",)},
     needs=(Need(name="salespeople", table="salespeoplePurchasers", columns=("code",), grows=True),),
 )
 def code(batch: Batch) -> list[dict[str, Scalar]]:

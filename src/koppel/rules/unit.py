@@ -202,6 +202,7 @@ def _id_of(found: Unit | Refusal) -> str | Refusal:
 
 @complete(
     side="dataverse",
+    writes={"": ("baseUnitOfMeasureCode",)},
     reads=("defaultuomscheduleid",),
     needs=(
         Need(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, Found, Need, Parts, Rule
+from koppel.engine.rule import Batch, Found, Need, Parts, Rule, undeclared
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings, options
 from koppel.sync.prepare import Ready, has_table
@@ -35,7 +35,10 @@ async def run_rule(
         today=session.today(),
         parameters=ready.mapping.parameters,
     )
-    return rule.function(await with_needs(session, rule.needs, batch, fetched))
+    found = rule.function(await with_needs(session, rule.needs, batch, fetched))
+    places = undeclared(rule, found)
+    assert not places, f"rule {rule.name} has to declare in `writes`: {', '.join(sorted(map('.'.join, places)))}"
+    return found
 
 
 async def with_needs(session: Session, needs: Iterable[Need], batch: Batch, fetched: Fetched | None = None) -> Batch:
