@@ -37,6 +37,11 @@ def test_a_good_day() -> None:
     report = demo()
     assert_proved(report, ALL)
     assert report["full"]["CUSTOMER"]["created"] > 18_000
+    assert report["full"]["POSTEDSALESLINE-INV"]["created"] > 1_000
+    assert all(
+        report["full"][name]["created"] for name in ("VENDOR", "ITEM-PRODUCT", "SALESPRC-PRODPRICE", "OPPORTUNITY")
+    )
+    assert [step["came"].rpartition(" is ")[2] for step in report["order"][1:]] == ["open", "paid"]
     assert {edit["expected"] for edit in report["edits"]} == {"carried", "agreed", "held", "left alone", "created"}
     assert {(conflict["field"]) for conflict in report["conflicts"]} == {"phoneNumber", "address"}
     assert report["sync"]["CUSTOMER"] | {"seconds": 0, "requests": 0} == {

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from koppel.cli.demo_edits import Edit
+from koppel.cli.demo_orders import Step
 from koppel.engine.action import Action
 from koppel.odata.records import SPOKEN
 from koppel.store.conflicts import Conflict
@@ -131,6 +132,14 @@ def _contested(value: object, against: object) -> str:
     return _value(value)
 
 
+def order(steps: Sequence[Step]) -> RenderableType:
+    """An order's way, step by step."""
+    table = _grid("", "", "")
+    for step in steps:
+        table.add_row(_checked(step.arrived, f"{step.who} {step.did}"), "->", step.came)
+    return Group(_title(5, "An order's way, synchronised after each step"), table)
+
+
 def proof(writes: int, verified: Verification, missing: Sequence[str], duplicates: int) -> RenderableType:
     """What was checked after everything."""
     differences = len(verified.differences)
@@ -145,7 +154,7 @@ def proof(writes: int, verified: Verification, missing: Sequence[str], duplicate
         _checked(not missing, f"{len(missing)} lost edits" + (f": {', '.join(missing)}" if missing else "")),
         _checked(duplicates == 0, f"{duplicates} duplicates"),
     ]
-    return Group(_title(5, "Proof"), *lines)
+    return Group(_title(6, "Proof"), *lines)
 
 
 def _checked(good: bool, text: str) -> Text:

@@ -199,6 +199,13 @@ class BusinessCentral:
         )
         return [result if result.error else Written(id=row.id) for row, result in zip(rows, written, strict=True)]
 
+    async def act(self, table: str, id: str, action: str) -> None:
+        """Carry out a bound action of a row (``release`` of an order). ``OutcomeUnknownError`` when no answer comes."""
+        schema = await self.describe(table)
+        row = f"{self._root(schema)}{await self._company_path()}/{schema.set_name}({id})"
+        url = f"{row}/Microsoft.NAV.{action}"
+        _succeeded(await self._sender.write("POST", url, _JSON, b"", rows=1, repeatable=False))
+
     async def close(self) -> None:
         """Give back connections."""
         await self._sender.close()
