@@ -156,6 +156,8 @@ async def test_changed_and_then_in_step(world: World) -> None:
     ("policy", "what"),
     [
         ("none", "the pair waits for a person"),
+        ("uncouple", "a run that sees it uncouples the pair"),
+        ("leave", "a run that sees it uncouples the pair, and leaves the record that is there alone"),
         ("restore", "a run that sees it creates the partner again"),
         ("delete", "a run that sees it deletes the record in Business Central too"),
     ],

@@ -195,7 +195,7 @@ class TestPartnerGone:
         assert action.reason == action.refusal.message
         return action.refusal
 
-    @pytest.mark.parametrize("deletions", ["none", "uncouple", "delete"])
+    @pytest.mark.parametrize("deletions", ["none", "uncouple", "leave", "delete"])
     @pytest.mark.parametrize("survivor", ["business_central", "dataverse"])
     def test_the_action_names_the_pair_and_what_is_left_of_it(self, deletions: DeletionPolicy, survivor: Side) -> None:
         action = self.gone(deletions, survivor=survivor)
@@ -288,10 +288,11 @@ class TestPartnerGone:
     @pytest.mark.parametrize(("survivor", "where"), GONE)
     @pytest.mark.parametrize("outside", [True, False])
     def test_it_is_uncoupled_where_the_mapping_says_so(self, survivor: Side, where: str, outside: bool) -> None:
-        action = self.gone("uncouple", survivor=survivor, outside=outside)
-        assert (action.kind, action.reason) == ("uncouple", f"deleted in {where}")
+        for deletions in ("uncouple", "leave"):
+            action = self.gone(deletions, survivor=survivor, outside=outside)
+            assert (action.kind, action.reason) == ("uncouple", f"deleted in {where}")
 
-    @pytest.mark.parametrize("deletions", ["none", "restore", "uncouple", "delete"])
+    @pytest.mark.parametrize("deletions", ["none", "restore", "uncouple", "leave", "delete"])
     def test_a_pair_that_is_gone_altogether_is_uncoupled(self, deletions: DeletionPolicy) -> None:
         action = self.gone(deletions, both=True)
         assert (action.kind, action.reason) == ("uncouple", "deleted on both sides")

@@ -77,12 +77,21 @@ def test_contradictions_inside_a_group_are_refused_with_both_lines(tmp_path: Pat
     assert "the fields of group `g` differ in policy, see line 7" in found
 
 
-@pytest.mark.parametrize("key", ["initial: dataverse", "left_filter: uncouple", "conflicts: newest"])
-def test_options_know_no_settings_of_records(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("initial: dataverse", "a mapping of options knows no `initial`"),
+        ("left_filter: uncouple", "a mapping of options knows no `left_filter`"),
+        ("conflicts: newest", "a mapping of options knows no `conflicts`"),
+        ("deletions: delete", "codes and options know no `delete`"),
+        ("deletions: leave", "codes and options know no `leave`"),
+    ],
+)
+def test_options_know_no_settings_of_records(tmp_path: Path, key: str, said: str) -> None:
     text = "mapping: TERMS\nkind: options\nbusiness_central: {table: paymentTerms, key: code}\n"
     text += f"dataverse: {{table: account, column: paymenttermscode}}\ndirection: to_dataverse\n{key}\n"
     (tmp_path / "terms.yaml").write_text(text, "utf-8")
-    with pytest.raises(MappingError, match="a mapping of options knows no"):
+    with pytest.raises(MappingError, match=said):
         load_mappings([tmp_path])
 
 

@@ -189,7 +189,7 @@ def plan_partner_gone(
     )
     if record is None:
         return msgspec.structs.replace(common, reason="deleted on both sides")
-    if table.mapping.deletions == "uncouple":
+    if table.mapping.deletions in ("uncouple", "leave"):
         return msgspec.structs.replace(common, reason=deleted_in(gone))
     refusal = _not_followed(table, survivor, record, base, outside)
     if refusal:

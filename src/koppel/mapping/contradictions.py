@@ -30,9 +30,10 @@ def contradictions(mapping: TableMapping) -> Iterator[Finding]:
 
 def _kind(mapping: TableMapping) -> Iterator[Finding]:
     if mapping.kind == "options":
-        if mapping.deletions == "delete":
+        if mapping.deletions in ("delete", "leave"):
+            message = f"codes and options know no `{mapping.deletions}`"
             remedy = "Write none, restore or uncouple."
-            yield Finding(("deletions",), "codes and options are never deleted: records may hold them", remedy)
+            yield Finding(("deletions",), message, remedy)
         for key in OF_RECORDS:
             if getattr(mapping, key) != getattr(_PLAIN, key):
                 yield Finding((key,), f"a mapping of options knows no `{key}`", f"Leave `{key}` out.")
@@ -54,7 +55,7 @@ def _direction(mapping: TableMapping) -> Iterator[Finding]:
 
 
 def _gone(mapping: TableMapping) -> Iterator[Finding]:
-    if mapping.rules.gone and mapping.deletions != "uncouple":
+    if mapping.rules.gone and mapping.deletions not in ("uncouple", "leave"):
         message = "`gone` says what becomes of a record that is uncoupled, and nothing is uncoupled"
         yield Finding(("rules", "gone"), message, "Write `deletions: uncouple`, or leave `gone` out.")
 

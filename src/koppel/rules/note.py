@@ -14,17 +14,44 @@ ORDERS = "SALESORDER-ORDER"
 TITLE = 250
 """Characters that Business Central has room for in the description of a note."""
 
-_END = re.compile(r"</p\s*>|<br\s*/?>", re.IGNORECASE)
-_TAG = re.compile(r"</?[a-z][^<>]*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_BLOCKS = r"p|div|li|tr|h[1-6]|blockquote|pre|ul|ol|table"
+_NAMES = (
+    rf"{_BLOCKS}|a|abbr|address|article|aside|audio|b|bdi|bdo|big|body|br|button|caption|center|cite|code|col|colgroup|"
+    r"data|dd|del|details|dfn|dl|dt|em|figcaption|figure|font|footer|form|head|header|hr|html|i|iframe|img|input|ins|kbd|"
+    r"label|link|main|map|mark|meta|nav|o:p|object|picture|q|s|samp|section|small|source|span|strike|strong|sub|summary|"
+    r"sup|svg|tbody|td|tfoot|th|thead|time|title|tt|u|var|video|wbr"
+)
+_REST = r"""(?:[\s/](?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+)?>"""
+_UNSEEN = (
+    (re.compile("<!--"), re.compile("-->")),
+    *((re.compile(rf"<{name}{_REST}", re.I), re.compile(rf"</{name}\s*>", re.I)) for name in ("style", "script")),
+)
+"""What begins and ends what HTML does not show."""
+_END = re.compile(rf"(?:<br{_REST}|</(?:{_BLOCKS})\s*>)(?:\s*</(?:{_BLOCKS})\s*>)*", re.I)
+_TAG = re.compile(rf"</?(?:{_NAMES}){_REST}", re.I)
+_ENTITY = re.compile(r"&#?\w{1,31};")
 _SPECIAL = re.compile(r"[<>&]")
 
 
 def plain(text: str) -> str:
     """The text of HTML: a line for each paragraph, no tags, no entities, no blanks around it (NOTE-02).
 
-    What only looks like a tag stays: ``3 < 4``.
+    What people type stays, since only what is a tag or an entity is taken for one: ``3 < 4``, ``<ann@example.com>``,
+    ``?id=1&copy=2``.
     """
-    return unescape(_TAG.sub("", _END.sub("\n", text))).strip()
+    for begin, end in _UNSEEN:
+        text = _without(text, begin, end)
+    text = _TAG.sub("", _END.sub("\n", text))
+    return _ENTITY.sub(lambda found: unescape(found[0]), text).strip()
+
+
+def _without(text: str, begin: re.Pattern[str], end: re.Pattern[str]) -> str:
+    """The text without what stands between; one expression for it all would look for each missing end to the last."""
+    kept, at = "", 0
+    while (opening := begin.search(text, at)) and (closing := end.search(text, opening.end())):
+        kept += text[at : opening.start()]
+        at = closing.end()
+    return kept + text[at:]
 
 
 def marked_up(text: str) -> str:

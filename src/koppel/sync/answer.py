@@ -77,6 +77,7 @@ def _gone(known: Known) -> Iterator[str]:
     policy = {
         "none": "the pair waits for a person (koppel uncouple, or `deletions` in the mapping)",
         "uncouple": "a run that sees it uncouples the pair",
+        "leave": "a run that sees it uncouples the pair, and leaves the record that is there alone",
         "restore": "a run that sees it creates the partner again",
         "delete": f"a run that sees it deletes the record in {SPOKEN[other(side)]} too",
     }

@@ -32,8 +32,8 @@ async def left_behind(
     session: Session, scope: Scope, incoming: Incoming, records: Sequence[Record]
 ) -> dict[str, Action]:
     """By id, records whose partner was deleted or left its filter: what the mapping had uncoupled is not made anew by
-    just any run, and not at all as long as it is only outside the filter. A mapping that says which records are ``new``
-    says it of these too."""
+    just any run, not at all as long as it is only outside the filter, and only for a person who asks where the mapping
+    leaves it alone. A mapping that says which records are ``new`` says it of these too."""
     mapping, side = scope.ready.mapping, incoming.side
     if mapping.endpoint(side).new:
         return {}
@@ -42,9 +42,10 @@ async def left_behind(
         return {}
     there = await read_side(session, scope, other(side), list(gone.values()))
     reasons = {id: f"its partner is outside the filter of {SPOKEN[other(side)]}" for id in gone if gone[id] in there}
-    if incoming.why == "changed":
-        why = f"{deleted_in(other(side))}; a full synchronisation creates it again"
-        reasons = dict.fromkeys(gone, why) | reasons
+    leaves = mapping.deletions == "leave" and incoming.why != "chosen"
+    if leaves or incoming.why == "changed":
+        why = "and left alone here" if leaves else "a full synchronisation creates it again"
+        reasons = dict.fromkeys(gone, f"{deleted_in(other(side))}; {why}") | reasons
     end = scope.ready.end(side)
     return {r.id: nothing(mapping, side, r, reasons[r.id], name=end.name_of(r)) for r in records if r.id in reasons}
 
