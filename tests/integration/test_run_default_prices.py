@@ -184,8 +184,28 @@ async def test_a_plan_shows_what_comes_first_and_what_comes_later(world: World, 
     assert [(write.table, write.name, write.create) for write in action.before] == [("pricelevel", LIST, True)]
     assert action.later["statecode"] == ACTIVE
     assert set(action.later) == {"statecode", "pricelevelid"}
+    (line,) = action.after
+    assert (line.table, line.create, line.values["amount"]) == ("productpricelevel", True, 999.5)
+    assert line.values["uomid"] == action.to_dataverse["defaultuomid"]
     assert await world.alice.rows("pricelevels") == []
     save_plan(tmp_path / "plan.json", world.session, [ITEMS], request, [saved_action(action)])
     [_ async for _ in apply_plan(world.session, read_plan(tmp_path / "plan.json"))]
     product = await product_of(world)
     assert (product["statecode"], product["_pricelevelid_value"]) == (ACTIVE, action.later["pricelevelid"])
+    assert (await price_of(world, product))["productpricelevelid"] == line.id
+
+
+@pytest.mark.rule("PROD-10")
+async def test_a_plan_shows_what_is_set_back(world: World, tmp_path: Path) -> None:
+    await bike(world)
+    await world.sync(ITEMS, full=True)
+    await world.quiet(ITEMS)
+    line = await price_of(world, await product_of(world))
+    await world.alice.update("productpricelevels", line["productpricelevelid"], amount=1)
+    (action,) = [a async for a in plan(world.session, ITEMS) if is_written(a)]
+    (write,) = action.after
+    assert (action.kind, action.to_dataverse, write.id) == ("update", {}, line["productpricelevelid"])
+    assert (write.values, action.reason) == ({"amount": 999.5}, write.reason)
+    save_plan(tmp_path / "plan.json", world.session, [ITEMS], Request(), [saved_action(action)])
+    [_ async for _ in apply_plan(world.session, read_plan(tmp_path / "plan.json"))]
+    assert (await price_of(world, await product_of(world)))["amount"] == 999.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from io import StringIO
 
+import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
@@ -103,6 +104,7 @@ def test_a_creation_shows_what_comes_first_and_what_comes_later() -> None:
         to_dataverse={"name": "Bike"},
         before=(first,),
         later={"statecode": 0},
+        after=(msgspec.structs.replace(first, table="productpricelevel", name="BK-1", values={"amount": 5}),),
     )
     assert printed(*action_lines(action)).splitlines() == [
         "  + create in Dataverse BK-1  new in Business Central",
@@ -110,6 +112,8 @@ def test_a_creation_shows_what_comes_first_and_what_comes_later() -> None:
         "        name: Default",
         "      name: Bike",
         "      then statecode: 0",
+        "      then create in Dataverse productpricelevel BK-1  products need it",
+        "        amount: 5",
     ]
 
 

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from koppel.cli.output import described, spelled, table
-from koppel.engine.action import Action, Change, Conflict
+from koppel.engine.action import Action, Change, Conflict, FollowUp
 from koppel.odata.records import SPOKEN
 from koppel.store.failures import Failure
 from koppel.sync.full import Finished
@@ -54,6 +54,7 @@ def action_data(action: Action) -> dict[str, Any]:
         "before",
         "later",
         "nested",
+        "after",
     )
     return {name: msgspec.to_builtins(getattr(action, name)) for name in wanted}
 
@@ -66,10 +67,7 @@ def action_lines(action: Action) -> Iterator[Text]:
         (f"  {sign} {action.kind}{where} ", style), (action.name, "bold"), (f"  {_reason(action)}", "dim")
     )
     for write in action.before:
-        what = f"{'create' if write.create else 'update'} in {SPOKEN[write.side]} {write.table} {write.name}"
-        yield Text.assemble(f"      first {what}", (f"  {write.reason}", "dim"))
-        for column, value in write.values.items():
-            yield Text(f"        {column}: {spelled(value)}")
+        yield from _beside("first", write)
     if action.kind == "create" and action.side:
         for column, value in action.writes(action.side).items():
             yield Text(f"      {column}: {spelled(value)}")
@@ -79,6 +77,8 @@ def action_lines(action: Action) -> Iterator[Text]:
             yield Text(f"      then {column}: {spelled(value)}")
     for change in action.changes:
         yield _change(change, action.reason)
+    for write in action.after:
+        yield from _beside("then", write)
     for conflict in action.conflicts:
         yield _conflict(conflict)
     for waiting in () if action.refusal else action.waiting:
@@ -86,6 +86,13 @@ def action_lines(action: Action) -> Iterator[Text]:
             yield Text(f"      {waiting.field}: waits until {waiting.reference} is coupled in {waiting.via}", "yellow")
     for warning in action.warnings:
         yield Text(f"      {warning}", "yellow")
+
+
+def _beside(when: str, write: FollowUp) -> Iterator[Text]:
+    what = f"{'create' if write.create else 'update'} in {SPOKEN[write.side]} {write.table} {write.name}"
+    yield Text.assemble(f"      {when} {what}", (f"  {write.reason}", "dim"))
+    for column, value in write.values.items():
+        yield Text(f"        {column}: {spelled(value)}")
 
 
 def _reason(action: Action) -> str:

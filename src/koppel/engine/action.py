@@ -88,6 +88,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     version recorded before: it stays recorded, so that these edits are left alone until a person edits the record.
     ``couples``: the two were not coupled before. ``before``: what has to be written first. ``later``: columns
     of a created record that can only be written once it exists. ``nested``: rows below it that are made with it.
+    ``after``: in a preview, what will be written beside the record once that is done.
     """
 
     kind: ActionKind
@@ -114,6 +115,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     before: tuple[FollowUp, ...] = ()
     later: dict[str, Scalar] = {}
     nested: Nested = {}
+    after: tuple[FollowUp, ...] = ()
 
     def writes(self, side: Side) -> dict[str, Scalar]:
         """The columns to write on ``side``; empty when it is not written."""
@@ -145,6 +147,7 @@ def held(action: Action, refusal: Refusal) -> Action:
         before=(),
         later={},
         nested={},
+        after=(),
     )
 
 

@@ -262,6 +262,7 @@ def towards(action: Action, direction: Direction) -> Action:
         written={side: places for side, places in action.written.items() if side != blocked},
         changes=tuple(change for change in action.changes if change.side != blocked),
         before=tuple(write for write in action.before if write.side != blocked),
+        after=tuple(write for write in action.after if write.side != blocked),
         left_alone={**action.left_alone, other(blocked): ""},  # to be looked at again
         **{f"to_{blocked}": {}},
     )

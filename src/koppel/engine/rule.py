@@ -91,7 +91,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     ``daily``: its result depends on the work date, so on a new day every record is looked at.
     ``new``: it speaks only of records that are not coupled. ``writes``: by table, the columns of Business Central that
-    it supplies or writes; the mapping's own table has no name there.
+    it supplies or writes; the mapping's own table has no name there. ``foreseen``: what it will write can be told from
+    what is planned.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     daily: bool = False
     new: bool = False
     writes: Mapping[str, tuple[str, ...]] = NOTHING
+    foreseen: bool = False
 
 
 RULES: dict[str, Rule] = {}
@@ -190,11 +192,16 @@ def follow(
     side: Side = "business_central",
     needs: tuple[Need, ...] = (),
     writes: Mapping[str, tuple[str, ...]] = NOTHING,
+    foreseen: bool = False,
 ) -> Callable[[WritesFunction], WritesFunction]:
-    """Register a function that plans writes which follow once ``side``'s records were synchronised."""
+    """Register a function that plans writes which follow once ``side``'s records were synchronised.
+
+    ``foreseen``: a preview runs it, too, on rows as they will be.
+    """
 
     def register(function: WritesFunction) -> WritesFunction:
-        _register("follow", function, side=side, reads=reads, needs=needs, writes=writes)
+        declared: dict[str, Any] = {"reads": reads, "needs": needs, "writes": writes, "foreseen": foreseen}
+        _register("follow", function, side=side, **declared)
         return function
 
     return register

@@ -163,7 +163,11 @@ def _decimals(batch: Batch) -> Scalar:
     return 2 if decimals is None else decimals
 
 
-@follow(reads=("code",), needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES, _RELATED, _LOCAL))
+@follow(
+    reads=("code",),
+    needs=(_SETUP, _ORGANIZATION, _BASE_CURRENCY, _RATES, _RELATED, _LOCAL),
+    foreseen=True,
+)
 def local(batch: Batch) -> list[FollowUp]:
     """The local currency has no record in Business Central: Dataverse gets it with the others (CUR-08)."""
     code = local_code(batch)

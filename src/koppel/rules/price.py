@@ -101,7 +101,7 @@ def default_line_first(batch: Batch) -> list[FollowUp]:
     return [*first, *(line for line in _default_lines(batch, found) if line.create)]
 
 
-@follow(reads=("number",), needs=_FOR_LINES)
+@follow(reads=("number",), needs=_FOR_LINES, foreseen=True)
 def default_line(batch: Batch) -> list[FollowUp]:
     """One line of each product in the default price list, with its price (PROD-09, PROD-10)."""
     return _default_lines(batch, default_price_list(batch))

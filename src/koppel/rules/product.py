@@ -72,6 +72,7 @@ def _blocked_partners(batch: Batch) -> list[Scalar]:
             of=_blocked_partners,
         ),
     ),
+    foreseen=True,
 )
 def publish_blocked(batch: Batch) -> list[FollowUp]:
     """A draft of something blocked is published: Dataverse retires only what was active (PROD-12)."""

@@ -82,7 +82,7 @@ def _unusable(group: Found | None, units: dict[Scalar, list[Found]]) -> Refusal 
     return None
 
 
-@follow(reads=("code",), needs=(_GROUPS, _UNITS))
+@follow(reads=("code",), needs=(_GROUPS, _UNITS), foreseen=True)
 def rename_unit(batch: Batch) -> list[FollowUp]:
     """The single unit of a group carries the code (UOM-06)."""
     groups = {row["name"]: row for row in batch.table("groups")}

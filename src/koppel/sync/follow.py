@@ -34,7 +34,7 @@ async def follow_up(session: Session, scope: Scope, done: Sequence[Done]) -> tup
     wrote: set[Side] = set()
     for rule in scope.ready.rules(scope.ready.mapping.rules.follow):
         tried = [one for one in done if not (one.error or one.superseded)]
-        settled = [one for one in tried if one.action.record(rule.side) and _is_in_step(one.action)]
+        settled = [one for one in tried if one.action.record(rule.side) and is_in_step(one.action)]
         records = [record for one in settled if (record := one.action.record(rule.side))]
         partners = [one.id(other(rule.side)) for one in settled]
         ups: list[FollowUp] = await run_rule(session, scope.ready, rule, records, partners) if records else []
@@ -57,7 +57,8 @@ async def carry_out(session: Session, scope: Scope, ups: Sequence[FollowUp]) -> 
     return errors
 
 
-def _is_in_step(action: Action) -> bool:
+def is_in_step(action: Action) -> bool:
+    """Whether what is done about a record leaves a pair that agrees."""
     return action.kind in ("create", "update", "couple") or (action.kind == "nothing" and action.base is not None)
 
 

@@ -17,6 +17,9 @@ from koppel.sync.session import Session, ready_mapping
 Asked = tuple[str, str, str, tuple[str, ...], str, tuple[Scalar, ...] | None]
 Fetched = dict[Asked, Sequence[Found]]
 """What the rules of one chunk have asked for so far: several look at the same rows."""
+Rows = Mapping[tuple[Side, str], Mapping[Scalar, Mapping[str, Scalar]]]
+"""Columns of rows by side, table and id."""
+NONE: Rows = {}
 
 
 async def run_rule(
@@ -26,8 +29,12 @@ async def run_rule(
     records: Sequence[Record],
     partners: Sequence[str] = (),
     fetched: Fetched | None = None,
+    planned: Rows = NONE,
 ) -> Any:
-    """Run one rule over records of its side, with the tables it needs; ``fetched`` keeps them for the next one."""
+    """Run one rule over records of its side, with the tables it needs; ``fetched`` keeps them for the next one.
+
+    ``planned``: what is to be written to rows of tables, which the rule finds there already.
+    """
     batch = Batch(
         columns=ready.end(rule.side).places,
         records=records,
@@ -35,13 +42,15 @@ async def run_rule(
         today=session.today(),
         parameters=ready.mapping.parameters,
     )
-    found = rule.function(await with_needs(session, rule.needs, batch, fetched))
+    found = rule.function(await with_needs(session, rule.needs, batch, fetched, planned))
     places = undeclared(rule, found)
     assert not places, f"rule {rule.name} has to declare in `writes`: {', '.join(sorted(map('.'.join, places)))}"
     return found
 
 
-async def with_needs(session: Session, needs: Iterable[Need], batch: Batch, fetched: Fetched | None = None) -> Batch:
+async def with_needs(
+    session: Session, needs: Iterable[Need], batch: Batch, fetched: Fetched | None = None, planned: Rows = NONE
+) -> Batch:
     """The batch with the rows of every need; a later need may look at those before it."""
     known: Fetched = {} if fetched is None else fetched
     for need in needs:
@@ -50,8 +59,22 @@ async def with_needs(session: Session, needs: Iterable[Need], batch: Batch, fetc
         asked = (need.side, need.table, of, need.columns, need.key, wanted)
         if asked not in known:
             known[asked] = await _fetch(session, need, wanted)
-        batch = msgspec.structs.replace(batch, tables={**batch.tables, need.name: known[asked]})
+        rows = _as_planned(need, known[asked], wanted or (), planned)
+        batch = msgspec.structs.replace(batch, tables={**batch.tables, need.name: rows})
     return batch
+
+
+def _as_planned(need: Need, rows: Sequence[Found], wanted: Sequence[Scalar], planned: Rows) -> Sequence[Found]:
+    """Rows of a need as they will be; those that are still to be made are found by their id only."""
+    writes = planned.get((need.side, need.table), {})
+    if not writes or need.couplings or need.options:
+        return rows
+    there = {row[need.key] for row in rows} if need.key else set()
+    new = [{need.key: id} for id in wanted if id in writes and id not in there]
+    return [
+        {**{column: row.get(column) for column in need.columns}, **row, **writes.get(row[need.key], {})}
+        for row in (*rows, *new)
+    ]
 
 
 async def _fetch(session: Session, need: Need, wanted: Sequence[Scalar] | None) -> Sequence[Found]:

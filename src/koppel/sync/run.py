@@ -19,6 +19,7 @@ from koppel.store import couplings, failures, jobs
 from koppel.sync.bring import bring, waited
 from koppel.sync.carry import apply, stream
 from koppel.sync.chunk import plan_chunk
+from koppel.sync.foresee import with_following
 from koppel.sync.job import as_job
 from koppel.sync.match import find_matches
 from koppel.sync.options import synchronise_options
@@ -61,7 +62,7 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
         yield action
     recovered = {(side, action.id(side)) for action in found for side in SIDES}
     async for planned, _ in planned_chunks(session, scope, request):
-        for action in planned.actions:
+        for action in await with_following(session, scope, planned.actions):
             key = _ids(action)
             ids = {(side, id) for side in SIDES if (id := action.id(side))}
             silent = action.kind == "nothing" or (action.refusal and action.refusal.outside)

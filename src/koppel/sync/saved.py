@@ -41,6 +41,7 @@ class SavedAction(msgspec.Struct, frozen=True, kw_only=True):
     before: tuple[FollowUp, ...] = ()
     later: dict[str, Scalar] = {}
     nested: Nested = {}
+    after: tuple[FollowUp, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -74,6 +75,7 @@ def saved_action(action: Action) -> SavedAction:
         before=action.before,
         later=action.later,
         nested=action.nested,
+        after=action.after,
     )
 
 
