@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 from world import World, new_world
 from world_data import Row
 
 from koppel.errors import TransientError
+from koppel.store import history
 from koppel.store.database import Database
 from koppel.sync import passes
 from koppel.sync.chunk import plan_chunk
@@ -110,4 +112,27 @@ async def test_what_was_sent_is_recorded_when_the_next_chunk_cannot_be_planned(
     assert len(await world.couplings()) == 2 * CHUNK
     monkeypatch.setattr(passes, "plan_chunk", plan_chunk)
     assert (await world.sync(create=True)).counts["created"] == NUMBER - 2 * CHUNK
+    await world.quiet()
+
+
+FAIL = """
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full'; END $$;
+CREATE TRIGGER fail BEFORE INSERT ON history FOR EACH ROW WHEN (NEW.record_name = 'C00002') EXECUTE FUNCTION fail()"""
+MEND = "DROP TRIGGER fail ON history; DROP FUNCTION fail"
+
+
+async def test_what_was_sent_is_recorded_when_the_chunk_before_cannot_be(world: World) -> None:
+    made = await customers(world)
+    connection = world.session.connection
+    await connection.execute(FAIL)
+    await connection.commit()
+    with pytest.raises(psycopg.errors.RaiseException, match="the disk is full"):
+        await world.sync(create=True)
+    await connection.execute(MEND)
+    await connection.commit()
+    assert len(await world.couplings()) == CHUNK, "of the second one, not the first"
+    await world.sync(create=True)
+    found = await history.find(connection, mapping="CUSTOMER")
+    created = [entry.record_id for entry in found if entry.action == "create"]
+    assert sorted(created) == sorted(customer["id"] for customer in made)
     await world.quiet()

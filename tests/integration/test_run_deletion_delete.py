@@ -12,6 +12,7 @@ from koppel.engine.brakes import Brakes
 from koppel.errors import BrakeError
 from koppel.store import history
 from koppel.store.database import Database
+from koppel.systems.transport import Request
 
 
 @pytest.fixture
@@ -127,3 +128,25 @@ async def test_brakes_stop_a_run_that_would_delete_too_much(world: World) -> Non
     result = await world.sync(force=True)
     assert result.counts["deleted"] == 2
     assert len(await world.bob.rows("customers")) == 1
+
+
+async def test_what_is_deleted_while_a_run_is_at_work_is_the_next_ones_business(world: World) -> None:
+    """Whose brakes look at it before anything is written."""
+    made = await customers_in_step(world, *(f"Customer {n}" for n in range(5)), "Edited")
+    world.session.brakes = Brakes(deletions=2)
+    await world.bob.update("customers", made[5]["id"], phoneNumber="2")
+
+    async def delete(number: int, request: Request) -> None:
+        if b"PATCH" in request.body:
+            world.line.after = None
+            for customer in made[:5]:
+                await world.alice.delete("accounts", customer["id"])
+
+    world.line.after = delete
+    assert (await world.sync()).counts["updated"] == 1
+    assert len(await world.bob.rows("customers")) == 6
+    with pytest.raises(BrakeError, match="would delete 5 records"):
+        await world.sync()
+    assert (await world.sync(force=True)).counts["deleted"] == 5
+    assert len(await world.bob.rows("customers")) == 1
+    await world.quiet("CUSTOMER")

@@ -10,6 +10,7 @@ from world_data import JO, Row
 
 from koppel.store import failures
 from koppel.store.database import Database
+from koppel.sync.retry import retry
 
 LONG = "A very long name " * 7
 
@@ -242,3 +243,13 @@ def refuse(world: World, table: str, name: str) -> None:
     world.sandbox.dataverse.load(table, [{"name": name, "customertypecode": 8}])
     world.sandbox.dataverse.define_key(table, "unique_name", "name")
     world.sandbox.clock.advance(60)
+
+
+async def test_a_retry_passes_over_what_was_deleted_since(world: World) -> None:
+    made = [await world.alice.create("accounts", name=f"{LONG}{n}", customertypecode=3) for n in range(2)]
+    await world.sync(create=True)
+    assert len(await world.failures()) == 2
+    await world.alice.delete("accounts", made[0]["accountid"])
+    [tried] = [one async for one in retry(world.session, None)]
+    assert (tried.error, tried.result and tried.result.counts["failed"]) == (None, 1)
+    assert [failure.record_id for failure in await world.failures()] == [made[1]["accountid"]]

@@ -10,7 +10,8 @@ import pytest
 from world import World, new_world
 from world_data import Row
 
-from koppel.errors import KoppelError
+from koppel.engine.brakes import Brakes
+from koppel.errors import BrakeError, KoppelError
 from koppel.store.database import Database
 from koppel.sync.request import Request
 from koppel.sync.run import plan
@@ -126,3 +127,18 @@ async def test_the_mapping_was_edited(world: World, customer: Row, tmp_path: Pat
     file = await saved(world, tmp_path)
     world.change_field("website", enabled=False)
     assert "mapping CUSTOMER is not the one that the plan was made with" in await refused(world, file)
+
+
+async def test_brakes_count_what_it_takes_apart(world: World, tmp_path: Path) -> None:
+    world.change(deletions="uncouple")
+    made = [await world.bob.create("customers", displayName=f"Customer {n}") for n in range(5)]
+    await world.sync(create=True)
+    for customer in made[:4]:
+        await world.alice.delete("accounts", customer["id"])
+    path = await saved(world, tmp_path)
+    world.session.brakes = Brakes(changes_from=2)
+    with pytest.raises(BrakeError, match="would change 4 of 5 coupled records"):
+        [_ async for _ in apply_plan(world.session, read_plan(path))]
+    [done] = [one async for one in apply_plan(world.session, read_plan(path), force=True)]
+    assert done.result is not None
+    assert done.result.counts["uncoupled"] == 4

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from koppel.engine.action import ActionKind
 from koppel.errors import BrakeError
 from koppel.mapping.model import TableMapping
+
+CHANGES: frozenset[ActionKind] = frozenset({"update", "uncouple"})
+"""What counts as changing a coupled pair."""
 
 
 class Brakes(msgspec.Struct, frozen=True):

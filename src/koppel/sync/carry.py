@@ -57,8 +57,10 @@ async def stream(
             before, sent = sent, None
             wrote |= await _record(session, scope, await before, result, settling=settling)
     except Exception:
-        if sent is not None:  # what is on its way is recorded, whatever went wrong meanwhile
-            await _record(session, scope, await sent, result, settling=settling)
+        if sent is not None:  # what is on its way is recorded, and nothing of a chunk that could not be
+            done = await sent
+            await session.connection.rollback()
+            await _record(session, scope, done, result, settling=settling)
         raise
     finally:
         if sent is not None:

@@ -209,7 +209,23 @@ async def chosen(session: Session, scope: Scope, names: Iterable[str]) -> tuple[
             known |= {name for name in names if name.casefold() in called}
             found.append(Incoming(side=side, records=records, why="chosen", decisions=decisions))
         names = [name for name in names if name not in known]
+    for side in SIDES:
+        gone, deleted = await _gone_since(session, scope, side, names)
+        found += [Incoming(side=side, deleted=deleted, why="chosen")] if deleted else []
+        names = [name for name in names if name not in gone]
     return found, names
+
+
+async def _gone_since(
+    session: Session, scope: Scope, side: Side, names: Sequence[str]
+) -> tuple[Collection[str], Sequence[str]]:
+    """Of records that are there no more, the names of those that were coupled or failed once, and the coupled ones."""
+    mapping, connection = scope.ready.mapping.name, session.connection
+    ids = [name.lower() for name in names if is_guid(name)]
+    coupled = await couplings.by_ids(connection, mapping, side, ids)
+    failed = await failures.by_ids(connection, mapping, side, ids)
+    await _forget(session, scope, side, [id for id in failed if id not in coupled])
+    return [name for name in names if name.lower() in coupled or name.lower() in failed], list(coupled)
 
 
 async def _by_name(session: Session, scope: Scope, side: Side, names: Sequence[str]) -> list[Record]:

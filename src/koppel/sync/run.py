@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
-from koppel.engine.action import Action, ActionKind
-from koppel.engine.brakes import Brakes, check_brakes
+from koppel.engine.action import Action
+from koppel.engine.brakes import CHANGES, Brakes, check_brakes
 from koppel.engine.plan import towards
 from koppel.odata.records import Side
 from koppel.store import couplings, failures, jobs
@@ -38,8 +38,6 @@ BUFFER = 20_000
 """Planned actions that are kept in memory while the brakes are checked; above it, changes are read a second time."""
 OFF = "the mapping is off, nothing was looked at; take `enabled: false` out of its file to have it run"
 NOTHING_SELECTED = "nothing was selected"
-CHANGES: frozenset[ActionKind] = frozenset({"update", "uncouple"})
-"""What counts as changing a coupled pair, for the brakes."""
 
 
 async def plan(session: Session, name: str, request: Request = Request()) -> AsyncIterator[Action]:
@@ -152,7 +150,8 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
     await _finish_wholes(session, scope, request, result)
     brakes = session.brakes.of(ready.mapping)
     couplings_before = await couplings.count(session.connection, ready.mapping.name)
-    if request.force or couplings_before <= brakes.free_up_to(ready.mapping.deletions == "delete"):
+    free = request.force or couplings_before <= brakes.free_up_to(ready.mapping.deletions == "delete")
+    if free:
         wrote = await stream(session, scope, planned_chunks(session, scope, request, result), result, request)
     else:
         wrote = await _guarded(session, scope, request, result, brakes, couplings_before)
@@ -166,7 +165,21 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
         if not wrote:
             return
         steps = passes(session, scope, [side for side in READING_ORDER if side in wrote], settle, result)
-        wrote = await stream(session, scope, steps, result, settle, settling=True)
+        wrote = await stream(session, scope, steps if free else _keeping(steps), result, settle, settling=True)
+
+
+async def _keeping(steps: AsyncIterator[Step]) -> AsyncIterator[Step]:
+    """The same without what takes pairs apart: it is left to the next run, whose brakes look at it, and which reads the
+    changes of that side once more."""
+    left = False
+    async for planned, changes in steps:
+        kept = [action for action in planned.actions if action.kind not in ("delete", "uncouple")]
+        left = left or len(kept) < len(planned.actions)
+        if changes is not None and left:
+            yield msgspec.structs.replace(planned, actions=kept, why="again"), None
+        else:
+            yield msgspec.structs.replace(planned, actions=kept), changes
+        left = left and changes is None
 
 
 async def _with_missing(session: Session, scope: Scope, request: Request, result: Result) -> set[Side]:

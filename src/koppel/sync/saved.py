@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from koppel.engine.action import Action, ActionKind, Change, FollowUp
-from koppel.engine.brakes import check_brakes
+from koppel.engine.brakes import CHANGES, check_brakes
 from koppel.errors import KoppelError, UsageError
 from koppel.odata.records import SPOKEN, Nested, Scalar, Side
 from koppel.store import couplings
@@ -206,6 +206,6 @@ async def _check_brakes(session: Session, planned: Mapping[str, Sequence[Action]
             session.brakes.of(session.mappings[name]),
             name,
             couplings=await couplings.count(session.connection, name),
-            updates=sum(action.kind == "update" for action in actions),
+            updates=sum(action.kind in CHANGES for action in actions),
             deletions=sum(action.kind == "delete" for action in actions),
         )

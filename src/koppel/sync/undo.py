@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 
 from koppel.engine.action import Action
-from koppel.engine.brakes import check_brakes
+from koppel.engine.brakes import CHANGES, check_brakes
 from koppel.errors import UsageError, VersionError
 from koppel.store import couplings, cursors, history, intents, jobs
 from koppel.store.history import Entry
@@ -144,7 +144,7 @@ async def _check_brakes(session: Session, job: Job) -> None:
         session.brakes.of(session.mappings[name]),
         name,
         couplings=await couplings.count(session.connection, name),
-        updates=kinds["update"] + kinds["uncouple"],
+        updates=sum(kinds[kind] for kind in CHANGES),
         deletions=kinds["delete"],
     )
 
