@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -16,8 +14,7 @@ from hypothesis import Phase, settings
 from koppel.sandbox.business_central import work
 from koppel.sandbox.dataverse import service
 from koppel.store.database import Connection, Database, open_database
-from koppel.store.embedded import embedded_server
-from postgres_server import EMPTY, administer, other_database
+from postgres_server import EMPTY, administer, other_database, own_server
 
 # How long an example takes is no property of the code: tests never measure time. What is tried is the same every time;
 # --hypothesis-profile=explore looks further.
@@ -39,16 +36,8 @@ def _same_lots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The address of a running server with nothing of Koppel in it."""
-    # Not below pytest's own folder, which root keeps to itself and the server's account could not enter.
-    folder = Path(tempfile.mkdtemp(prefix="koppel-test-"))
-    try:
-        with embedded_server(folder) as url:
-            # Tests kill processes, never the machine: no need to wait for the disk.
-            administer(url, "ALTER SYSTEM SET fsync = off")
-            administer(url, "SELECT pg_reload_conf()")
-            yield url
-    finally:
-        shutil.rmtree(folder)
+    with own_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,10 +1,22 @@
-"""Plain words with the PostgreSQL server that the tests share."""
+"""The PostgreSQL server that tests share, and plain words with it.
+
+Run as a program it is the process that has the server, for as long as its input lasts.
+"""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from koppel.store.embedded import embedded_server
 
 EMPTY = """
 DO $$
@@ -35,3 +47,34 @@ def administer(url: str, statement: str) -> Any:
 def other_database(url: str, name: str) -> str:
     """The address of another database of the same server."""
     return url.replace("/postgres?", f"/{name}?")
+
+
+@contextmanager
+def own_server() -> Iterator[str]:
+    """The address of a running server with nothing of Koppel in it. It is gone when this process is, even if killed."""
+    command = [sys.executable, __file__]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as owner:
+        assert owner.stdout is not None
+        url = owner.stdout.readline().rstrip()
+        assert url, "PostgreSQL did not start"
+        yield url
+
+
+def _own() -> None:
+    # Not below pytest's own folder, which root keeps to itself and the server's account could not enter.
+    folder = Path(tempfile.mkdtemp(prefix="koppel-test-"))
+    try:
+        with embedded_server(folder) as url:
+            # Tests kill processes, never the machine: no need to wait for the disk.
+            administer(url, "ALTER SYSTEM SET fsync = off")
+            administer(url, "SELECT pg_reload_conf()")
+            print(url, flush=True)
+            sys.stdin.read()
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    _own()

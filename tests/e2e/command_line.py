@@ -24,7 +24,6 @@ from koppel.odata.records import Record, Scalar, Side
 from koppel.sandbox.process import SandboxProcess, start_sandbox
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sandbox.tokens import ALICE, BOB, KOPPEL, User
-from koppel.store.embedded import embedded_server
 from koppel.sync.open import connect_business_central, connect_dataverse
 from koppel.systems.system import Create, System, Update
 
@@ -190,15 +189,15 @@ def open_shell(customers: int = 40) -> Iterator[Shell]:
     try:
         with start_sandbox(customers=customers) as sandbox:
             configure(folder, sandbox)
-            with embedded_server(folder / ".koppel" / "database"), _typist() as typist:
+            with _typist(folder / ".koppel" / "database") as typist:
                 yield Shell(folder, sandbox, typist)
     finally:
         shutil.rmtree(folder)
 
 
 @contextmanager
-def _typist() -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, str(Path(__file__).with_name("typist.py"))]
+def _typist(database: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(Path(__file__).with_name("typist.py")), str(database)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as typist:
         yield typist
         assert typist.stdin is not None

@@ -1,6 +1,7 @@
 """Types commands: loads Koppel once; each command then is a process of its own, spared the time of loading.
 
-Reads orders from standard input, one JSON object a line, and answers each with two lines: the process, its status.
+Keeps the database running whose folder is its argument. Reads orders from standard input, one JSON object a line, and
+answers each with two lines: the process, its status.
 """
 
 from __future__ import annotations
@@ -10,9 +11,24 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from koppel.cli.main import main
+from koppel.store.embedded import embedded_server
+
+
+def load() -> None:
+    """Run a command to its first complaint: Typer loads the rest of itself only with the first words that it reads."""
+    sys.argv = ["koppel", "jobs", "--config", os.devnull]
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+        suppress(SystemExit),
+    ):
+        main()
 
 
 def serve() -> None:
@@ -53,4 +69,6 @@ def _type(order: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve()
+    with embedded_server(Path(sys.argv[1])):
+        load()
+        serve()

@@ -8,17 +8,13 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import shutil
 import sys
-import tempfile
 import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 from koppel.store.database import Database
-from koppel.store.embedded import embedded_server
-from postgres_server import administer
+from postgres_server import own_server
 
 from .clockwork import own_database
 from .play import play
@@ -34,16 +30,10 @@ def main() -> int:
     seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
     play_all = _tell_twice if options.twice else _play_all
     began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="koppel-test-"))
     if options.seed is not None:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        with embedded_server(folder) as url:
-            administer(url, "ALTER SYSTEM SET fsync = off")
-            administer(url, "SELECT pg_reload_conf()")
-            bad = play_all(url, list(seeds))
-    finally:
-        shutil.rmtree(folder)
+    with own_server() as url:
+        bad = play_all(url, list(seeds))
     print(f"{len(seeds)} seeds, {len(bad)} of them bad, {time.monotonic() - began:.0f} s")
     for seed in bad:
         print(f"make simulate SEED={seed}")
