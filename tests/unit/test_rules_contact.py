@@ -23,12 +23,15 @@ THERE: Tables = {
         relation("CT4", "C4"),
         relation("CT4", "V4", "Vendor"),
         relation("CT5", "C1", "Vendor"),
+        relation("CT6", "C6"),
     ],
     "CUSTOMER": [
         {"key": "C1", "business_central_id": "b1", "dataverse_id": "a1"},
         {"key": "C4", "business_central_id": "b4", "dataverse_id": "a4"},
         {"key": "C9", "business_central_id": "b9", "dataverse_id": "a9"},
     ],
+    "customers": [{"number": "C2"}],
+    "vendors": [],
     "VENDOR": [
         {"key": "V3", "business_central_id": "b3", "dataverse_id": "a3"},
         {"key": "V4", "business_central_id": "b14", "dataverse_id": "a14"},
@@ -90,3 +93,21 @@ def test_a_contact_whose_company_is_no_customer_is_skipped_without_an_error() ->
     assert isinstance(refusal, Refusal)
     assert (refusal.code, refusal.skip, refusal.value) == ("CONT-02", True, "CT8")
     assert refusal.message == "its company CT8 is not related to a customer or vendor"
+
+
+@pytest.mark.rule("CONT-05")
+def test_a_relation_to_a_customer_or_vendor_that_does_not_exist_is_an_error() -> None:
+    batch = batch_of({"companyNumber": ["CT6", "CT2", "CT5", "CT4", "CT6"]})
+    first, uncoupled, second, coupled, again = contact.company_is_customer(
+        fetched(RULES["contact.company_is_customer"], batch, THERE)
+    )
+    assert (uncoupled, coupled) == (None, None)
+    assert isinstance(first, Refusal)
+    assert isinstance(second, Refusal)
+    assert (first.code, first.skip, first.message) == (
+        "CONT-05",
+        False,
+        "its company CT6 is related to customer C6, which does not exist",
+    )
+    assert second.message == "its company CT5 is related to vendor C1, which does not exist"
+    assert again == first

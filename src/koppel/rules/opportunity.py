@@ -1,10 +1,14 @@
-"""Opportunities: the currency that Dataverse asks for, and whom a new one is with (OPP-06, OPP-07)."""
+"""Opportunities: the currency that Dataverse asks for, and whom they are with (OPP-04, OPP-06, OPP-07)."""
 
 from __future__ import annotations
 
-from koppel.engine.rule import Batch, Need, complete
+from koppel.engine.action import Refusal
+from koppel.engine.rule import Batch, Need, complete, compute
 from koppel.odata.records import Scalar
+from koppel.rules.contact import companies_needed, companies_of, existence_needed, missing_parties
 from koppel.rules.currency import LOCAL_CURRENCY, local_currency
+
+_COMPANY = "contactCompanyNo"
 
 
 @complete(needs=LOCAL_CURRENCY)
@@ -13,9 +17,27 @@ def currency(batch: Batch) -> list[dict[str, Scalar]]:
     return [{"transactioncurrencyid": local_currency(batch)} for _ in batch.records]
 
 
+@compute(reads=("contactNumber", _COMPANY))
+def person(batch: Batch) -> list[Scalar | Refusal]:
+    """The contact, unless it is the company itself, which is no contact in Dataverse (OPP-03).
+
+    The standard API does not show the company.
+    """
+    contacts = batch.column("contactNumber")
+    companies = batch.column(_COMPANY) if _COMPANY in batch.columns else [None] * len(contacts)
+    return ["" if contact == company else contact for contact, company in zip(contacts, companies, strict=True)]
+
+
+@compute(reads=(_COMPANY,), needs=existence_needed(lambda batch: batch.column(_COMPANY)))
+def company(batch: Batch) -> list[Scalar | Refusal]:
+    """The company as it is, unless its customer or vendor does not exist (OPP-04)."""
+    missing = missing_parties(batch, _COMPANY, "OPP-04")
+    return [refusal or number for number, refusal in zip(batch.column(_COMPANY), missing, strict=True)]
+
+
 @complete(
     side="dataverse",
-    reads=("parentcontactid",),
+    reads=("parentcontactid", "parentaccountid"),
     needs=(
         Need(
             name="contacts",
@@ -23,11 +45,17 @@ def currency(batch: Batch) -> list[dict[str, Scalar]]:
             key="dataverse_id",
             of=lambda batch: batch.column("parentcontactid"),
         ),
+        *companies_needed(lambda batch: batch.column("parentaccountid"), optional=True),
     ),
     writes={"": ("contactNumber",)},
 )
 def contact(batch: Batch) -> list[dict[str, Scalar]]:
-    """A new opportunity is with the contact that is coupled, whose company follows by itself (OPP-07)."""
-    numbers = {row["dataverse_id"]: row["key"] for row in batch.table("contacts")}
-    found = [numbers.get(id) for id in batch.column("parentcontactid")]
+    """A new opportunity is with the contact that is coupled, whose company follows by itself; else with the company of
+    the account that is coupled (OPP-07)."""
+    people = {row["dataverse_id"]: row["key"] for row in batch.table("contacts")}
+    companies = companies_of(batch)
+    found = [
+        people.get(person) or companies.get(account)
+        for person, account in zip(batch.column("parentcontactid"), batch.column("parentaccountid"), strict=True)
+    ]
     return [{"contactNumber": number} if number else {} for number in found]
