@@ -10,6 +10,8 @@ from order_scenes import ORDER, act, here, open_shop, order, written_in
 from world import World, new_world
 from world_data import Row
 
+from koppel.store import couplings
+from koppel.store.couplings import Coupling
 from koppel.store.database import Database
 
 NOTES = "SALES ORDER NOTES"
@@ -43,6 +45,8 @@ async def test_notes_come_along_with_their_order_and_attachments_never_do(world:
     draft = await order(world, customer, written_in("Painting"), submit=False, ordernumber="ORD-2")
     call = await note(world, sold, "<p>Ann &amp; Bob</p><p>at 5</p>")
     await note(world, draft, "Not yet")
+    account = f"/accounts({(await world.account_of(customer))['accountid']})"
+    await world.alice.create("annotations", {"notetext": "Of the account", "objectid_account@odata.bind": account})
     await note(world, sold, "A file", filename="a.txt", documentbody="aGVsbG8=", mimetype="text/plain")
     await world.sync(NOTES)
     assert await texts(world) == [], "no order is coupled yet"
@@ -55,6 +59,24 @@ async def test_notes_come_along_with_their_order_and_attachments_never_do(world:
     await note(world, sold, "Later")
     await world.sync(NOTES)
     assert await texts(world) == [("Call", "Ann & Bob\nat 5"), ("Call", "Later")]
+    await world.quiet(NOTES)
+
+
+@pytest.mark.rule("NOTE-03")
+@pytest.mark.rule("NOTE-04")
+async def test_notes_of_an_order_that_is_coupled_by_hand_come_with_a_full_run(world: World, customer: Row) -> None:
+    sold = await order(world, customer, written_in("Painting"))
+    made = await world.bob.create("salesOrders", {"customerNumber": customer["number"]})
+    await world.bob.create("recordNotes", {"documentId": made["id"], "description": "Here", "note": "One"})
+    await note(world, sold, "Two")
+    result = await world.sync(NOTES)
+    assert (result.counts["skipped"], result.counts["failed"]) == (2, 0), result
+    await couplings.save(world.session.connection, ORDER, [Coupling(made["id"], sold["salesorderid"], made["number"])])
+    await world.session.connection.commit()
+    world.sandbox.clock.advance(3600)
+    await world.sync(NOTES, full=True)
+    assert await texts(world) == [("Call", "Two"), ("Here", "One")]
+    assert len(await world.alice.rows("annotations")) == 2
     await world.quiet(NOTES)
 
 
