@@ -27,6 +27,7 @@ from koppel.errors import MappingError
 from koppel.odata.records import Record, Scalar, Side
 
 RuleKind = Literal["compute", "references", "refuse", "complete", "precede", "follow", "gone"]
+Of = Literal["new", "coupled", "all"]
 Found = Mapping[str, Scalar]
 """One row of a table that a rule needs, by column name."""
 
@@ -90,9 +91,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A registered rule function. ``side``: whose records it looks at; ``reads``: columns it needs there.
 
     ``daily``: its result depends on the work date, so on a new day every record is looked at.
-    ``new``: it speaks only of records that are not coupled. ``writes``: by table, the columns of Business Central that
-    it supplies or writes; the mapping's own table has no name there. ``foreseen``: what it will write can be told from
-    what is planned.
+    ``of``: whether it speaks of records that are ``new`` (not coupled yet), of ``coupled`` ones, or of all.
+    ``writes``: by table, the columns of Business Central that it supplies or writes; the mapping's own table has no
+    name there. ``foreseen``: what it will write can be told from what is planned.
     """
 
     name: str
@@ -102,7 +103,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     reads: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     daily: bool = False
-    new: bool = False
+    of: Of = "all"
     writes: Mapping[str, tuple[str, ...]] = NOTHING
     foreseen: bool = False
 
@@ -146,12 +147,12 @@ def references(*, needs: tuple[Need, ...]) -> Callable[[ReferencesFunction], Ref
 
 
 def refuse(
-    *, reads: tuple[str, ...], side: Side = "business_central", needs: tuple[Need, ...] = (), new: bool = False
+    *, reads: tuple[str, ...], side: Side = "business_central", needs: tuple[Need, ...] = (), of: Of = "all"
 ) -> Callable[[RefuseFunction], RefuseFunction]:
-    """Register a function that says for each record, or each ``new`` one, why it must not synchronise, or ``None``."""
+    """Register a function that says for each record, or those that it is ``of``, why it must not synchronise."""
 
     def register(function: RefuseFunction) -> RefuseFunction:
-        _register("refuse", function, side=side, reads=reads, needs=needs, new=new)
+        _register("refuse", function, side=side, reads=reads, needs=needs, of=of)
         return function
 
     return register

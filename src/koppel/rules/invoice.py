@@ -57,7 +57,7 @@ _STOCK = {"Item": "items", "Resource": "resources"}
 @refuse(
     reads=("number",),
     needs=(_LINES_SOLD, *coupled_products(_lines), *(_stock(type, table) for type, table in _STOCK.items()), WRITE_IN),
-    new=True,
+    of="new",
 )
 def lines_are_ready(batch: Batch) -> list[Refusal | None]:
     """A new invoice has lines (INV-03), of which none is blocked (INV-04) or still to be synchronised (INV-05).
@@ -162,7 +162,7 @@ def _origins(batch: Batch) -> dict[str, Found]:
     return {id: orders[reference] for id, reference in _references(batch) if reference in orders}
 
 
-@refuse(reads=("customerNumber", "yourReference"), needs=(_ORDERS, _PARENTS, _BUYERS, _CUSTOMERS), new=True)
+@refuse(reads=("customerNumber", "yourReference"), needs=(_ORDERS, _PARENTS, _BUYERS, _CUSTOMERS), of="new")
 def customer_is_coupled(batch: Batch) -> list[Refusal | None]:
     """The customer of a new invoice is coupled (INV-08), and still the one who ordered (INV-07)."""
     origins = _origins(batch)

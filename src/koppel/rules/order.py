@@ -23,7 +23,7 @@ def _numbers(batch: Batch) -> list[Scalar]:
     side="dataverse",
     reads=(),
     needs=(Need(name="organization", side="dataverse", table="organization", columns=("issopintegrationenabled",)),),
-    new=True,
+    of="new",
 )
 def integration_is_on(batch: Batch) -> list[Refusal | None]:
     """Without the integration of orders Dataverse works orders off itself, and nothing is taken over (SO-02)."""
@@ -51,7 +51,7 @@ def integration_is_on(batch: Batch) -> list[Refusal | None]:
             of=_numbers,
         ),
     ),
-    new=True,
+    of="new",
 )
 def not_taken_over(batch: Batch) -> list[Refusal | None]:
     """No order of Dataverse is made in Business Central twice, posted or not (SO-02)."""
@@ -84,11 +84,27 @@ def _taken_over(number: str, found: tuple[str, Scalar] | None) -> Refusal | None
     )
 
 
-@refuse(side="dataverse", reads=("statecode",))
+@refuse(side="dataverse", reads=("statecode", "lastbackofficesubmit"), of="coupled")
 def is_underway(batch: Batch) -> list[Refusal | None]:
-    """An order that was cancelled or fulfilled in Dataverse is left as it is; Business Central's goes on (SO-34)."""
-    closed = {CANCELED: "cancelled", FULFILLED: "fulfilled"}
-    return [_closed(closed[state]) if state in closed else None for state in map(_integer, batch.column("statecode"))]
+    """An order that was cancelled or fulfilled in Dataverse is left as it is; Business Central's goes on (SO-34).
+
+    One that is not handed back yet waits: its totals tell the discount that is still to be given.
+    """
+    return [_not_underway(order) for order in orders(batch)]
+
+
+def _not_underway(order: Found) -> Refusal | None:
+    closed = {CANCELED: "cancelled", FULFILLED: "fulfilled"}.get(_integer(order["statecode"]))
+    return _closed(closed) if closed else None if _is_taken_over(order) else _UNFINISHED
+
+
+_UNFINISHED = Refusal(
+    code="SO-17",
+    message="its order is not finished in Business Central",
+    remedy="see its failure",
+    outside=True,
+    skip=True,
+)
 
 
 def _integer(value: Scalar) -> int:

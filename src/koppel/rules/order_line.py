@@ -247,7 +247,7 @@ def _unsold(product: Found, type: str, partner: Scalar, goods: Mapping[Scalar, F
         )
     elif partner is None:
         mapping = PRODUCTS[type]
-        refusal = msgspec.structs.replace(refusal, kind="dependency", via=mapping)
+        refusal = msgspec.structs.replace(refusal, kind="dependency", via=mapping, value=str(product["productid"]))
         message = f"is not coupled in {mapping}"
         remedy = f"synchronise {number} in {mapping}, then this order goes through by itself"
     elif partner not in goods:

@@ -26,13 +26,13 @@ def _write_in(batch: Batch, type: str) -> list[Refusal | None]:
     return [refusal if Line(type, str(number)) in write_ins(batch) else None for number in batch.column("number")]
 
 
-@refuse(reads=("number",), needs=(WRITE_IN,), new=True)
+@refuse(reads=("number",), needs=(WRITE_IN,), of="new")
 def item_is_no_write_in(batch: Batch) -> list[Refusal | None]:
     """An item that is no product of its own (PROD-03)."""
     return _write_in(batch, ITEM)
 
 
-@refuse(reads=("number",), needs=(WRITE_IN,), new=True)
+@refuse(reads=("number",), needs=(WRITE_IN,), of="new")
 def resource_is_no_write_in(batch: Batch) -> list[Refusal | None]:
     """A resource that is no product of its own (PROD-03)."""
     return _write_in(batch, RESOURCE)

@@ -13,7 +13,7 @@ from koppel.store import failures
 from koppel.store.couplings import Coupling
 from koppel.sync.match import match_chunk
 from koppel.sync.needs import Missing, missing_parts, refused
-from koppel.sync.pairs import merge_all
+from koppel.sync.pairs import merge_all, refusals_of
 from koppel.sync.references import references
 from koppel.sync.returning import left_behind, returned
 from koppel.sync.scope import Incoming, Scope, in_order, partners_of
@@ -59,7 +59,7 @@ async def new_records(
     creatable: list[Record] = []
     for record in left:
         refusal = (
-            refusals.get(record.id) or scope.undecided.get(record.id) or _ambiguity(scope, side, record, ambiguous)
+            scope.undecided.get(record.id) or refusals.get(record.id) or _ambiguity(scope, side, record, ambiguous)
         )
         if refusal:
             actions.append(hold(mapping, side, record, refusal, name=end.name_of(record)))
@@ -141,7 +141,7 @@ async def _couple(
         for coupling, record in zip(made, records, strict=True)
         if matched[record.id] in partners
     ]
-    return await merge_all(session, scope, pairs, incoming)
+    return await merge_all(session, scope, pairs, incoming, await refusals_of(session, scope, pairs))
 
 
 def _new_coupling(side: Side, id: str, partner: str) -> Coupling:

@@ -163,10 +163,11 @@ async def refused(
     session: Session, ready: Ready, side: Side, records: Sequence[Record], *, new: bool
 ) -> dict[str, Refusal]:
     """By id, why records must not synchronise. ``new``: they are not coupled, and were not made by Koppel either."""
+    of = ("all", "new" if new else "coupled")
     found: dict[str, Refusal] = {}
     fetched: Fetched = {}
     for rule in ready.rules(ready.mapping.rules.refuse):
-        if rule.side == side and records and (new or not rule.new):
+        if rule.side == side and records and rule.of in of:
             reasons = await run_rule(session, ready, rule, records, fetched=fetched)
             told = ((r.id, reason) for r, reason in zip(records, reasons, strict=True) if reason)
             found.update({id: msgspec.structs.replace(reason, side=side) for id, reason in told})

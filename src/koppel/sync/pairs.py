@@ -81,11 +81,19 @@ async def plan_pairs(
     for coupling, ours, theirs in pairs:
         note_if_back(scope, incoming, coupling, "business_central", ours)
         note_if_back(scope, incoming, coupling, "dataverse", theirs)
-    outside = {place: sides for place, pair in enumerate(pairs) if (sides := outside_of(scope, incoming, pair, failed))}
+    refusals = {**failed, **await refusals_of(session, scope, pairs)}
+    told = {place: outside_of(scope, incoming, pair, refusals) for place, pair in enumerate(pairs)}
+    outside = {place: sides for place, sides in told.items() if sides}
     inside = [pair for place, pair in enumerate(pairs) if place not in outside]
     left = await _leave(session, scope, [pairs[place] for place in outside], list(outside.values()), incoming)
     left = [_released(scope, action, failed.get(action.business_central_id)) for action in left]
-    return [*(await merge_all(session, scope, inside, incoming, failed) if inside else ()), *left]
+    return [*(await merge_all(session, scope, inside, incoming, refusals) if inside else ()), *left]
+
+
+async def refusals_of(session: Session, scope: Scope, pairs: Sequence[CoupledPair]) -> dict[str, Refusal]:
+    """By id, what rules have against merging one of these pairs."""
+    ours = await refused(session, scope.ready, "business_central", [pair[1] for pair in pairs], new=False)
+    return {**ours, **await refused(session, scope.ready, "dataverse", [pair[2] for pair in pairs], new=False)}
 
 
 def note_if_back(scope: Scope, incoming: Incoming, coupling: Coupling, side: Side, record: Record) -> None:
@@ -94,12 +102,12 @@ def note_if_back(scope: Scope, incoming: Incoming, coupling: Coupling, side: Sid
         scope.went_back.add(side)
 
 
-def outside_of(scope: Scope, incoming: Incoming, pair: CoupledPair, failed: Mapping[str, Refusal] = {}) -> list[Side]:
+def outside_of(scope: Scope, incoming: Incoming, pair: CoupledPair, refusals: Mapping[str, Refusal]) -> list[Side]:
     """The sides whose filter does not let the record through, or where a rule says that it is outside."""
     coupling, ours, theirs = pair
     ends = (scope.ready.business_central, ours), (scope.ready.dataverse, theirs)
     left = [e.side for e, record in ends if is_outside(e, incoming, record) and not _is_awaited(scope, e, coupling)]
-    told = [failed[record.id] for _, record in ends if record.id in failed and failed[record.id].outside]
+    told = [found for _, record in ends if (found := refusals.get(record.id)) and found.outside]
     return [side for side in SIDES if side in left or any(refusal.side == side for refusal in told)]
 
 
@@ -190,15 +198,11 @@ async def merge_all(
     scope: Scope,
     pairs: Sequence[CoupledPair],
     incoming: Incoming,
-    failed: Mapping[str, Refusal] = {},
+    refusals: Mapping[str, Refusal],
 ) -> list[Action]:
-    """Merge pairs that are read on both sides."""
+    """Merge pairs that are read on both sides; ``refusals``: why not, by id."""
     ready = scope.ready
-    records = {"business_central": [p[1] for p in pairs], "dataverse": [p[2] for p in pairs]}
-    refusals = {**failed}
-    for side in SIDES:
-        refusals.update(await refused(session, ready, side, records[side], new=False))
-    known = await references(session, ready, records["business_central"], records["dataverse"], scope.answers)
+    known = await references(session, ready, [p[1] for p in pairs], [p[2] for p in pairs], scope.answers)
     scope.ahead = clocks_apart(session)
     own = {side: await own_user(session, side) for side in SIDES} if _leaves_own_alone(scope, incoming) else {}
     incomplete = await parts.among(session.connection, ready.parts, [p[1].id for p in pairs]) if ready.parts else set()

@@ -157,7 +157,9 @@ async def again(session: Session, scope: Scope, *, early: bool = False) -> list[
     mapping, connection = scope.ready.mapping.name, session.connection
     wanted: dict[Side, dict[str, None]] = {"business_central": {}, "dataverse": {}}
     for failure in await failures.due(connection, mapping, early=early):
-        wanted[failure.side][failure.record_id] = None
+        # What failed in this very job is tried twice in it only if it waited for something that was brought along.
+        if failure.job != session.job or failure.via:
+            wanted[failure.side][failure.record_id] = None
     for waiting in await pending.ready(connection, mapping):
         wanted["business_central"][waiting.business_central_id] = None
     decisions = await _decided(session, mapping)

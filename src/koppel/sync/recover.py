@@ -15,7 +15,8 @@ from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings, failures, history, intents
 from koppel.store.couplings import Coupling
 from koppel.store.intents import Intent
-from koppel.sync.pairs import merge_all, outside_of
+from koppel.sync.needs import compute
+from koppel.sync.pairs import merge_all, outside_of, refusals_of
 from koppel.sync.prepare import SIDES
 from koppel.sync.scope import Incoming, Scope, base_of, coupled_id, in_order, read_side
 from koppel.sync.session import Session
@@ -76,8 +77,9 @@ async def _recover_side(session: Session, scope: Scope, side: Side, open_: Seque
         await note_created_alone(session, scope, alone)
         await intents.settle(session.connection, mapping, side, settled)
     incoming = Incoming(side=source, why="again")
-    left = [pair for pair in pairs if outside_of(scope, incoming, pair)]
-    merged = await merge_all(session, scope, [pair for pair in pairs if pair not in left], incoming)
+    refusals = await refusals_of(session, scope, pairs)
+    left = [pair for pair in pairs if outside_of(scope, incoming, pair, refusals)]
+    merged = await merge_all(session, scope, [pair for pair in pairs if pair not in left], incoming, refusals)
     sent = [_as_sent(scope, *pair) for pair in left]
     return [*held, *(_coupled_now(action, known, side) for action in (*merged, *sent))]
 
@@ -198,7 +200,8 @@ async def _told_by_mark(session: Session, scope: Scope, side: Side, unnamed: Seq
     """What became of creations whose records bear a mark (``known_by``): only that counts, whatever people edited."""
     end, column = scope.ready.end(side), scope.ready.mapping.endpoint(side).known_by
     marks = {intent.source_id: intent.identity.get(column) for intent in unnamed}
-    records = await session.systems[side].by_keys(end.schema.name, end.columns, column, list(marks.values()))
+    read = await session.systems[side].by_keys(end.schema.name, end.columns, column, list(marks.values()))
+    records, _ = await compute(session, scope.ready, side, read)
     coupled = await couplings.by_ids(session.connection, scope.ready.mapping.name, side, [r.id for r in records])
     found: dict[str, list[Record] | None] = {}
     for intent in unnamed:
@@ -229,7 +232,8 @@ async def _candidates(session: Session, scope: Scope, side: Side, unnamed: Seque
     made_at = min(intent.made_at for intent in unnamed if intent.made_at)
     since = format_instant(made_at - CLOCKS_DIFFER, milliseconds=True)
     pages = session.systems[side].changes(end.schema.name, end.columns, cursor=None, since=since, filter=None)
-    records = [record async for page in pages for record in page.records]
+    read = [record async for page in pages for record in page.records]
+    records, _ = await compute(session, scope.ready, side, read)
     coupled = await couplings.by_ids(session.connection, scope.ready.mapping.name, side, [r.id for r in records])
     return [record for record in records if record.id not in coupled]
 
