@@ -98,6 +98,7 @@ async def test_options_become_codes_where_the_mapping_runs_that_way(world: World
     assert (again.counts["created"], again.write_requests) == (0, 0)
 
 
+@pytest.mark.rule("OPT-06")
 async def test_an_option_with_the_label_of_a_code_is_coupled_to_it(world: World) -> None:
     backwards(world)
     await world.bob.create("paymentTerms", code="NET 66")

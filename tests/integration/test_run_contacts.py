@@ -97,6 +97,7 @@ async def test_a_person_becomes_a_contact_of_the_customers_account(world: World)
 
 
 @pytest.mark.rule("CONT-05")
+@pytest.mark.rule("CONT-06")
 async def test_a_person_of_a_customer_that_is_not_coupled_gets_its_parent_later(world: World) -> None:
     customer = await world.bob.create("customers", displayName="Adatum")
     ann = await person(world, customer)
@@ -150,6 +151,7 @@ async def test_a_contact_becomes_a_person_of_the_customers_company(world: World)
 
 
 @pytest.mark.rule("CONT-03")
+@pytest.mark.rule("CUST-12")
 async def test_a_contact_of_an_account_that_is_not_coupled_is_held_until_it_is(world: World) -> None:
     account = await world.alice.create("accounts", name="Adatum", customertypecode=3)
     contact = await world.alice.create(

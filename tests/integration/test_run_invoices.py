@@ -86,8 +86,11 @@ async def lines(world: World, found: Row) -> list[Row]:
 
 @pytest.mark.rule("INV-12")
 @pytest.mark.rule("INV-15")
+@pytest.mark.rule("INV-23")
+@pytest.mark.rule("INV-13")
 async def test_an_invoice_arrives_with_its_lines(world: World, customer: Row) -> None:
-    post(world, "PS-1", customer, line("Freight", 100, tax=21), line("Handling", 10, 2, tax=4.2))
+    sent = {"shipToCity": "Oslo", "shipToCountry": "NO", "shipmentDate": "2024-05-02"}
+    post(world, "PS-1", customer, line("Freight", 100, tax=21), line("Handling", 10, 2, tax=4.2), **sent)
     result = await world.sync(INVOICE, full=True)
     assert (result.counts["created"], result.counts["failed"]) == (1, 0), result
     found = await invoice(world, "PS-1")
@@ -96,7 +99,10 @@ async def test_an_invoice_arrives_with_its_lines(world: World, customer: Row) ->
     assert (found["totalamountlessfreight"], found["totaltax"], found["totalamount"]) == (120, 25.2, 145.2)
     assert (found["statecode"], found["statuscode"]) == (0, 4)
     freight, handling = await lines(world, found)
+    assert found["freightamount"] == 0
     assert freight["productdescription"] == "6410 Freight."
+    assert (freight["shipto_city"], freight["shipto_country"]) == ("Oslo", "NO")
+    assert freight["actualdeliveryon"][:10] == "2024-05-02"
     assert (freight["isproductoverridden"], freight["ispriceoverridden"]) == (True, True)
     assert (handling["quantity"], handling["priceperunit"], handling["tax"]) == (2, 10, 4.2)
     assert (handling["baseamount"], handling["extendedamount"]) == (20, 24.2)
@@ -204,6 +210,7 @@ async def test_an_invoice_without_lines_waits(world: World, customer: Row) -> No
 
 
 @pytest.mark.rule("INV-08")
+@pytest.mark.rule("INV-01")
 async def test_an_invoice_waits_for_its_customer(world: World, customer: Row) -> None:
     other = await world.bob.create("customers", {"displayName": "Fabrikam"})
     post(world, "PS-10", other, line("Freight", 100))

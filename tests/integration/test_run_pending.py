@@ -37,6 +37,8 @@ async def waiting(world: World) -> list[tuple[str, str]]:
     return [(one.field, one.reference) for one in found]
 
 
+@pytest.mark.rule("CONT-13")
+@pytest.mark.rule("CUST-07")
 async def test_a_primary_contact_that_is_not_coupled_waits_and_is_completed(world: World) -> None:
     customer, person = await with_person(world)
     await world.sync(create=True)

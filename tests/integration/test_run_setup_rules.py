@@ -166,6 +166,7 @@ async def test_the_rate_is_the_last_one_that_is_not_of_the_future(world: World) 
 
 
 @pytest.mark.rule("CUR-03")
+@pytest.mark.rule("GEN-18")
 async def test_a_rate_may_change_without_its_currency(world: World) -> None:
     await world.sync("CURRENCY", full=True)
     await world.quiet("CURRENCY")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,9 +33,6 @@ BELOW = {
 """What each room may use besides itself and ``errors``; the faces may use every room."""
 FACES = {"cli", "web", "jobs", "api"}
 
-RULE = re.compile(r"\*\*([A-Z]+-\d\d)\*\*")
-"""A rule as ``docs/rules`` introduces it."""
-
 
 def room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
@@ -60,13 +56,6 @@ def trespasses(source: str, home: str, file: str = "<source>") -> Iterator[str]:
         target = rest.partition(".")[0]
         if name == "" or (name == "koppel" and target not in {home, "errors", *BELOW.get(home, ())}):
             yield f"{line}: {home} may not import {module}"
-
-
-def marked_rules(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and id of each ``@pytest.mark.rule(id)``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.rule":
-            yield from ((node.lineno, str(ast.literal_eval(argument))) for argument in node.args)
 
 
 def test_imports_run_downwards() -> None:
@@ -108,19 +97,6 @@ def test_no_file_is_too_long() -> None:
     files = [path for folder in ("src", "tests", "bench") for path in (ROOT / folder).rglob("*.py")]
     lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in files}
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
-
-
-def test_rules_that_tests_show_are_in_the_rule_book() -> None:
-    pages = (ROOT / "docs" / "rules").glob("*.md")
-    known = {found for page in pages for found in RULE.findall(page.read_text("utf-8"))}
-    unknown = [
-        f"{path.relative_to(ROOT)}:{line}: {name}"
-        for path in sorted((ROOT / "tests").rglob("test_*.py"))
-        for line, name in marked_rules(ast.parse(path.read_text("utf-8"), str(path)))
-        if name not in known
-    ]
-    assert known
-    assert unknown == []
 
 
 def test_every_migration_has_a_number_of_its_own() -> None:

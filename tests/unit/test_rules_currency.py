@@ -92,6 +92,7 @@ class TestRates:
     ],
     ids=["none", "zero", "for zero", "of the future", "to one without", "of the base"],
 )
+@pytest.mark.rule("CUR-06")
 def test_without_a_rate_the_currency_fails_and_says_which(known: list[Found], base: str, lacking: str) -> None:
     [found] = rates(["GBP"], *known, base=base)
     assert isinstance(found, Refusal)
