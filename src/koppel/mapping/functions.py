@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -32,9 +31,10 @@ def load_function(name: str, folder: str) -> Function:
     if not path.is_file():
         near = did_you_mean(module, (file.stem for file in Path(folder).glob("*.py")), "Modules")
         raise MappingError(f"there is no {path}", remedy=near or "Write it, or correct `functions` in koppel.yaml.")
-    found = getattr(_module(path, path.stat().st_mtime_ns), function, None)
+    loaded = _module(path, path.read_bytes())
+    found = getattr(loaded, function, None)
     if not callable(found):
-        public = [key for key in vars(_module(path, path.stat().st_mtime_ns)) if not key.startswith("_")]
+        public = [key for key in vars(loaded) if not key.startswith("_")]
         raise MappingError(f"{path} has no function `{function}`", remedy=did_you_mean(function, public, "It has"))
     return _guarded(name, found)
 
@@ -46,13 +46,12 @@ def source_of(name: str, folder: str) -> str:
 
 
 @cache
-def _module(path: Path, _modified: int) -> ModuleType:
-    spec = spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
+def _module(path: Path, source: bytes) -> ModuleType:
+    """The module, anew for each text that it had: times and byte code do not tell two edits of one second apart."""
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, path, "exec"), vars(module))
     except (Exception, SystemExit) as error:
         raise MappingError(f"{path} cannot be imported: {_told(error)}", remedy="Run it with Python to see.") from error
     return module
