@@ -133,6 +133,7 @@ def _head(known: Mapping[str, Kind], told: Mapping[str, Entry], tests: Mapping[s
         "Written by `python tests/rule_coverage.py`. A rule is *required* where it was asked for, *implied* where a",
         "required one cannot work without it, *extra* otherwise. What it says stands on its page of the",
         "[rule book](rules/README.md); *missing* is one without a page, *not done* one that is left out on purpose.",
+        "In the files of tests, `@pytest.mark.rule` says which of them show it.",
         "",
         *_table(("", *columns, "with tests"), rows),
         "",
@@ -140,10 +141,9 @@ def _head(known: Mapping[str, Kind], told: Mapping[str, Entry], tests: Mapping[s
 
 
 def _row(rule: str, kind: Kind, entry: Entry | None, tests: Iterable[Shown]) -> list[str]:
-    by_file: dict[str, list[str]] = {}
-    for one in tests:
-        by_file.setdefault(one.file, []).append(one.test.removeprefix("test_").replace("_", " "))
-    told = "; ".join(f"[{Path(file).stem}](../tests/{file}): {', '.join(names)}" for file, names in by_file.items())
+    """Tests by their files: whose names would change the page every day."""
+    files = dict.fromkeys(one.file for one in tests)
+    told = ", ".join(f"[{Path(file).stem.removeprefix('test_')}](../tests/{file})" for file in files)
     page = f"[{Path(entry.page).stem}](rules/{entry.page})" if entry else ""
     return [rule, kind, entry.state if entry else "**missing**", page, told]
 
