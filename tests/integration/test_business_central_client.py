@@ -72,6 +72,15 @@ def lose(world: World, rate: float) -> None:
 # who and what
 
 
+async def test_when_a_table_changed_last(world: World, client: BusinessCentral) -> None:
+    assert await client.latest("customers") == ""
+    made = []
+    for number in (1, 2):
+        made += records_of(await client.create("customers", customers(1, number), NAME))
+        world.sandbox.clock.advance(60)
+    assert await client.latest("customers") == made[1].modified_at > made[0].modified_at
+
+
 async def test_the_routes_differ_in_ids_and_editors(world: World) -> None:
     companion = await world.business_central().describe("customers")
     standard = await world.business_central("v2.0").describe("customers")

@@ -59,6 +59,15 @@ def lose(world: World, rate: float) -> None:
 # who and what
 
 
+async def test_when_a_table_changed_last(world: World, client: Dataverse) -> None:
+    assert await client.latest("account") == ""
+    for number in (1, 2):
+        await client.create("account", accounts(1, number), NAME)
+        world.sandbox.clock.advance(60)
+    first, second = [(await one(client, guid(number))).modified_at for number in (1, 2)]
+    assert await client.latest("account") == second > first
+
+
 async def test_who_am_i(client: Dataverse) -> None:
     assert await client.who_am_i() == KOPPEL.id
 

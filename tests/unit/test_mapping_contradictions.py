@@ -58,6 +58,21 @@ EVERY = "templates: [{values: {a: 1}}, {values: {a: 2}, filter: city eq 'Rome'}]
         ({"dataverse": ", templates: [{values: {}}]"}, 3, "the template has no values"),
         ({"dataverse": ", templates: [{values: {a: 1}, filter: city eq}]"}, 3, "the filter cannot be read"),
         ({"dataverse": f", {EVERY}"}, 3, "the template is never used: the one in line 3 takes every record before"),
+        (
+            {"business_central": ", watch: [{table: a, key: number}]"},
+            2,
+            "`key` without `column`: nothing says whose record a row of a belongs to",
+        ),
+        (
+            {"dataverse": ", watch: [{table: a, column: b}, {table: a, column: b}]"},
+            3,
+            "a is watched for every record, or for the same ones, in line 3 too",
+        ),
+        (
+            {"dataverse": ", watch: [{table: a, column: b}, {table: a}]"},
+            3,
+            "a is watched for every record, or for the same ones, in line 3 too",
+        ),
         ({"more": "brakes: {deletions: -1}"}, 4, "`deletions` cannot be negative"),
         ({"more": "brakes: {changes_percent: 101}"}, 4, "`changes_percent` must be from 0 to 100"),
     ],
@@ -85,10 +100,12 @@ def test_contradictions_inside_a_group_are_refused_with_both_lines(tmp_path: Pat
         ("conflicts: newest", "a mapping of options knows no `conflicts`"),
         ("deletions: delete", "codes and options know no `delete`"),
         ("deletions: leave", "codes and options know no `leave`"),
+        ("", "a mapping of options knows no `watch`"),
     ],
 )
 def test_options_know_no_settings_of_records(tmp_path: Path, key: str, said: str) -> None:
-    text = "mapping: TERMS\nkind: options\nbusiness_central: {table: paymentTerms, key: code}\n"
+    text = "mapping: TERMS\nkind: options\nbusiness_central: {table: paymentTerms, key: code%s}\n"
+    text %= "" if key else ", watch: [{table: a}]"
     text += f"dataverse: {{table: account, column: paymenttermscode}}\ndirection: to_dataverse\n{key}\n"
     (tmp_path / "terms.yaml").write_text(text, "utf-8")
     with pytest.raises(MappingError, match=said):

@@ -302,10 +302,15 @@ def test_the_digest_tells_what_matters(tmp_path: Path) -> None:
         "code": SOUND.replace("dataverse: name", "dataverse: name, code: true"),
         "direction": SOUND + "direction: to_dataverse\n",
         "table": SOUND.replace("vendors", "customers"),
+        "watch": SOUND.replace("key: number", "key: number, watch: [{table: currencies}]"),
+        "watched": SOUND.replace("key: number", "key: number, watch: [{table: currencies, column: code}]"),
     }.items():
         said[name] = vendor(tmp_path, text).digest
     assert said["plain"] == said["comment"] == said["caption"] == said["policy"] == said["disabled"]
-    assert len({said[name] for name in ("plain", "filter", "field", "code", "direction", "table")}) == 6
+    assert (
+        len({said[name] for name in ("plain", "filter", "field", "code", "direction", "table", "watch", "watched")})
+        == 8
+    )
 
 
 def test_dependency_order_is_stable() -> None:
