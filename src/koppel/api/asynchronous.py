@@ -22,8 +22,8 @@ from koppel.store.failures import Failure
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
 from koppel.store.reviews import Choice
-from koppel.sync import couple, explain, partners, preview, retry, review, run, status, uncouple, undo, verify
-from koppel.sync.along import runs
+from koppel.sync import couple, explain, partners, preview, retry, review, status, uncouple, undo, verify
+from koppel.sync.along import plans
 from koppel.sync.couple import Initial, Refused
 from koppel.sync.explain import Explanation
 from koppel.sync.full import Outcome, outcome, run_in_order
@@ -159,8 +159,8 @@ class AsyncKoppel:
             )
             return [
                 action
-                async for name, asked in runs(session, chosen, request)
-                async for action in run.plan(session, name, asked)
+                async for _, planned in plans(session, chosen, request)
+                async for action in planned
                 if action.kind != "nothing"
             ]
 

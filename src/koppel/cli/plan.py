@@ -31,9 +31,8 @@ from koppel.cli.running import DONE, MISUSED, AsJson, ConfigPath, run
 from koppel.cli.sync import follow
 from koppel.engine.action import Action
 from koppel.mapping.names import mappings_named
-from koppel.sync.along import runs
+from koppel.sync.along import plans
 from koppel.sync.request import Request
-from koppel.sync.run import plan as planned
 from koppel.sync.saved import SavedAction, apply_plan, is_written, read_plan, save_plan, saved_action
 from koppel.sync.selection import choose
 from koppel.sync.session import Session
@@ -79,9 +78,9 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
     held: list[Trouble] = []
     counts: dict[str, Counter[str]] = {}
     first: set[tuple[str, str]] = set()
-    async for name, asked in runs(session, names, request):
+    async for name, planned in plans(session, names, request):
         found = counts[name] = Counter()
-        async for action in planned(session, name, asked):
+        async for action in planned:
             if action.kind == "nothing":
                 continue
             found[action.kind] += 1

@@ -164,9 +164,12 @@ async def find(
     return [_failure(row) for row in await (await connection.execute(FIND, values)).fetchall()]
 
 
-async def due(connection: Connection, mapping: str, *, early: bool = False) -> list[Failure]:
-    """The failures that deserve another try: what they wait for is coupled, and it is time (``early``: always)."""
-    rows = await connection.execute(DUE, {"mapping": mapping, "early": early})
+async def due(
+    connection: Connection, mapping: str, *, early: bool = False, through: Sequence[str] = ()
+) -> list[Failure]:
+    """The failures that deserve another try: what they wait for is coupled, and it is time (``early``: always).
+    ``through``: as in ``pending.ready``."""
+    rows = await connection.execute(DUE, {"mapping": mapping, "early": early, "through": list(through)})
     return [_failure(row) for row in await rows.fetchall()]
 
 

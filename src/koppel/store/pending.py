@@ -30,7 +30,7 @@ COUPLED = """CASE refers_by
         SELECT FROM option_coupling WHERE option_coupling.mapping = via AND reference IN (code, value::text)
     )
     WHEN 'rule' THEN EXISTS (
-        SELECT FROM coupling WHERE coupling.mapping = via AND coupling.created_at > {since}
+        SELECT FROM coupling WHERE coupling.mapping = ANY (via || %(through)s::text[]) AND coupling.created_at > {since}
     )
     WHEN 'key' THEN EXISTS (
         SELECT FROM coupling WHERE coupling.mapping = via AND business_central_key = reference
@@ -44,7 +44,7 @@ COUPLED = """CASE refers_by
 END"""
 READY = f"""
 {SELECT}
-WHERE mapping = %s AND {COUPLED.replace("{since}", "since")}
+WHERE mapping = %(mapping)s AND {COUPLED.replace("{since}", "since")}
 {ORDER}"""
 REMOVE = """
 DELETE FROM pending
@@ -81,9 +81,11 @@ async def waiting(connection: Connection, mapping: str) -> list[Pending]:
     return [Pending(*row) for row in await (await connection.execute(ALL, [mapping])).fetchall()]
 
 
-async def ready(connection: Connection, mapping: str) -> list[Pending]:
-    """The fields that wait no longer, because their reference is coupled by now."""
-    return [Pending(*row) for row in await (await connection.execute(READY, [mapping])).fetchall()]
+async def ready(connection: Connection, mapping: str, *, through: Sequence[str] = ()) -> list[Pending]:
+    """The fields that wait no longer, because their reference is coupled by now. ``through``: the mappings besides
+    ``via`` whose couplings a reference by rule may come of."""
+    rows = await connection.execute(READY, {"mapping": mapping, "through": list(through)})
+    return [Pending(*row) for row in await rows.fetchall()]
 
 
 async def remove(connection: Connection, mapping: str, fields: Collection[tuple[str, str]]) -> None:

@@ -1,15 +1,20 @@
-"""Which mappings run, one after the other, and over what: parts with their wholes, and what goes along (PL-06)."""
+"""Which mappings run, one after the other, and over what: parts with their wholes, and what goes along (PL-06).
+
+And which would, with what they would do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import msgspec
 
+from koppel.engine.action import Action
 from koppel.mapping.model import TableMapping
 from koppel.store import couplings
 from koppel.sync.read import chosen
 from koppel.sync.request import Request
+from koppel.sync.run import plan
 from koppel.sync.scope import open_scope
 from koppel.sync.session import Session, ready_mapping, wholes
 
@@ -26,6 +31,27 @@ async def runs(session: Session, names: Sequence[str], request: Request) -> Asyn
                 along = request if request.records is None else await _along(session, mapping, request)
                 if along.records != ():
                     yield mapping.name, along
+
+
+async def plans(
+    session: Session, names: Sequence[str], request: Request
+) -> AsyncIterator[tuple[str, AsyncIterator[Action]]]:
+    """What these runs would do, mapping by mapping; what one mapping's records bring along is told once."""
+    brought = {name for mapping in session.mappings.values() for name in mapping.brings}
+    told: set[tuple[str, str, str]] = set()
+    async for name, asked in runs(session, names, request):
+        yield name, _once(plan(session, name, asked), brought, told)
+
+
+async def _once(
+    actions: AsyncIterator[Action], brought: Collection[str], told: set[tuple[str, str, str]]
+) -> AsyncIterator[Action]:
+    async for action in actions:
+        key = action.mapping, action.business_central_id, action.dataverse_id
+        if key not in told:
+            yield action
+        if action.mapping in brought:
+            told.add(key)
 
 
 async def _along(session: Session, mapping: TableMapping, request: Request) -> Request:

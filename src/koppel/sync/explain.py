@@ -24,6 +24,7 @@ from koppel.store.snapshots import field_names, open_codec
 from koppel.sync.answer import Known, answer, candidates
 from koppel.sync.chunk import plan_chunk
 from koppel.sync.prepare import SIDES, End, Ready, column_behind
+from koppel.sync.references import goes_through
 from koppel.sync.scope import Incoming, Scope, Why, base_of, read_side
 from koppel.sync.session import Session, own_user, ready_mapping
 from koppel.sync.uncouple import coupling_named
@@ -102,7 +103,8 @@ async def explain(session: Session, mapping: str, name: str) -> Explanation:
         for side in SIDES
         for failure in (await failures.by_ids(session.connection, mapping, side, [ids[side]])).values()
     ]
-    due = {(one.side, one.record_id) for one in await failures.due(session.connection, mapping)}
+    waited = await failures.due(session.connection, mapping, through=goes_through(ready.mapping))
+    due = {(one.side, one.record_id) for one in waited}
     why: Why = "again" if any((one.side, one.record_id) in due for one in failed) else "changed"
     found = Explanation(
         mapping=mapping,

@@ -11,6 +11,7 @@ from koppel.errors import AuthenticationError, KoppelError, StoreError, Transien
 from koppel.store import failures, pending
 from koppel.store.failures import Failure
 from koppel.sync.along import runs
+from koppel.sync.references import goes_through
 from koppel.sync.request import Request, Result
 from koppel.sync.run import synchronise
 from koppel.sync.session import Session
@@ -85,6 +86,6 @@ async def complete(session: Session, names: Sequence[str], *, force: bool = Fals
 
 
 async def _deserves_another(session: Session, name: str) -> bool:
-    found = await pending.ready(session.connection, name)
+    found = await pending.ready(session.connection, name, through=goes_through(session.mappings[name]))
     await session.connection.commit()
     return bool(found)

@@ -34,7 +34,7 @@ async def planned_chunks(
             for incoming in found:
                 yield await plan_chunk(session, scope, incoming), None
             unknown += nobody
-        if unknown:
+        if unknown and not request.lenient:
             raise KoppelError(
                 f"no record is called {', '.join(unknown)}",
                 place=scope.ready.mapping.name,

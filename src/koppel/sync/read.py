@@ -15,6 +15,7 @@ from koppel.store.cursors import Cursor
 from koppel.sync.position import Position, position_of, stored
 from koppel.sync.prepare import SIDES, End, Ready
 from koppel.sync.reading import WENT_BACK, Reading, pages_of
+from koppel.sync.references import goes_through
 from koppel.sync.scope import Incoming, Scope
 from koppel.sync.session import Session
 from koppel.sync.watch import concerned, read_watched
@@ -155,12 +156,13 @@ async def again(session: Session, scope: Scope, *, early: bool = False) -> list[
     ``early``: also what failed several times lately.
     """
     mapping, connection = scope.ready.mapping.name, session.connection
+    through = goes_through(scope.ready.mapping)
     wanted: dict[Side, dict[str, None]] = {"business_central": {}, "dataverse": {}}
-    for failure in await failures.due(connection, mapping, early=early):
+    for failure in await failures.due(connection, mapping, early=early, through=through):
         # What failed in this very job is tried twice in it only if it waited for something that was brought along.
         if failure.job != session.job or failure.via:
             wanted[failure.side][failure.record_id] = None
-    for waiting in await pending.ready(connection, mapping):
+    for waiting in await pending.ready(connection, mapping, through=through):
         wanted["business_central"][waiting.business_central_id] = None
     decisions = await _decided(session, mapping)
     wanted["business_central"] |= dict.fromkeys(decisions)

@@ -237,7 +237,7 @@ async def _record_waiting(session: Session, ready: Ready, pairs: Sequence[Done])
         await pending.remove_records(session.connection, mapping, ours)
     waiting = [
         pending.Pending(
-            one.id("business_central"), one.id("dataverse"), w.field, w.via, _refers_by(ready, w), w.reference
+            one.id("business_central"), one.id("dataverse"), w.field, w.via, refers_by(ready, w), w.reference
         )
         for one in pairs
         for w in one.action.waiting
@@ -246,7 +246,8 @@ async def _record_waiting(session: Session, ready: Ready, pairs: Sequence[Done])
         await pending.save(session.connection, mapping, waiting)
 
 
-def _refers_by(ready: Ready, waiting: Waiting | Refusal) -> pending.RefersBy:
+def refers_by(ready: Ready, waiting: Waiting | Refusal) -> pending.RefersBy:
+    """How a reference that is waited for names its record."""
     if isinstance(waiting, Refusal) and waiting.by_key:
         return "key"
     field = next((field.mapping for field in ready.table.fields if field.name == waiting.field), None)
@@ -346,7 +347,7 @@ def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | No
 def _next_try(ready: Ready, reason: Refusal | RemoteError) -> dict[str, Any]:
     """What a failure waits for: a coupling, or the time that a system asked for."""
     if isinstance(reason, Refusal) and reason.via:
-        return {"via": reason.via, "refers_by": _refers_by(ready, reason), "reference": reason.value}
+        return {"via": reason.via, "refers_by": refers_by(ready, reason), "reference": reason.value}
     if isinstance(reason, TransientError) and reason.retry_after:
         return {"next_try": datetime.now(UTC) + timedelta(seconds=reason.retry_after)}
     return {}

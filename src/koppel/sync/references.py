@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from koppel.engine.fields import Field, Stage, looks_up
 from koppel.engine.rule import RULES, Batch
 from koppel.engine.translate import AllReferences, References, reference_of, rows_of, through
+from koppel.mapping.model import TableMapping
 from koppel.mapping.steps import LookUp
 from koppel.odata.records import Record, Scalar
 from koppel.store import couplings, options
@@ -20,6 +21,12 @@ FEW = 100
 Asked = tuple[tuple[str, str], frozenset[Scalar], frozenset[Scalar]]
 Answers = dict[Asked, References]
 """What a run has found out so far: by (mapping, how it is named), keys and ids."""
+
+
+def goes_through(mapping: TableMapping) -> list[str]:
+    """The mappings by whose couplings rules know what the look-ups of a mapping stand for: more than they name."""
+    rules = [RULES[field.lookup.by] for field in mapping.fields if field.lookup and field.lookup.by in RULES]
+    return list(dict.fromkeys(need.couplings for rule in rules for need in rule.needs if need.couplings))
 
 
 async def references(

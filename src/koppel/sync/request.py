@@ -19,7 +19,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``records``: only these (ids of either side, or Business Central keys), whoever edited them last; an empty
     selection selects nothing. ``create``: uncoupled records are created, also where only coupled ones synchronise;
     ``create_unmatched``: also those that match nothing, where the mapping leaves them alone.
-    ``direction``: write towards one side only. ``force``: without brakes.
+    ``direction``: write towards one side only. ``force``: without brakes. ``lenient``: a record that nobody knows is
+    passed over.
     """
 
     full: bool = False
@@ -29,6 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     create_unmatched: bool = False
     direction: Direction = "both"
     force: bool = False
+    lenient: bool = False
 
 
 class Result(msgspec.Struct, kw_only=True):

@@ -16,7 +16,7 @@ from koppel.engine.brakes import CHANGES, Brakes, check_brakes
 from koppel.engine.plan import towards
 from koppel.odata.records import Side
 from koppel.store import couplings, failures, jobs
-from koppel.sync.bring import bring, waited
+from koppel.sync.bring import bring, foresee, waited
 from koppel.sync.carry import apply, stream
 from koppel.sync.chunk import plan_chunk
 from koppel.sync.foresee import with_following
@@ -60,26 +60,22 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
         yield action
     recovered = {(side, action.id(side)) for action in found for side in SIDES}
     async for planned, _ in planned_chunks(session, scope, request):
-        for action in await with_following(session, scope, planned.actions):
+        first, actions = await foresee(session, ready, planned.actions, plan)
+        for action in first:
+            if action.mapping + _ids(action) not in told_already:
+                told_already.add(action.mapping + _ids(action))
+                yield towards(action, request.direction)
+        for action in await with_following(session, scope, actions):
             key = _ids(action)
             ids = {(side, id) for side in SIDES if (id := action.id(side))}
             silent = action.kind == "nothing" or (action.refusal and action.refusal.outside)
             if not silent and key not in told_already and not ids & recovered:
                 told_already.add(key)
-                yield towards(_with_bringing(session, ready, action), request.direction)
+                yield towards(action, request.direction)
                 if action.kind == "create" and action.side == "dataverse" and ready.parts:
                     created[action.business_central_id] = action.dataverse_id
     async for action in preview_parts(session, ready, created):
         yield towards(action, request.direction)
-
-
-def _with_bringing(session: Session, ready: Ready, action: Action) -> Action:
-    """The same; what would be synchronised first is told, if its mapping creates what is new."""
-    refusal = action.refusal
-    if refusal is None or refusal.via not in ready.mapping.brings or session.mappings[refusal.via].only_coupled:
-        return action
-    remedy = f"the run synchronises {refusal.value} in {refusal.via} first"
-    return msgspec.structs.replace(action, refusal=msgspec.structs.replace(refusal, remedy=remedy))
 
 
 async def synchronise(session: Session, name: str, request: Request = Request()) -> Result:

@@ -13,11 +13,11 @@ from koppel.engine.brakes import CHANGES, check_brakes
 from koppel.errors import KoppelError, UsageError
 from koppel.odata.records import SPOKEN, Nested, Scalar, Side
 from koppel.store import couplings
-from koppel.sync.along import runs
+from koppel.sync.along import plans
 from koppel.sync.full import Finished
 from koppel.sync.prepare import SIDES
 from koppel.sync.request import Request
-from koppel.sync.run import carry_out_plan, plan, synchronise
+from koppel.sync.run import carry_out_plan, synchronise
 from koppel.sync.session import Session, ready_mapping
 
 SHOWN = 20
@@ -116,8 +116,8 @@ async def apply_plan(session: Session, saved: SavedPlan, *, force: bool = False)
     _require_same_mappings(session, saved)
     now: dict[str, list[Action]] = {}
     held: dict[Key, str] = {}
-    async for name, asked in runs(session, list(saved.mappings), saved.request):
-        actions = [action async for action in plan(session, name, asked)]
+    async for name, planned in plans(session, list(saved.mappings), saved.request):
+        actions = [action async for action in planned]
         now[name] = [action for action in actions if is_written(action)]
         held |= {saved_action(action).key: action.reason for action in actions if not is_written(action)}
     if moved := await _moved(session, saved.actions, [saved_action(a) for some in now.values() for a in some], held):
@@ -132,9 +132,16 @@ async def apply_plan(session: Session, saved: SavedPlan, *, force: bool = False)
         if actions and session.mappings[name].kind == "options":
             yield Finished(mapping=name, result=await synchronise(session, name))
         elif actions:
-            result = await carry_out_plan(session, name, actions)
-            for one in (result, *result.parts):
-                yield Finished(mapping=one.mapping, result=one)
+            for each in _with_brought(session, name, actions):
+                result = await carry_out_plan(session, each, actions)
+                for one in (result, *result.parts):
+                    yield Finished(mapping=one.mapping, result=one)
+
+
+def _with_brought(session: Session, name: str, actions: Sequence[Action]) -> list[str]:
+    """The mapping after those of which its records bring something along."""
+    others = {action.mapping for action in actions}.intersection(session.mappings[name].brings)
+    return [*(other for other in session.mappings if other in others), name]
 
 
 def _require_same_mappings(session: Session, saved: SavedPlan) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
 import msgspec
 
+from koppel.engine.action import Action
 from koppel.engine.brakes import Brakes
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
@@ -25,6 +26,13 @@ class Synchronise(Protocol):
 
     async def __call__(self, session: Session, name: str, request: Request = ...) -> Result:
         """Run it."""
+
+
+class Plan(Protocol):
+    """Planning one mapping (``run.plan``)."""
+
+    def __call__(self, session: Session, name: str, request: Request = ...) -> AsyncIterator[Action]:
+        """Plan it."""
 
 
 class Session(msgspec.Struct, kw_only=True):
