@@ -91,7 +91,7 @@ async def _matched(
     wanted = create if scope.matches is None else bool(scope.released[other(side)])
     if not (wanted and left and scope.ready.mapping.match):
         return matched, ambiguous
-    found = _of_matches(await match_chunk(session, scope.ready, side, left, scope.released), side)
+    found = _of_matches(await match_chunk(session, scope.ready, side, left, scope.released, scope.uncoupled), side)
     return {**matched, **found[0]}, {**ambiguous, **found[1]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
@@ -26,6 +27,15 @@ Known = frozenset[tuple[int, object]]
 """Match keys with the number of their group."""
 Free = Mapping[Side, Collection[str]]
 """Records that are coupled and will not be, by side."""
+
+
+class Uncoupled(msgspec.Struct, frozen=True):
+    """What nobody had coupled on a side when all of it was read: match keys by id, and ids by match key (those by which
+    the system cannot search). ``free``: how many of them were coupled and were not to be."""
+
+    keys: dict[str, Keys]
+    ids: dict[tuple[int, object], list[str]]
+    free: int
 
 
 def _groups(ready: Ready, side: Side) -> Groups:
@@ -174,26 +184,38 @@ async def _uncoupled(session: Session, ready: Ready, side: Side, records: Sequen
 
 
 async def match_chunk(
-    session: Session, ready: Ready, side: Side, records: Sequence[Record], free: Mapping[Side, Collection[str]] = {}
+    session: Session,
+    ready: Ready,
+    side: Side,
+    records: Sequence[Record],
+    free: Free,
+    read: dict[Side, Uncoupled],
 ) -> Matches:
     """Match the uncoupled records of a chunk, against all that share a match key with one of them.
 
-    Rivals on their own side are only looked for where the other one has something to offer. ``free``: by side, records
-    that are coupled and will not be.
+    Rivals on their own side are only looked for where the other one has something to offer. ``read`` keeps what was
+    read of whole sides for the next chunk.
     """
     keys = await _keyed(session, ready, side, records)
     ours = {record.id: found for record, found in zip(records, keys, strict=True)}
-    theirs = await _sharing(session, ready, other(side), records, _known(ours.values()), side, free)
+    theirs = await _sharing(session, ready, other(side), records, _known(ours.values()), side, free, read)
     if not theirs:
         return Matches({}, {}, {}, {})
     offered = _known(theirs.values())
     wanted = [record for record in records if not offered.isdisjoint(enumerate(ours[record.id]))]
-    ours = await _sharing(session, ready, side, wanted, offered, side, free) | ours
+    ours = await _sharing(session, ready, side, wanted, offered, side, free, read) | ours
     return match(ours, theirs) if side == "business_central" else match(theirs, ours)
 
 
 async def _sharing(
-    session: Session, ready: Ready, side: Side, records: Sequence[Record], known: Known, of: Side, free: Free
+    session: Session,
+    ready: Ready,
+    side: Side,
+    records: Sequence[Record],
+    known: Known,
+    of: Side,
+    free: Free,
+    read: dict[Side, Uncoupled],
 ) -> dict[str, Keys]:
     """The keys of the uncoupled records on ``side`` that share one with these records of side ``of``."""
     found: dict[str, Keys] = {}
@@ -207,8 +229,37 @@ async def _sharing(
         held = await _holding(session, ready, side, pair, parts, free)
         found |= {r.id: keys for r, keys in zip(held, await _keyed(session, ready, side, held), strict=True)}
     if rest := frozenset(key for key in known if key[0] in unsearched):
-        found |= await uncoupled_keys(session, ready, side, rest, free)
+        found |= await _among_all(session, ready, side, rest, unsearched, free, read)
     return {id: keys for id, keys in found.items() if not known.isdisjoint(enumerate(keys))}
+
+
+async def _among_all(
+    session: Session,
+    ready: Ready,
+    side: Side,
+    known: Known,
+    groups: Collection[int],
+    free: Free,
+    read: dict[Side, Uncoupled],
+) -> dict[str, Keys]:
+    """The keys of what is uncoupled on a side and shares one of these, of groups by which it cannot be searched."""
+    freed = free.get(side, ())
+    there = read.get(side)
+    if there is None or there.free != len(freed):
+        keys = await uncoupled_keys(session, ready, side, free=free)
+        there = read[side] = Uncoupled(keys, _by_key(keys, groups), len(freed))
+    found = sorted({id for key in known for id in there.ids.get(key, ())})
+    coupled = await couplings.by_ids(session.connection, ready.mapping.name, side, found)
+    return {id: there.keys[id] for id in found if id not in coupled or id in freed}
+
+
+def _by_key(found: Mapping[str, Keys], groups: Collection[int]) -> dict[tuple[int, object], list[str]]:
+    ids: dict[tuple[int, object], list[str]] = defaultdict(list)
+    for id, keys in found.items():
+        for group in groups:
+            if keys[group] is not None:
+                ids[group, keys[group]].append(id)
+    return dict(ids)
 
 
 def _searched(ready: Ready, side: Side, group: Sequence[MatchPair]) -> MatchPair | None:

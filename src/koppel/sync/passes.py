@@ -68,6 +68,7 @@ async def _pass(
     session: Session, scope: Scope, side: Side, request: Request, result: Result | None, *, why: str = ""
 ) -> AsyncIterator[Step]:
     """What changed on a side; everything there, if there is a reason (``why``) not to rely on what it reports."""
+    scope.uncoupled.clear()
     changes = await start_reading(session, scope.ready, side, full=request.full)
     done = 0
     total = await session.systems[side].count(scope.ready.end(side).schema.name) if request.full else None

@@ -16,6 +16,7 @@ from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling, Seen
 from koppel.store.intents import Intent
 from koppel.store.snapshots import Codec, decode, field_names, open_codec
+from koppel.sync.match import Uncoupled
 from koppel.sync.needs import compute
 from koppel.sync.prepare import Ready
 from koppel.sync.references import Answers
@@ -76,7 +77,8 @@ class Scope(msgspec.Struct, kw_only=True):
     ``went_back``: sides on which a record came with a lower version than the one recorded. ``answers``: what
     references of few values stand for. ``ahead``: see ``Pair``. ``unfinished``: records of
     Business Central (ids) that were created, or whose partner was, and of which more is to be written.
-    ``released``: by side, records that this run uncouples because a rule puts their partners outside.
+    ``released``: by side, records that this run uncouples because a rule puts their partners outside. ``uncoupled``:
+    what the pass of the moment has read of whole sides to find matches there.
     """
 
     ready: Ready
@@ -93,6 +95,7 @@ class Scope(msgspec.Struct, kw_only=True):
     answers: Answers = msgspec.field(default_factory=dict)
     unfinished: list[str] = msgspec.field(default_factory=list)
     released: dict[Side, set[str]] = msgspec.field(default_factory=lambda: defaultdict(set))
+    uncoupled: dict[Side, Uncoupled] = msgspec.field(default_factory=dict)
 
 
 async def open_scope(session: Session, ready: Ready, *, create: bool) -> Scope:
