@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from command_line import Shell, open_shell
 
-from koppel.sandbox.tokens import KOPPEL
+from koppel.sandbox.tokens import ALICE, BOB, KOPPEL
 
 COUNTERS = ("created", "updated", "coupled", "unchanged", "skipped", "failed", "conflicts")
 
@@ -175,7 +175,11 @@ def test_a_conflict_is_held_shown_and_decided(shell: Shell) -> None:
     assert "phoneNumber" in shown
     assert "111" in shown
     assert "222" in shown
-    assert len(shell.json("conflicts", "customer")["conflicts"]) == 1
+    assert BOB.first_name in shown
+    assert ALICE.first_name in shown
+    (conflict,) = shell.json("conflicts", "customer")["conflicts"]
+    for side, person in (("business_central", BOB), ("dataverse", ALICE)):
+        assert (conflict[f"{side}_modified_by"], conflict[f"{side}_modified_by_name"]) == (person.id, person.name)
     assert shell.run("resolve", "4711", "--use", "dataverse").status == 2
     assert shell.run("resolve", "customer", "--use", "dataverse").status == 2, "all of them must be said"
     assert shell.run("resolve", "--all", "--use", "nobody").status == 2

@@ -10,8 +10,9 @@ from world_data import Row
 
 from koppel.engine.brakes import Brakes
 from koppel.errors import UsageError
-from koppel.sandbox.tokens import ALICE, BOB
+from koppel.sandbox.tokens import ALICE, BOB, KOPPEL
 from koppel.store.database import Database
+from koppel.sync.people import with_names
 from koppel.sync.retry import Winner, contested, resolve
 
 
@@ -57,6 +58,17 @@ async def test_a_conflict_tells_both_values_who_and_when(world: World) -> None:
     assert (found.business_central, found.dataverse) == ({"phoneNumber": "bob"}, {"phoneNumber": "alice"})
     assert (found.business_central_modified_by, found.dataverse_modified_by) == (BOB.id, ALICE.id)
     assert found.business_central_modified_at > found.dataverse_modified_at > ""
+
+
+async def test_people_are_named_unless_the_connection_may_not_read_them(world: World) -> None:
+    await contested_customers(world, 1)
+    found, _ = await with_names(world.session, await world.conflicts())
+    assert (found.business_central_modified_by_name, found.dataverse_modified_by_name) == (BOB.name, ALICE.name)
+    world.sandbox.business_central.settings.missing[KOPPEL.id] = {("users", "read")}
+    world.sandbox.dataverse.missing_privileges[KOPPEL.id] = {"prvReadSystemUser"}
+    found, _ = await with_names(world.session, await world.conflicts())
+    assert (found.business_central_modified_by_name, found.dataverse_modified_by_name) == ("", "")
+    assert (found.business_central_modified_by, found.dataverse_modified_by) == (BOB.id, ALICE.id)
 
 
 async def test_many_are_decided_at_once_and_no_brake_stops_it(world: World) -> None:

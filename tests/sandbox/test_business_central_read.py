@@ -13,8 +13,11 @@ import yaml
 from business_central_company import COMPANION, OTHER, STANDARD, USER, Answer, World
 
 from koppel.sandbox.business_central import Limits
+from koppel.sandbox.business_central.users import ROUTE, login_rows
+from koppel.sandbox.tokens import BOB
 
 ROOT_OTHER = "https://bc.example/bc/v2.0/sandbox"
+AUTOMATION = f"{STANDARD.removesuffix('v2.0')}{ROUTE}"
 ZERO = "00000000-0000-0000-0000-000000000000"
 
 
@@ -41,6 +44,16 @@ async def test_a_user_may_lack_a_right_on_a_table(world: World) -> None:
     assert (await world.get("customers", token="two")).status == 403
     assert (await world.get("contacts", token="two")).status == 200
     assert (await world.get("customers")).status == 200
+
+
+async def test_the_automation_api_tells_users_to_read(world: World) -> None:
+    world.system.load("CRONUS", "users", login_rows([BOB]))
+    row = (await world.get(f"users({BOB.id})", AUTOMATION)).json
+    assert (row["userSecurityId"], row["userName"], row["displayName"]) == (BOB.id, "BOB", "Bob Hohman")
+    assert list(row)[2:] == ["userSecurityId", "userName", "displayName", "state", "expiryDate", "contactEmail"]
+    found = await world.get(f"users?$filter=userSecurityId eq {BOB.id}&$select=displayName", AUTOMATION)
+    assert [user["displayName"] for user in found.values] == ["Bob Hohman"]
+    assert (await world.get("users")).status == 404
 
 
 async def test_companies_by_id_by_name_and_listed(world: World) -> None:

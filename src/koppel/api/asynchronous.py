@@ -17,7 +17,6 @@ from koppel.mapping.model import Direction, TableMapping
 from koppel.mapping.names import mapping_named, mappings_named
 from koppel.odata.records import Side
 from koppel.store import conflicts, failures, jobs
-from koppel.store.conflicts import Conflict
 from koppel.store.failures import Failure
 from koppel.store.history import Entry
 from koppel.store.jobs import Job
@@ -29,6 +28,7 @@ from koppel.sync.explain import Explanation
 from koppel.sync.full import Outcome, outcome, run_in_order
 from koppel.sync.open import known_mappings, open_session
 from koppel.sync.orphan import Orphan
+from koppel.sync.people import OpenConflict, with_names
 from koppel.sync.preview import Preview
 from koppel.sync.request import Request, Result
 from koppel.sync.retry import Winner
@@ -328,10 +328,10 @@ class AsyncKoppel:
         async with self._open() as session:
             return await outcome(session, retry.retry(session, self._one(name), _tuple(records)))
 
-    async def conflicts(self, name: str | None = None) -> list[Conflict]:
-        """Fields that both sides changed differently and that wait for a decision."""
+    async def conflicts(self, name: str | None = None) -> list[OpenConflict]:
+        """Fields that both sides changed differently and that wait for a decision, with the names of who edited."""
         async with self._open() as session:
-            return await conflicts.find(session.connection, mapping=self._one(name))
+            return await with_names(session, await conflicts.find(session.connection, mapping=self._one(name)))
 
     async def resolve(self, numbers: Sequence[int], winner: Winner) -> Outcome:
         """Let a side, or whoever was last (``newest``), win these conflicts (``Conflict.id``) and synchronise them."""

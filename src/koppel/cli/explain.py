@@ -99,7 +99,8 @@ def _side(side: Side, seen: Seen | None) -> Iterator[Text]:
         yield Text.assemble((f"{SPOKEN[side]}: ", "bold"), "there is no such record")
         return
     edited = f", edited {seen.modified_at[:19].replace('T', ' ')}" if seen.modified_at else ""
-    who = " by the connection's own user" if seen.own else f" by {seen.modified_by}" if seen.modified_by else ""
+    editor = "the connection's own user" if seen.own else seen.modified_by_name or seen.modified_by
+    who = f" by {editor}" if editor else ""
     yield Text.assemble((f"{SPOKEN[side]}: ", "bold"), f"{seen.name} ({seen.id}){edited}{who}")
     for part in seen.outside:
         yield Text(f"  outside the mapping's filter: {part}", "yellow")

@@ -20,6 +20,7 @@ from koppel.store import conflicts as store_conflicts
 from koppel.store import failures as store_failures
 from koppel.store.conflicts import Conflict
 from koppel.store.failures import Failure, State
+from koppel.sync.people import OpenConflict, with_names
 from koppel.sync.retry import Winner, contested
 from koppel.sync.retry import resolve as decide
 from koppel.sync.retry import retry as try_again
@@ -92,9 +93,10 @@ def conflicts(mapping: Only = None, limit: Limit = 100, config: ConfigPath = Non
     async def work(session: Session, output: Output) -> int:
         name = mapping_named(session.mappings, mapping) if mapping else None
         found = await store_conflicts.find(session.connection, mapping=name, limit=limit)
+        named = await with_names(session, found)
         output.show(
-            {"conflicts": msgspec.to_builtins(found)},
-            *([_conflicts(found), _HOW] if found else ["there is no conflict"]),
+            {"conflicts": msgspec.to_builtins(named)},
+            *([_conflicts(named), _HOW] if named else ["there is no conflict"]),
         )
         return DONE
 
@@ -104,7 +106,7 @@ def conflicts(mapping: Only = None, limit: Limit = 100, config: ConfigPath = Non
 _HOW = Text("koppel resolve NUMBER... (or MAPPING --all) --use business_central, dataverse or newest", "dim")
 
 
-def _conflicts(found: Sequence[Conflict]) -> RenderableType:
+def _conflicts(found: Sequence[OpenConflict]) -> RenderableType:
     return table(
         ("no.", "mapping", "record", "field", "was", "Business Central", "edited", "Dataverse", "edited ", "decided"),
         [
@@ -115,9 +117,9 @@ def _conflicts(found: Sequence[Conflict]) -> RenderableType:
                 conflict.field,
                 _was(conflict),
                 _value(conflict.business_central),
-                _edited(conflict.business_central_modified_at, conflict.business_central_modified_by),
+                _edited(conflict, "business_central"),
                 _value(conflict.dataverse),
-                _edited(conflict.dataverse_modified_at, conflict.dataverse_modified_by),
+                _edited(conflict, "dataverse"),
                 (conflict.decision or "").replace("_", " "),
             )
             for conflict in found
@@ -137,8 +139,9 @@ def _value(value: store_conflicts.Value) -> str:
     return spelled(value)
 
 
-def _edited(time: str, user: str) -> str:
-    return time[:19].replace("T", " ") + (f" by {user}" if user else "")
+def _edited(conflict: OpenConflict, side: Side) -> str:
+    time, id, name = (str(getattr(conflict, f"{side}_modified_{what}")) for what in ("at", "by", "by_name"))
+    return time[:19].replace("T", " ") + (f" by {name or id}" if name or id else "")
 
 
 def resolve(

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from koppel.sandbox.adventureworks import lines
 from koppel.sandbox.business_central.company import BusinessCentral, NumberSeries
+from koppel.sandbox.business_central.users import login_rows
 from koppel.sandbox.business_central.work import Work
 from koppel.sandbox.dataverse.service import Dataverse
 from koppel.sandbox.seed_business_central import (
@@ -24,7 +25,7 @@ from koppel.sandbox.seed_opportunities import opportunity_rows
 from koppel.sandbox.seed_products import FREIGHT, VENDOR_RELATION_CODE, WRITE_IN, product_rows, vendor_rows
 from koppel.sandbox.seed_sales import invoice_rows
 from koppel.sandbox.seed_vat import vat_setup
-from koppel.sandbox.tokens import BOB, User
+from koppel.sandbox.tokens import BOB, USERS, User
 
 Data = Literal["adventureworks", "empty"]
 """Adventure Works, or nothing but the organisation, the company and those who may log in."""
@@ -59,6 +60,7 @@ def seed_business_central(system: BusinessCentral, data: Data, customers: int | 
         "businessRelationCodeForVendors": VENDOR_RELATION_CODE,
     }
     system.load(COMPANY, "marketingSetup", [marketing], user=BOB.id)
+    system.load(COMPANY, "users", login_rows(USERS))
     if data == "empty":
         return
     sales = {"freightGLAccNo": FREIGHT, "writeInProductType": "Resource", "writeInProductNo": WRITE_IN}

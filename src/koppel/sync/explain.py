@@ -23,6 +23,7 @@ from koppel.store.pending import Pending
 from koppel.store.snapshots import field_names, open_codec
 from koppel.sync.answer import Known, answer, candidates
 from koppel.sync.chunk import plan_chunk
+from koppel.sync.people import names_of
 from koppel.sync.prepare import SIDES, End, Ready, column_behind
 from koppel.sync.references import goes_through
 from koppel.sync.scope import Incoming, Scope, Why, base_of, read_side
@@ -32,12 +33,13 @@ from koppel.sync.uncouple import coupling_named
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """A record as it is now. ``outside``: the conditions of the filter that it does not meet, with what it holds;
-    ``own``: last changed by the connection's own user."""
+    ``own``: last changed by the connection's own user. ``modified_by_name``: empty where the system does not tell."""
 
     id: str
     name: str
     modified_at: str
     modified_by: str
+    modified_by_name: str
     outside: tuple[str, ...]
     own: bool
 
@@ -197,6 +199,7 @@ async def _seen(session: Session, ready: Ready, side: Side, records: dict[Side, 
         name=end.name_of(record),
         modified_at=record.modified_at,
         modified_by=record.modified_by,
+        modified_by_name=(await names_of(session, side, [record.modified_by])).get(record.modified_by, ""),
         outside=tuple(_outside(end, record)),
         own=bool(record.modified_by) and record.modified_by == await own_user(session, side),
     )

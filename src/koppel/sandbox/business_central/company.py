@@ -9,12 +9,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from koppel.catalogue.pages import COMPANIES, ZERO_GUID, Catalogue, Page, catalogue
+from koppel.catalogue.pages import COMPANIES, ZERO_GUID, Catalogue, Page
 from koppel.sandbox.business_central.custom import catalogue_with
 from koppel.sandbox.business_central.limits import Limits
 from koppel.sandbox.business_central.logic import LOGIC
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.store import Stamp, Store, shown_time
+from koppel.sandbox.business_central.users import catalogue_with_users
 from koppel.sandbox.business_central.work import Work, new_id
 from koppel.sandbox.custom import BusinessCentralPage
 from koppel.sandbox.tables import Row
@@ -91,7 +92,7 @@ class BusinessCentral:
     def __init__(
         self, clock: Callable[[], datetime], caller: Caller, pages: Sequence[BusinessCentralPage] = ()
     ) -> None:
-        self.catalogue = catalogue_with(catalogue(), pages) if pages else catalogue()
+        self.catalogue = catalogue_with(catalogue_with_users(), pages) if pages else catalogue_with_users()
         self.settings = Settings()
         self.caller = caller
         self.companies: dict[str, Company] = {}
