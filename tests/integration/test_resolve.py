@@ -60,6 +60,17 @@ async def test_a_conflict_tells_both_values_who_and_when(world: World) -> None:
     assert found.business_central_modified_at > found.dataverse_modified_at > ""
 
 
+async def test_who_edited_is_not_who_wrote_another_field_since(world: World) -> None:
+    customer = (await contested_customers(world, 1))[0]
+    before = [c.business_central_modified_at for c in await world.conflicts()]
+    await world.alice.update("accounts", customer["id"], emailaddress1="c@c.example")
+    await world.sync()
+    assert (await world.bob.row("customers", customer["id"]))["email"] == "c@c.example"
+    found = await world.conflicts()
+    assert [(c.business_central_modified_by, c.dataverse_modified_by) for c in found] == [(BOB.id, ALICE.id)] * 2
+    assert [c.business_central_modified_at for c in found] == before
+
+
 async def test_people_are_named_unless_the_connection_may_not_read_them(world: World) -> None:
     await contested_customers(world, 1)
     found, _ = await with_names(world.session, await world.conflicts())

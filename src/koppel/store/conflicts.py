@@ -18,6 +18,16 @@ GIVEN = """mapping, business_central_id, dataverse_id, field, record_name, base,
     business_central_version, dataverse_version, business_central_modified_at, business_central_modified_by,
     dataverse_modified_at, dataverse_modified_by, job"""
 SELECT = f"SELECT {GIVEN}, id, decision, opened_at FROM conflict"
+SAME = {
+    side: f"conflict.{side}::text IS NOT DISTINCT FROM EXCLUDED.{side}::text"
+    for side in ("business_central", "dataverse")
+}
+# Who edited is who edited the value: the record may have been written since.
+EDITED = ", ".join(
+    f"{column} = CASE WHEN {same} THEN conflict.{column} ELSE EXCLUDED.{column} END"
+    for side, same in SAME.items()
+    for column in (f"{side}_modified_at", f"{side}_modified_by")
+)
 # A decision was made on two values that were shown: it does not hold for others.
 SAVE = f"""
 INSERT INTO conflict ({GIVEN})
@@ -33,15 +43,9 @@ ON CONFLICT (mapping, business_central_id, dataverse_id, field) DO UPDATE
 SET record_name = EXCLUDED.record_name, base = EXCLUDED.base,
     business_central = EXCLUDED.business_central, dataverse = EXCLUDED.dataverse,
     business_central_version = EXCLUDED.business_central_version, dataverse_version = EXCLUDED.dataverse_version,
-    business_central_modified_at = EXCLUDED.business_central_modified_at,
-    business_central_modified_by = EXCLUDED.business_central_modified_by,
-    dataverse_modified_at = EXCLUDED.dataverse_modified_at, dataverse_modified_by = EXCLUDED.dataverse_modified_by,
+    {EDITED},
     job = EXCLUDED.job,
-    decision = CASE
-        WHEN conflict.business_central::text IS NOT DISTINCT FROM EXCLUDED.business_central::text
-            AND conflict.dataverse::text IS NOT DISTINCT FROM EXCLUDED.dataverse::text
-        THEN conflict.decision
-    END"""
+    decision = CASE WHEN {SAME["business_central"]} AND {SAME["dataverse"]} THEN conflict.decision END"""
 OF_PAIRS = f"{SELECT} WHERE mapping = %s AND business_central_id = ANY (%s::uuid[]) ORDER BY id"
 CHOSEN = """
 (%(mapping)s::text IS NULL OR mapping = %(mapping)s)
