@@ -17,8 +17,8 @@ from koppel.sync.undo import job_to_undo, undo
 from koppel.sync.verify import verify
 
 MERGE = {"merge", "pair", "glance", "plan", "action"}
-DATA = {"other", "Refusal", "Table"}
-"""What is no part of the merge in those modules: the opposite side, and two shapes."""
+DATA = {"other", "Action", "Refusal", "Table"}
+"""What is no part of the merge in those modules: the opposite side, and shapes."""
 SYNC = Path(koppel.sync.__path__[0])
 
 
