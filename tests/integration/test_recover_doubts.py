@@ -21,6 +21,7 @@ from koppel.sync.run import plan
 from koppel.sync.saved import apply_plan, is_written, read_plan, save_plan, saved_action
 from koppel.sync.uncouple import uncouple
 from koppel.systems.transport import Request as HttpRequest
+from koppel.systems.transport import Response, Transport
 
 
 @pytest.fixture
@@ -248,6 +249,36 @@ async def test_a_deactivation_without_an_answer_is_told(world: World) -> None:
     await die(world, "after", "dataverse", world.sync(full=True))
     await world.sync()
     assert {e.field: (e.old, e.new) for e in await told(world, "update")} == {"statecode": (0, 1), "statuscode": (1, 2)}
+
+
+class Breakdown:
+    """A transport to a system that breaks down when it has carried out a write, and says no more of it than that."""
+
+    def __init__(self, inner: Transport, answer: Response) -> None:
+        self._inner = inner
+        self._answer: Response | None = answer
+
+    async def send(self, request: HttpRequest) -> Response:
+        """Send one request."""
+        answer, told = await self._inner.send(request), self._answer
+        if told is None or request.method != "POST" or "/bc/" not in request.url or b'"POST"' not in request.body:
+            return answer
+        self._answer = None
+        return told
+
+    async def close(self) -> None:
+        """Give back connections: there are none."""
+
+
+@pytest.mark.parametrize("answer", [Response(500, {}, b"<html>oops</html>"), Response(200, {}, b'{"respon')])
+async def test_an_answer_that_tells_nothing_is_none(standard: World, answer: Response) -> None:
+    world = standard
+    await world.alice.create("accounts", name="Adatum", customertypecode=3)
+    world.line._inner = Breakdown(world.line._inner, answer)  # type: ignore[assignment]
+    for _ in range(2):
+        await world.sync(full=True)
+    assert len(await world.bob.rows("customers")) == len(await world.couplings()) == 1
+    assert await world.failures() == []
 
 
 # a plan that is carried out

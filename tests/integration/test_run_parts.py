@@ -22,6 +22,7 @@ from koppel.sync.retry import retry
 from koppel.sync.run import plan
 from koppel.sync.saved import apply_plan, read_plan, save_plan, saved_action
 from koppel.systems.transport import Request as HttpRequest
+from koppel.systems.transport import no_answer
 
 TABLES = """\
 business_central:
@@ -236,4 +237,44 @@ async def test_a_saved_plan_takes_the_lines_along(world: World, tmp_path: Path) 
     done = await outcome(world.session, runs)
     assert [one.mapping for one in done.finished] == ["VISIT", "VISIT LINE"]
     assert await finished(world) == (30, 1, [10])
+    await world.quiet("VISIT")
+
+
+@pytest.mark.parametrize("then", ["the same change", "another one", "taken back"])
+async def test_a_crash_leaves_no_document_open(world: World, then: str) -> None:
+    made = await visit(world, "V-1", "Greasing")
+    await world.sync("VISIT")
+    await technician(world).update("visits", made["id"], total=40)
+
+    async def die(number: int, request: HttpRequest) -> None:
+        if b"PATCH" in request.body:
+            world.crash()
+
+    world.line.after = die
+    with pytest.raises(CrashError):
+        await world.sync("VISIT")
+    await world.revive()
+    assert await finished(world) == (30, 0, [10])
+    total = {"the same change": 40, "another one": 50, "taken back": 30}[then]
+    await technician(world).update("visits", made["id"], total=total)
+    await world.sync("VISIT")
+    assert await finished(world) == (total, 1, [10])
+    await world.quiet("VISIT")
+
+
+async def test_nor_does_a_lost_answer(world: World) -> None:
+    made = await visit(world, "V-1", "Greasing")
+    await world.sync("VISIT")
+    await technician(world).update("visits", made["id"], total=40)
+
+    async def lose(number: int, request: HttpRequest) -> None:
+        if b"PATCH" in request.body:
+            world.line.after = None
+            raise no_answer(request, "lost by a test")
+
+    world.line.after = lose
+    for _ in range(2):
+        await world.sync("VISIT")
+    assert await finished(world) == (40, 1, [10])
+    assert not await world.failures("VISIT")
     await world.quiet("VISIT")

@@ -48,9 +48,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     ``intended_id``: the record's id, empty where the system chooses it; ``identity`` holds the values by which the
     record is looked for then. ``base``: what both sides were to agree on, as a coupling keeps it. ``changes`` of an
-    update; ``held``: the columns of a record that is to be deleted, or created without there being a base. ``made_at``
-    is the database's own, ignored on saving. ``table_name``: where a rule writes beside the mapping's own records;
-    ``source_id`` is that of nothing then.
+    update; ``held``: the columns of a record that is to be deleted, or created without there being a base; of one that
+    is opened for an update, its state. ``table_name``: where a rule writes beside the mapping's own records;
+    ``source_id`` is that of nothing then. ``made_at`` is the database's own, ignored on saving.
     """
 
     kind: Kind = "create"

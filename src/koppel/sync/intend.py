@@ -12,6 +12,7 @@ from koppel.store.couplings import Seen
 from koppel.store.intents import Intended, Intent
 from koppel.store.snapshots import encode
 from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.reopen import is_closed, state_of
 from koppel.sync.scope import Scope
 from koppel.sync.session import Session, own_user
 
@@ -63,6 +64,8 @@ def _base(scope: Scope, action: Action) -> bytes | None:
 
 def _update(session: Session, scope: Scope, action: Action, side: Side) -> Intent:
     """Of two halves of an update only one may be carried out: then nothing is agreed on as planned."""
+    opens = scope.ready.mapping.endpoint(side).reopen
+    state = state_of(scope.ready.end(side), action.record(side), opens)
     changes = tuple(Intended(c.field, c.old, c.new, c.why) for c in action.changes if c.side == side)
     return Intent(
         kind="update",
@@ -72,6 +75,7 @@ def _update(session: Session, scope: Scope, action: Action, side: Side) -> Inten
         base=None if action.writes(other(side)) else _base(scope, action),
         record_name=action.name,
         changes=changes,
+        held=state if is_closed(state, opens) else {},
         job=session.job,
     )
 

@@ -314,8 +314,8 @@ def _mates(one: Done, bad: set[tuple[Side, str]]) -> bool:
 
 
 def _left_alone(one: Done) -> bool:
-    """Whether the record was passed over without a try: its failure stays, if it has one."""
-    return one.action.kind == "nothing" and one.action.base is None
+    """Whether the record was passed over without a try, or only closed: its failure stays, if it has one."""
+    return one.action.kind in ("nothing", "update") and one.action.base is None
 
 
 def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | None:

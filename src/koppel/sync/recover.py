@@ -28,18 +28,19 @@ CLOCKS_DIFFER = timedelta(minutes=10)
 
 
 async def recover(session: Session, scope: Scope) -> list[Action]:
-    """Pairs whose second half was created before a crash, merged with what was to be agreed on then.
+    """Pairs whose second half was created before a crash, merged with what was to be agreed on then; records that were
+    left open.
 
     Intents of which nothing came are dropped, unless this is a preview: then they may be those of a run at work. Where
     it cannot be told what came of them, the record must wait for a person (``scope.undecided``).
     """
     found = await intents.unsettled(session.connection, scope.ready.mapping.name)
     open_ = [intent for intent in found if not intent.table_name]
+    actions: list[Action] = []
     if session.job:
         await note_beside(session, scope, [intent for intent in found if intent.table_name])
-        await note_updates(session, scope, [intent for intent in open_ if intent.kind == "update"])
+        actions += await note_updates(session, scope, [intent for intent in open_ if intent.kind == "update"])
         await note_deletions(session, scope, [intent for intent in open_ if intent.kind == "delete"])
-    actions: list[Action] = []
     for side in SIDES:
         mine = [intent for intent in open_ if intent.side == side and intent.kind == "create"]
         if mine:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from koppel.odata.records import Scalar
+from koppel.odata.records import Record, Scalar
+from koppel.sync.prepare import End
 from koppel.systems.system import Columns, System, Update, Written
 
 State = Mapping[str, Scalar]
@@ -21,7 +22,7 @@ async def change(
 
     With the change a record takes a new state, or the one it had; the latter also when the change is refused.
     """
-    closed = {place: state for place, state in enumerate(states) if _is_closed(state, opens)}
+    closed = {place: state for place, state in enumerate(states) if is_closed(state, opens)}
     if not closed:
         return await system.update(table, changes, columns)
     opened = await system.update(table, [_with(changes[place], opens) for place in closed], ())
@@ -34,7 +35,13 @@ async def change(
     return [answers[place] for place in range(len(changes))]
 
 
-def _is_closed(state: State, opens: State) -> bool:
+def state_of(end: End, record: Record | None, opens: State) -> State:
+    """What a record holds in the columns that tell whether it is open."""
+    return {column: record.values[end.places[column]] for column in opens} if record else opens
+
+
+def is_closed(state: State, opens: State) -> bool:
+    """Whether it has to be opened for a change."""
     return next(iter(state.items()), None) != next(iter(opens.items()), None)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from koppel.engine.action import Action
+import msgspec
+
+from koppel.engine.action import Action, Change
 from koppel.engine.plan import other
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings, history, intents
@@ -13,14 +15,17 @@ from koppel.store.history import Entry
 from koppel.store.intents import Intent
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.record import creation_entry, record_deletions
+from koppel.sync.reopen import is_closed, state_of
 from koppel.sync.scope import Scope, coupled_id, read_side
 from koppel.sync.session import Session
 from koppel.sync.write import Done
 from koppel.systems.system import Written
 
 
-async def note_updates(session: Session, scope: Scope, open_: Sequence[Intent]) -> None:
-    """Those updates that were made are written into the history, and agreed on."""
+async def note_updates(session: Session, scope: Scope, open_: Sequence[Intent]) -> list[Action]:
+    """Those updates that were made are written into the history, and agreed on. Returns what closes the records again
+    that were opened for one that was not made."""
+    left_open: list[Action] = []
     for side in SIDES:
         mine = [intent for intent in open_ if intent.side == side]
         if not mine:
@@ -29,8 +34,32 @@ async def note_updates(session: Session, scope: Scope, open_: Sequence[Intent]) 
         there = [(intent, records[intent.intended_id]) for intent in mine if intent.intended_id in records]
         looks = [(intent, _look_into(scope.ready, side, record)) for intent, record in there]
         await history.add(session.connection, (e for intent, holds in looks for e in _entries(scope, intent, holds)))
-        await _agree(session, scope, side, [intent for intent, holds in looks if _is_made(intent, holds)])
-        await intents.settle(session.connection, scope.ready.mapping.name, side, [i.source_id for i in mine])
+        made = [intent for intent, holds in looks if _is_made(intent, holds)]
+        await _agree(session, scope, side, made)
+        closing = [_closing(scope, intent, record) for intent, record in there if intent.held and intent not in made]
+        left_open += [action for action in closing if action.changes]
+        known = {i.source_id for i in mine} - {action.id(other(side)) for action in left_open}
+        await intents.settle(session.connection, scope.ready.mapping.name, side, known)
+    return left_open
+
+
+def _closing(scope: Scope, intent: Intent, record: Record) -> Action:
+    """Closes a record that is open now and was not; changes nothing of any other."""
+    side, opens = intent.side, scope.ready.mapping.endpoint(intent.side).reopen
+    now, why = state_of(scope.ready.end(side), record, opens), "opened for a change that did not come"
+    state = {} if is_closed(now, opens) else intent.held
+    ids = {side: intent.intended_id, other(side): intent.source_id}
+    action = Action(
+        kind="update",
+        mapping=scope.ready.mapping.name,
+        name=intent.record_name,
+        reason=why,
+        business_central_id=ids["business_central"],
+        dataverse_id=ids["dataverse"],
+        changes=tuple(Change(column, side, now.get(column), value, why) for column, value in state.items()),
+        records=(record, None) if side == "business_central" else (None, record),
+    )
+    return msgspec.structs.replace(action, **{f"to_{side}": state})
 
 
 Holds = Callable[[str, Scalar], bool]

@@ -21,8 +21,8 @@ from koppel.store.couplings import Coupling
 from koppel.store.snapshots import encode
 from koppel.sync.intend import intend
 from koppel.sync.pairs import plan_pairs
-from koppel.sync.prepare import SIDES, End
-from koppel.sync.reopen import State, change
+from koppel.sync.prepare import SIDES
+from koppel.sync.reopen import change, is_closed, state_of
 from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session
 from koppel.systems.system import Create, Update, Written
@@ -77,8 +77,9 @@ async def try_again(session: Session, scope: Scope, tried: Sequence[Done]) -> li
     """What became of actions once those that met an edit or an existing record were merged and sent again."""
     finished: list[Done] = []
     for round_ in range(1, ROUNDS + 1):
-        again = [one for one in tried if isinstance(one.error, VersionError | ExistsError)]
-        finished += [one for one in tried if not isinstance(one.error, VersionError | ExistsError)]
+        worth = {place for place, one in enumerate(tried) if _is_worth_it(scope, one)}
+        again = [tried[place] for place in sorted(worth)]
+        finished += [one for place, one in enumerate(tried) if place not in worth]
         if not again or round_ == ROUNDS:
             return finished + again
         ids = {side: [one.action.id(side) for one in again] for side in SIDES}
@@ -92,6 +93,13 @@ async def try_again(session: Session, scope: Scope, tried: Sequence[Done]) -> li
         await intend(session, scope, left)
         tried = await send(session, scope, left)
     return finished
+
+
+def _is_worth_it(scope: Scope, one: Done) -> bool:
+    """Not if it may be that a closed record was opened for the change: it has to be closed first (``recover``)."""
+    ends = ((scope.ready.end(side), scope.ready.mapping.endpoint(side).reopen) for side in one.unknown)
+    opened = any(is_closed(state_of(end, one.action.record(end.side), opens), opens) for end, opens in ends)
+    return isinstance(one.error, VersionError | ExistsError) and not opened
 
 
 async def send(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Done]:
@@ -120,7 +128,7 @@ async def _write_side(session: Session, scope: Scope, side: Side, actions: Seque
     doomed = [Update(actions[i].id(side), _version(actions[i], side), {}) for i in deletes]
     made = await system.create(end.schema.name, rows, end.columns) if rows else []
     opens = scope.ready.mapping.endpoint(side).reopen
-    states = [_state(end, actions[i].record(side), opens) for i in updates]
+    states = [state_of(end, actions[i].record(side), opens) for i in updates]
     changed = await change(system, end.schema.name, end.columns, changes, states, opens) if changes else []
     deleted = [_gone(answer) for answer in await system.delete(end.schema.name, doomed)] if doomed else []
     return dict(zip([*creates, *updates, *deletes], [*made, *changed, *deleted], strict=True))
@@ -129,10 +137,6 @@ async def _write_side(session: Session, scope: Scope, side: Side, actions: Seque
 def _gone(answer: Written) -> Written:
     """What is to be deleted and is not there any more, is deleted."""
     return Written() if isinstance(answer.error, NotFoundError) else answer
-
-
-def _state(end: End, record: Record | None, opens: State) -> State:
-    return {column: record.values[end.places[column]] for column in opens} if record else opens
 
 
 def _version(action: Action, side: Side) -> str:

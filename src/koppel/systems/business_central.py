@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 
 import msgspec
 
-from koppel.errors import DataError, FilterError, NotFoundError
+from koppel.errors import DataError, FilterError, NotFoundError, OutcomeUnknownError, RemoteError
 from koppel.odata.csdl import Model, read_model
 from koppel.odata.filter import features_of, or_over_distinct_fields, parse_filter
 from koppel.odata.literals import is_guid, quote
@@ -220,7 +220,12 @@ class BusinessCentral:
             "POST", f"{self._root(schema)}$batch", headers, _batch(parts), rows=len(parts), repeatable=repeatable
         )
         decoder = _decoder(schema, columns)
-        found = _answers(answer, len(parts))
+        try:
+            found = _answers(answer, len(parts))
+        except RemoteError as error:
+            if answer.status >= 400 and answer.status != 500:
+                raise
+            raise OutcomeUnknownError(error.message, status=answer.status) from error
         return [_written(part, reply, decoder) for part, reply in zip(parts, found, strict=True)]
 
     async def _read_batch(self, root: str, urls: Sequence[str]) -> list[bytes]:
