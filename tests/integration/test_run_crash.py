@@ -7,10 +7,12 @@ than at the point before; these are all the states that a death can leave behind
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any
 
 import psycopg
 import pytest
+from catalogue import ITEMS, bike, set_up_catalogue
 from order_scenes import ORDER, act, here, open_shop, order, written_in
 from test_undo import take_back
 from world import COMPANION, CrashError, World, new_world
@@ -251,3 +253,62 @@ async def test_submitted_orders(database: Database) -> None:
 @pytest.mark.rule("SO-32")
 async def test_released_and_deleted_orders(database: Database) -> None:
     assert await every_death(database, COMPANION, released_order, orders_run, tells=False) > 8
+
+
+async def products(world: World) -> None:
+    """New items and one whose product exists, an edit, one that is blocked, an edit of the default price list."""
+    await set_up_catalogue(world)
+    old = await bike(world)
+    blocked = await bike(world, number="BK-2")
+    await world.sync(ITEMS, full=True)
+    await world.bob.update("items", old["id"], displayName="Racer", unitPrice=1100)
+    await world.bob.update("items", blocked["id"], blocked=True)
+    await bike(world, number="BK-3")
+
+
+async def products_run(world: World) -> None:
+    await world.sync(ITEMS, full=True)
+
+
+async def first_product(world: World) -> None:
+    """The default price list is still to be made."""
+    await set_up_catalogue(world)
+    await bike(world)
+
+
+async def prices(world: World) -> None:
+    """A line passes from one price to another, and a new one is made."""
+    world.session.today = lambda: date(2024, 6, 1)
+    await first_product(world)
+    await products_run(world)
+    usual = {"itemNo": "BK-1", "salesType": "Customer_x0020_Price_x0020_Group", "salesCode": "GOLD"}
+    await world.bob.create("customerPriceGroups", code="GOLD", description="Gold")
+    await world.bob.create("salesPrices", {**usual, "unitPrice": 90})
+    await prices_run(world)
+    await world.bob.create("salesPrices", {**usual, "unitPrice": 80, "startingDate": "2024-05-01"})
+    await bike(world, number="BK-2")
+    await products_run(world)
+    await world.bob.create("salesPrices", {**usual, "itemNo": "BK-2", "unitPrice": 70})
+
+
+async def prices_run(world: World) -> None:
+    world.session.today = lambda: date(2024, 6, 1)
+    for name in ("CUSTPRCGRP-PRICE", "SALESPRC-PRODPRICE"):
+        await world.sync(name, full=True)
+
+
+@pytest.mark.rule("PROD-08")
+@pytest.mark.rule("PROD-09")
+@pytest.mark.rule("PROD-11")
+async def test_a_first_product(database: Database) -> None:
+    assert await every_death(database, COMPANION, first_product, products_run) > 8
+
+
+@pytest.mark.rule("PROD-12")
+async def test_products(database: Database) -> None:
+    assert await every_death(database, COMPANION, products, products_run) > 8
+
+
+@pytest.mark.rule("SPR-07")
+async def test_prices(database: Database) -> None:
+    assert await every_death(database, COMPANION, prices, prices_run) > 5

@@ -132,10 +132,10 @@ async def test_a_price_that_was_deleted_there_comes_back(world: World) -> None:
     await world.sync(ITEMS, full=True)
     product = await product_of(world)
     line = await price_of(world, product)
-    await world.alice.update("products", product["productid"], {"pricelevelid@odata.bind": None})
     await world.alice.delete("productpricelevels", line["productpricelevelid"])
     await world.sync(ITEMS)
     assert (await price_of(world, await product_of(world)))["amount"] == 999.5
+    await world.quiet(ITEMS)
 
 
 @pytest.mark.rule("PROD-10")
@@ -160,14 +160,13 @@ async def test_other_price_lists_are_never_touched(world: World) -> None:
 
 @pytest.mark.rule("PROD-10")
 async def test_a_list_that_was_deleted_comes_back(world: World) -> None:
-    item = await bike(world)
+    await bike(world)
     await world.sync(ITEMS, full=True)
     product = await product_of(world)
     line = await price_of(world, product)
     await world.alice.update("products", product["productid"], {"pricelevelid@odata.bind": None})
     await world.alice.delete("productpricelevels", line["productpricelevelid"])
     await world.alice.delete("pricelevels", line["_pricelevelid_value"])
-    await world.bob.update("items", item["id"], displayName="Racer")
     await world.sync(ITEMS)
     assert await world.failures(ITEMS) == []
     product = await product_of(world)

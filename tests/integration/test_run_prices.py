@@ -404,3 +404,32 @@ async def test_items_are_brought_along_where_their_mapping_creates_them(world: W
     await price(world, "A-3", 70)
     await along(world, full=True)
     assert await lines(world) == {"A-3": 70}
+
+
+@pytest.mark.rule("SPR-07")
+async def test_a_price_keeps_a_line_that_was_made_for_another_one(world: World) -> None:
+    """The line has the id of the first price still, of which a rule says that it is outside."""
+    await price(world, "A-1", 90)
+    await synchronised(world, full=True)
+    found = await price(world, "A-1", 80, startingDate="2024-05-01")
+    await price(world, "A-2", 70)
+    await synchronised(world, full=True)
+    assert {c.business_central_key for c in await world.couplings(PRICES)} == {"A-1", "A-2"}
+    await world.bob.update("salesPrices", found["id"], unitPrice=75)
+    await synchronised(world)
+    assert await lines(world) == {"A-1": 75, "A-2": 70}
+    await world.quiet(PRICES)
+
+
+@pytest.mark.rule("SPR-07")
+async def test_a_price_whose_line_passed_on_may_get_another_one(world: World) -> None:
+    """A new line has the id of its price, unless that is the id of the line that passed on."""
+    first = await price(world, "A-1", 90)
+    await synchronised(world, full=True)
+    await price(world, "A-1", 80, startingDate="2024-05-01")
+    await synchronised(world)
+    await world.bob.update("salesPrices", first["id"], itemNo="A-2")
+    await synchronised(world)
+    assert await lines(world) == {"A-1": 80, "A-2": 90}
+    assert len(await world.couplings(PRICES)) == 2
+    await world.quiet(PRICES)

@@ -35,6 +35,8 @@ def state_of(world: World) -> State:
         "groups": _told((row["name"], row["baseuomname"]) for row in _theirs(world, "uomschedule")),
         "units": _told((row["name"],) for row in _theirs(world, "uom")),
         "options": _told(_options(world)),
+        "products": _told(_products(world)),
+        "prices": _told(_prices(world)),
         "sales orders": _told(tuple(row.get(name) for name in SALES_ORDER) for row in _ours(world, "salesOrders")),
         "their lines": _told(tuple(row.get(name) for name in LINE) for row in _ours(world, "salesOrderLines")),
         "orders": _told(tuple(row.get(name) for name in ORDER) for row in _theirs(world, "salesorder")),
@@ -55,6 +57,19 @@ def _theirs(world: World, table: str) -> Iterable[Row]:
 
 def _named(rows: Iterable[Row], key: str, name: str) -> dict[Any, Any]:
     return {row[key]: row.get(name) for row in rows}
+
+
+def _products(world: World) -> Iterable[tuple[Any, ...]]:
+    lists = _named(_theirs(world, "pricelevel"), "pricelevelid", "name")
+    for row in _theirs(world, "product"):
+        columns = (row.get(name) for name in ("productnumber", "name", "price", "statecode", "quantitydecimal"))
+        yield (*columns, lists.get(row.get("_pricelevelid_value")))
+
+
+def _prices(world: World) -> Iterable[tuple[Any, ...]]:
+    lists = _named(_theirs(world, "pricelevel"), "pricelevelid", "name")
+    for row in _theirs(world, "productpricelevel"):
+        yield lists[row["_pricelevelid_value"]], row["productnumber"], row["amount"]
 
 
 def _customers(world: World) -> Iterable[tuple[Any, ...]]:

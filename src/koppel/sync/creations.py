@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from uuid import NAMESPACE_URL, uuid5
 
 from koppel.engine.action import Action, Refusal
 from koppel.engine.match import Matches
 from koppel.engine.plan import hold, nothing, other, plan_creation
 from koppel.mapping.model import NONE
 from koppel.odata.records import SPOKEN, Record, Side
-from koppel.store import failures
+from koppel.store import couplings, failures
 from koppel.store.couplings import Coupling
 from koppel.sync.match import match_chunk
 from koppel.sync.needs import Missing, missing_parts, refused
 from koppel.sync.pairs import merge_all, refusals_of
+from koppel.sync.prepare import Ready
 from koppel.sync.references import references
 from koppel.sync.returning import left_behind, returned
-from koppel.sync.scope import Incoming, Scope, in_order, partners_of
+from koppel.sync.scope import Incoming, Scope, coupled_id, in_order, partners_of
 from koppel.sync.session import Session
 from koppel.sync.skip import passed_over, told_why
 from koppel.sync.templates import chosen_template
@@ -156,7 +158,7 @@ async def plan_creations(session: Session, scope: Scope, side: Side, records: Se
     ours, theirs = (records, ()) if side == "business_central" else ((), records)
     known = await references(session, ready, ours, theirs, scope.answers)
     missing = await missing_parts(session, ready, side, records)
-    takes_ids = ready.end(other(side)).schema.takes_ids
+    ids = await _ids_for(session, ready, side, records)
 
     def planned(record: Record, parts: Missing | Refusal) -> Action:
         name = ready.end(side).name_of(record)
@@ -167,7 +169,7 @@ async def plan_creations(session: Session, scope: Scope, side: Side, records: Se
             side,
             record,
             known,
-            id=record.id if takes_ids else "",
+            id=ids[record.id],
             name=name,
             missing=parts.values,
             nested=parts.nested,
@@ -175,3 +177,15 @@ async def plan_creations(session: Session, scope: Scope, side: Side, records: Se
         )
 
     return [planned(record, missing[record.id]) for record in records]
+
+
+async def _ids_for(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> dict[str, str]:
+    """The ids that new partners get: the record's own, which gives each record one partner, or one made from it where a
+    former partner that passed to another record has that."""
+    there, mapping = other(side), ready.mapping.name
+    if not ready.end(there).schema.takes_ids:
+        return dict.fromkeys((record.id for record in records), "")
+    taken = await couplings.by_ids(session.connection, mapping, there, [record.id for record in records])
+    passed = {id for id, pair in taken.items() if coupled_id(pair, side) != id}
+    made = {id: str(uuid5(NAMESPACE_URL, f"koppel:{mapping}:{id}")) for id in passed}
+    return {record.id: made.get(record.id, record.id) for record in records}

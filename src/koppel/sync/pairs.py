@@ -107,8 +107,15 @@ def outside_of(scope: Scope, incoming: Incoming, pair: CoupledPair, refusals: Ma
     coupling, ours, theirs = pair
     ends = (scope.ready.business_central, ours), (scope.ready.dataverse, theirs)
     left = [e.side for e, record in ends if is_outside(e, incoming, record) and not _is_awaited(scope, e, coupling)]
-    told = [found for _, record in ends if (found := refusals.get(record.id)) and found.outside]
+    told = [found for e, record in ends if (found := _refusal(refusals, e.side, record)) and found.outside]
     return [side for side in SIDES if side in left or any(refusal.side == side for refusal in told)]
+
+
+def _refusal(refusals: Mapping[str, Refusal], side: Side, record: Record) -> Refusal | None:
+    """What a rule said of a record. The id alone may be that of another one on the other side, which once was its
+    partner."""
+    found = refusals.get(record.id)
+    return found if found and found.side in (None, side) else None
 
 
 def _released(scope: Scope, action: Action, refusal: Refusal | None) -> Action:
@@ -237,7 +244,7 @@ def _merge_one(
 ) -> Action:
     coupling, business_central, dataverse = coupled
     name = scope.ready.business_central.name_of(business_central)
-    refusal = refusals.get(business_central.id) or refusals.get(dataverse.id)
+    refusal = _refusal(refusals, "business_central", business_central) or _refusal(refusals, "dataverse", dataverse)
     if refusal:
         held = hold(
             scope.ready.mapping, "business_central", business_central, refusal, name=name, partner_id=dataverse.id
