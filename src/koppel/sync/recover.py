@@ -17,6 +17,7 @@ from koppel.store.couplings import Coupling
 from koppel.store.intents import Intent
 from koppel.sync.needs import compute
 from koppel.sync.pairs import merge_all, outside_of, refusals_of
+from koppel.sync.precede import with_preceding
 from koppel.sync.prepare import SIDES
 from koppel.sync.scope import Incoming, Scope, base_of, coupled_id, in_order, read_side
 from koppel.sync.session import Session
@@ -82,7 +83,8 @@ async def _recover_side(session: Session, scope: Scope, side: Side, open_: Seque
     left = [pair for pair in pairs if outside_of(scope, incoming, pair, refusals)]
     merged = await merge_all(session, scope, [pair for pair in pairs if pair not in left], incoming, refusals)
     sent = [_as_sent(scope, *pair) for pair in left]
-    return [*held, *(_coupled_now(action, known, side) for action in (*merged, *sent))]
+    whole = await with_preceding(session, scope, merged)
+    return [*held, *(_coupled_now(action, known, side) for action in (*whole, *sent))]
 
 
 def _pair(intent: Intent, pair: Coupling | None, record: Record, partner: Record) -> tuple[Coupling, Record, Record]:
