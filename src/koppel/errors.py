@@ -9,6 +9,7 @@
     ├── FilterError          an OData filter that cannot be parsed or evaluated
     ├── StoreError           the database
     ├── LockedError          another job holds the mapping
+    ├── StoppedError         the worker was told to stop: what was done is recorded, the rest is for another one
     ├── BrakeError           a job that would change or delete more than allowed
     └── RemoteError          one of the two systems said no, or nothing
         ├── TransientError        worth another try: throttled, unavailable, no answer
@@ -75,6 +76,10 @@ class StoreError(KoppelError):
 
 class LockedError(KoppelError):
     """Another job is synchronising the mapping."""
+
+
+class StoppedError(KoppelError):
+    """A run ended between two chunks, as its worker was told to stop. Another one goes on from there."""
 
 
 class BrakeError(KoppelError):

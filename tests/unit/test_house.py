@@ -26,12 +26,13 @@ BELOW = {
     "systems": {"odata"},
     "store": {"mapping", "odata"},
     "sync": {"engine", "rules", "systems", "store", "mapping", "odata", "config"},
+    "jobs": {"sync", "engine", "store", "mapping", "odata"},
     "catalogue": set(),
     "companion": {"catalogue", "engine", "mapping", "odata"},
     "sandbox": {"odata", "catalogue"},
 }
 """What each room may use besides itself and ``errors``; the faces may use every room."""
-FACES = {"cli", "web", "jobs", "api"}
+FACES = {"cli", "web", "api"}
 
 
 def room(path: Path) -> str:

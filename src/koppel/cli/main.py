@@ -7,11 +7,27 @@ from typing import Annotated
 
 import typer
 
-from koppel.cli import companion, couple, demo, explain, full, plan, sandbox, setup, status, sync, troubles, undo
+from koppel.cli import (
+    companion,
+    couple,
+    demo,
+    explain,
+    full,
+    plan,
+    sandbox,
+    schedule,
+    serve,
+    setup,
+    status,
+    sync,
+    troubles,
+    undo,
+)
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Begin": (demo.demo, sandbox.sandbox, setup.init, companion.companion, setup.check, setup.mappings),
     "Synchronise": (plan.plan, plan.apply, sync.sync, full.full),
+    "Run by itself": (serve.worker,),
     "Couple": (couple.match, couple.couple, couple.uncouple),
     "Look": (status.status, status.jobs, status.history, explain.explain, explain.verify),
     "Put right": (troubles.errors, troubles.skipped, troubles.retry, troubles.conflicts, troubles.resolve, undo.undo),
@@ -45,6 +61,9 @@ def koppel(
 for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+
+
+app.add_typer(schedule.app, name="schedule", rich_help_panel="Run by itself")
 
 
 def main() -> None:

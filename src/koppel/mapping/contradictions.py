@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from koppel.errors import FilterError
 from koppel.mapping.finding import SIDES, Finding
 from koppel.mapping.model import Endpoint, TableMapping, Watch, templates_in_order
+from koppel.mapping.timing import is_timing
 from koppel.odata.records import SPOKEN, Side
 from koppel.odata.syntax import columns_of, parse_filter
 
@@ -26,6 +27,7 @@ def contradictions(mapping: TableMapping) -> Iterator[Finding]:
     yield from _templates(mapping)
     yield from _watch(mapping)
     yield from _brakes(mapping)
+    yield from _schedule(mapping)
 
 
 def _kind(mapping: TableMapping) -> Iterator[Finding]:
@@ -137,3 +139,17 @@ def _brakes(mapping: TableMapping) -> Iterator[Finding]:
         yield Finding(
             ("brakes", "changes_percent"), "`changes_percent` must be from 0 to 100", "100 allows every change."
         )
+
+
+def _schedule(mapping: TableMapping) -> Iterator[Finding]:
+    schedule = mapping.schedule
+    if not is_timing(schedule.every):
+        message = f"`{schedule.every}` is neither minutes nor a cron expression"
+        yield Finding(
+            ("schedule", "every"), message, "Write minutes from 1 on, or five fields such as '0 6 * * mon-fri'."
+        )
+    if schedule.inactivity < 0:
+        yield Finding(("schedule", "inactivity"), "`inactivity` cannot be negative", "0: never on hold.")
+    if mapping.part_of and schedule != _PLAIN.schedule:
+        message = f"its records go with those of {mapping.part_of}, never by themselves"
+        yield Finding(("schedule",), message, "Leave `schedule` out.")

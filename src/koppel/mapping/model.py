@@ -48,6 +48,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     changes_percent: int | None = None
 
 
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """When a mapping runs by itself (ENG-237): ``every`` so many minutes, or as a cron expression says (UTC).
+
+    After a run without changes it is on hold for ``inactivity`` minutes, or until a change wakes it; 0: it goes on as
+    ever. ``hold``: only once somebody resumes it.
+    """
+
+    every: int | str = 30
+    inactivity: int = 720
+    hold: bool = False
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of another table of the same side whose change is a change of the record they belong to.
 
@@ -212,6 +224,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     ``brings``: mappings that synchronise in the same run what a record here refers to and is not coupled (GEN-13).
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
     coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
+    ``schedule``: when it runs by itself; ``wake_on_events``: also when a system tells of a change.
     ``file`` and ``digest`` tell where it was loaded from and which version of it (a change leads to a full compare),
     ``functions`` the folder of its Python functions.
     """
@@ -239,6 +252,8 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Scalar] = {}
     rules: Hooks = Hooks()
     brakes: Limits = Limits()
+    schedule: Schedule = Schedule()
+    wake_on_events: bool = True
     fields: tuple[FieldMapping, ...] = ()
     file: str = ""
     functions: str = ""

@@ -57,6 +57,11 @@ STEPS |= {f"{name}.do": "What the step does." for name in {key.partition(".")[0]
 DESCRIPTIONS = {
     "MappingFile.mapping": "Name of the mapping, by which commands, lookups and other mappings call it.",
     "MappingFile.caption": "Name for people, in lists and pages.",
+    "MappingFile.schedule": "When the mapping runs by itself.",
+    "MappingFile.wake_on_events": "false: a change that a system tells of does not start a run.",
+    "Schedule.every": "Minutes from one run to the next, or a cron expression in UTC, such as '0 6 * * mon-fri'.",
+    "Schedule.inactivity": "Minutes on hold after a run without changes, unless a change wakes it; 0: never on hold.",
+    "Schedule.hold": "true: on hold until somebody resumes it.",
     "MappingFile.enabled": "false: the mapping is off, every run leaves it out.",
     "MappingFile.overrides": "`standard`: this file replaces the standard mapping of the same name.",
     "MappingFile.kind": "`records` pairs records; `options` pairs codes with the options of a choice column.",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from koppel.engine.action import Action
 from koppel.engine.plan import towards
+from koppel.errors import StoppedError
 from koppel.odata.records import Side
 from koppel.store import couplings
 from koppel.store.snapshots import train
@@ -44,6 +45,8 @@ async def stream(
     sent: asyncio.Task[list[Done]] | None = None
     try:
         async for planned, changes in steps:
+            if not session.may_go_on():
+                raise StoppedError("the worker was told to stop", remedy="Another worker goes on from here.")
             before, sent = sent, await _send(session, scope, planned, result, request, settling=settling)
             if before is not None:
                 wrote |= await _record(session, scope, await before, result, settling=settling)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from koppel.errors import AuthenticationError, KoppelError, StoreError, TransientError
+from koppel.errors import AuthenticationError, KoppelError, StoppedError, StoreError, TransientError
 from koppel.store import failures, pending
 from koppel.store.failures import Failure
 from koppel.sync.along import runs
@@ -61,7 +61,7 @@ async def run_in_order(
             result = await synchronise(session, name, asked)
             for one in (result, *result.parts):
                 yield Finished(mapping=one.mapping, result=one, completing=completing)
-        except (AuthenticationError, TransientError, StoreError):
+        except (AuthenticationError, TransientError, StoreError, StoppedError):
             raise
         except KoppelError as error:
             yield Finished(mapping=name, error=error, completing=completing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from koppel.errors import KoppelError
+from koppel.errors import KoppelError, StoppedError
 from koppel.store import jobs
 from koppel.store.locks import mapping_lock
 from koppel.sync.prepare import SIDES, Ready
@@ -53,5 +53,10 @@ async def _end(
     messages = [jobs.Message("info", line, result.mapping) for line in result.notices]
     await jobs.add_messages(session.connection, session.job, messages)
     await jobs.count(session.connection, session.job, {}, sum(result.requests.values()))
-    status: jobs.Status = "done" if error is None else "failed" if isinstance(error, KoppelError) else "stopped"
-    await jobs.finish(session.connection, session.job, status, "" if error is None else str(error))
+    await jobs.finish(session.connection, session.job, _status(error), "" if error is None else str(error))
+
+
+def _status(error: BaseException | None) -> jobs.Status:
+    if error is None:
+        return "done"
+    return "failed" if isinstance(error, KoppelError) and not isinstance(error, StoppedError) else "stopped"

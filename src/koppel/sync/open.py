@@ -5,21 +5,34 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import msgspec
+
 import koppel.rules
 from koppel.config import Auth, Config
 from koppel.engine.brakes import Brakes
 from koppel.mapping.load import load_mappings
 from koppel.mapping.model import TableMapping
-from koppel.store.database import open_database
+from koppel.odata.records import Side
+from koppel.store.database import Database, open_database
 from koppel.store.jobs import interrupt_orphans
 from koppel.sync.review import with_creating
 from koppel.sync.session import Session
 from koppel.systems.auth import Credentials, tokens_for
 from koppel.systems.business_central import BusinessCentral
 from koppel.systems.dataverse import Dataverse
+from koppel.systems.system import System
 from koppel.systems.transport import HttpTransport
 
-__all__ = ["connect_business_central", "connect_dataverse", "known_mappings", "open_session"]
+__all__ = [
+    "Opened",
+    "brakes_of",
+    "connect_business_central",
+    "connect_dataverse",
+    "known_mappings",
+    "open_connections",
+    "open_session",
+    "session_on",
+]
 
 _SCOPE_OF_BUSINESS_CENTRAL = "https://api.businesscentral.dynamics.com/.default"
 
@@ -60,20 +73,47 @@ def _credentials(auth: Auth, scope: str) -> Credentials:
     )
 
 
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections that several sessions may share: those to both systems, and the database."""
+
+    systems: Mapping[Side, System]
+    database: Database
+
+
 @asynccontextmanager
-async def open_session(config: Config, mappings: Mapping[str, TableMapping] | None = None) -> AsyncIterator[Session]:
-    """A session with everything open, given back at the end. Jobs whose process died are marked as interrupted."""
-    known = known_mappings(config) if mappings is None else mappings
+async def open_connections(config: Config) -> AsyncIterator[Opened]:
+    """Both systems and the database, given back at the end; nothing is sent to the systems yet."""
     async with AsyncExitStack() as stack:
         business_central, dataverse = connect_business_central(config), connect_dataverse(config)
         stack.push_async_callback(business_central.close)
         stack.push_async_callback(dataverse.close)
         database = await stack.enter_async_context(open_database(config.database, config.folder / "database"))
-        connection = await stack.enter_async_context(database.connect())
+        yield Opened(systems={"business_central": business_central, "dataverse": dataverse}, database=database)
+
+
+@asynccontextmanager
+async def session_on(
+    opened: Opened, mappings: Mapping[str, TableMapping], brakes: Brakes = Brakes()
+) -> AsyncIterator[Session]:
+    """A session of its own on shared connections. Jobs whose process died are marked as interrupted."""
+    async with opened.database.connect() as connection:
         await interrupt_orphans(connection)
         yield Session(
-            systems={"business_central": business_central, "dataverse": dataverse},
+            systems=opened.systems,
             connection=connection,
-            mappings=await with_creating(connection, known),
-            brakes=Brakes(deletions=config.brakes.deletions, changes_percent=config.brakes.changes_percent),
+            mappings=await with_creating(connection, mappings),
+            brakes=brakes,
         )
+
+
+def brakes_of(config: Config) -> Brakes:
+    """The configured brakes."""
+    return Brakes(deletions=config.brakes.deletions, changes_percent=config.brakes.changes_percent)
+
+
+@asynccontextmanager
+async def open_session(config: Config, mappings: Mapping[str, TableMapping] | None = None) -> AsyncIterator[Session]:
+    """A session with everything open, given back at the end."""
+    known = known_mappings(config) if mappings is None else mappings
+    async with open_connections(config) as opened, session_on(opened, known, brakes_of(config)) as session:
+        yield session

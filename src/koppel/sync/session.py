@@ -54,6 +54,7 @@ class Session(msgspec.Struct, kw_only=True):
     foreseen: dict[str, dict[str, str]] = {}
     bringing: frozenset[str] = frozenset()
     progress: Progress = lambda mapping, phase, done, total: None
+    may_go_on: Callable[[], bool] = lambda: True
 
     def requests(self) -> int:
         """HTTP requests sent so far, to both systems."""

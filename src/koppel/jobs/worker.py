@@ -1,0 +1,134 @@
+"""A worker: offers what is due, and runs what it is offered. Any number work on one database, on any machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import psycopg
+from procrastinate import App
+from procrastinate.exceptions import ConnectorException
+
+from koppel.engine.brakes import Brakes
+from koppel.errors import StoreError
+from koppel.jobs import queue, schedule
+from koppel.jobs.run import run_by_itself
+from koppel.mapping.model import TableMapping
+from koppel.store import notices, schedules
+from koppel.store.database import Connection
+from koppel.sync.open import Opened, session_on
+
+log = logging.getLogger("koppel.jobs")
+
+TICK_SECONDS = 1.0
+AGAIN_SECONDS = 2.0
+"""Until a database that is out of reach is tried again."""
+GRACE_SECONDS = 60.0
+"""How long a run has to end its chunk when the worker is told to stop; then it is cut off, as by a crash."""
+LOST = (psycopg.OperationalError, ConnectorException, StoreError)
+
+
+class Worker:
+    """One process's share of the work. ``work`` returns once ``stop`` was called and what runs has ended its chunk."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        mappings: Mapping[str, TableMapping],
+        *,
+        brakes: Brakes = Brakes(),
+        queues: Sequence[str] = (queue.QUEUE,),
+        concurrency: int = 4,
+    ) -> None:
+        self._opened = opened
+        self._brakes = brakes
+        self._mappings = mappings
+        self._queues = queues
+        self._concurrency = concurrency
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End after the chunks that are under way; what is left of them is for other workers."""
+        self._stopping.set()
+
+    async def work(self) -> None:
+        """Work until told to stop. A database that is lost meanwhile is waited for."""
+        while not self._stopping.is_set():
+            try:
+                await self._on_one_connection()
+            except LOST as error:
+                reason = error.__cause__ or error
+                log.warning("the database is out of reach, trying again: %s", str(reason).strip().partition("\n")[0])
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), AGAIN_SECONDS)
+
+    async def _on_one_connection(self) -> None:
+        """Until told to stop, or the database is lost. Each time anew a worker of its own, so that others take what the
+        former one left."""
+        async with self._opened.database.connect() as connection:
+            await queue.install(connection)
+            await schedules.ensure(connection, schedule.scheduled(self._mappings))
+            async with queue.queue_on(self._opened.database).open_async() as app:
+                self._add_task(app)
+                await self._until_one_ends(app, connection)
+
+    def _add_task(self, app: App) -> None:
+        @app.task(name=queue.TASK, queue=queue.QUEUE)
+        async def run_mapping(mapping: str) -> None:
+            if mapping in self._mappings and not self._stopping.is_set():
+                await self._run(mapping)
+
+    async def _run(self, mapping: str) -> None:
+        async with session_on(self._opened, self._mappings, self._brakes) as session:
+            session.may_go_on = lambda: not self._stopping.is_set()
+            await run_by_itself(session, mapping)
+
+    async def _until_one_ends(self, app: App, connection: Connection) -> None:
+        """A run that loses the database leaves its job to be found by others, as this worker's heart stops."""
+        worker: asyncio.Task[object] = asyncio.create_task(
+            app.run_worker_async(
+                queues=list(self._queues),
+                concurrency=self._concurrency,
+                install_signal_handlers=False,
+                delete_jobs="always",
+                fetch_job_polling_interval=TICK_SECONDS,
+                update_heartbeat_interval=queue.HEARTBEAT_SECONDS,
+                stalled_worker_timeout=queue.STALLED_SECONDS,
+                shutdown_graceful_timeout=GRACE_SECONDS,
+            )
+        )
+        ticking: asyncio.Task[object] = asyncio.create_task(self._tick_on(app, connection))
+        stopping: asyncio.Task[object] = asyncio.create_task(self._stopping.wait())
+        try:
+            done, _ = await asyncio.wait((worker, ticking, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (stopping, ticking, worker):
+                task.cancel()
+            await asyncio.gather(stopping, ticking, worker, return_exceptions=True)
+        for task in done - {stopping}:
+            task.result()
+
+    async def _tick_on(self, app: App, connection: Connection) -> None:
+        while True:
+            await tick(app, connection, self._mappings)
+            await asyncio.sleep(TICK_SECONDS)
+
+
+async def tick(app: App, connection: Connection, mappings: Mapping[str, TableMapping]) -> list[str]:
+    """Take jobs from workers that are dead, and offer what is due; which mappings were offered."""
+    await queue.drop_stalled(app)
+    entries = await schedules.entries(connection)
+    told = await notices.told(connection)
+    in_hand = await queue.in_hand(connection)
+    await connection.commit()
+    due = {
+        name
+        for name, entry in entries.items()
+        if name in mappings and schedule.is_due(entry, schedule.times_of(mappings[name], entry), told=name in told)
+    }
+    offered = schedule.offered(mappings, due, told, in_hand)
+    for name in offered:
+        await queue.offer(app, name)
+    return offered

@@ -1,0 +1,29 @@
+"""How often something runs: every so many minutes, or as a cron expression says (UTC)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from croniter import croniter
+
+Timing = int | str
+
+
+def is_timing(timing: Timing) -> bool:
+    """Whether it is minutes from 1 on, or a cron expression of five fields."""
+    if isinstance(timing, int):
+        return timing >= 1
+    return len(timing.split()) == 5 and bool(croniter.is_valid(timing))
+
+
+def timing_of(text: str) -> Timing:
+    """What a person wrote: minutes or a cron expression."""
+    return int(text) if text.strip().isdecimal() else text.strip()
+
+
+def next_after(timing: Timing, moment: datetime) -> datetime:
+    """When it is due next after ``moment``, in the same time zone."""
+    if isinstance(timing, int):
+        return moment + timedelta(minutes=timing)
+    due: datetime = croniter(timing, moment).get_next(datetime)
+    return due

@@ -1,0 +1,56 @@
+"""Records that a system told of by webhook, until a run has looked at them. Each once, however often it was told of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from koppel.odata.records import Side
+from koppel.store.database import Connection, as_json
+
+# Who is told of anew while a run is at it gets a new number, and stays.
+ADD = """
+INSERT INTO notice (mapping, side, record)
+SELECT DISTINCT mapping, side, record FROM json_to_recordset(%s) AS told (mapping text, side text, record text)
+ORDER BY 1, 2, 3
+ON CONFLICT (mapping, side, record) DO UPDATE SET number = DEFAULT, at = clock_timestamp()"""
+FIND = "SELECT mapping, side, record, number FROM notice WHERE mapping = %s ORDER BY number"
+TOLD = "SELECT DISTINCT mapping FROM notice"
+DONE = """
+DELETE FROM notice USING json_to_recordset(%s) AS seen (mapping text, side text, record text, number bigint)
+WHERE (notice.mapping, notice.side, notice.record, notice.number)
+    = (seen.mapping, seen.side, seen.record, seen.number)"""
+
+ANY = ""
+"""Instead of a record: some record, the system does not say which."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A record that changed; ``record`` empty: the system does not say which. ``number`` grows."""
+
+    mapping: str
+    side: Side
+    record: str
+    number: int = 0
+
+
+async def add(connection: Connection, told: Iterable[Notice]) -> None:
+    """Note what was told. Commits."""
+    await connection.execute(ADD, [as_json(told)])
+    await connection.commit()
+
+
+async def find(connection: Connection, mapping: str) -> list[Notice]:
+    """The notices of a mapping, the oldest first."""
+    return [Notice(*row) async for row in await connection.execute(FIND, [mapping])]
+
+
+async def told(connection: Connection) -> set[str]:
+    """The mappings that have notices."""
+    return {row[0] async for row in await connection.execute(TOLD)}
+
+
+async def done(connection: Connection, seen: Iterable[Notice]) -> None:
+    """Forget these, unless they were told anew since: a run has looked at them."""
+    await connection.execute(DONE, [as_json(seen)])
