@@ -86,11 +86,19 @@ class BrakeSettings(msgspec.Struct, frozen=True, kw_only=True):
     changes_percent: int = 30
 
 
+class Webhooks(msgspec.Struct, frozen=True, kw_only=True):
+    """``url``: where both systems reach ``koppel serve``; ``secret``: what shows that they are the ones who post."""
+
+    url: str
+    secret: Annotated[Secret, msgspec.Meta(extra={"remedy": _LITERAL})]
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """``koppel.yaml``. Paths are absolute or relative to the working directory, no longer to the file.
 
     ``database``: a PostgreSQL address; without it Koppel runs its own in ``folder``. ``mappings``: folders of mapping
-    files. ``functions``: the folder of Python modules whose functions they name.
+    files. ``functions``: the folder of Python modules whose functions they name. ``webhooks``: without
+    them, changes are only asked for.
     """
 
     business_central: BusinessCentral
@@ -101,6 +109,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mappings: tuple[Path, ...] = ()
     functions: Path | None = None
     brakes: BrakeSettings = BrakeSettings()
+    webhooks: Webhooks | None = None
 
 
 DESCRIPTIONS = {
@@ -111,6 +120,9 @@ DESCRIPTIONS = {
     "Config.mappings": "Folders of mapping files, besides the standard mappings.",
     "Config.functions": "Folder of Python modules with functions that transform values.",
     "Config.brakes": "What a job may do before it stops and asks.",
+    "Config.webhooks": "How the systems tell `koppel serve` of changes.",
+    "Webhooks.url": "Where both systems reach it: https://koppel.example.com.",
+    "Webhooks.secret": "Where the secret is that they post: {env: NAME} or {file: PATH}.",
     "BusinessCentral.url": "Root of the environment: https://api.businesscentral.dynamics.com/v2.0/<tenant>/<environment>.",
     "BusinessCentral.company": "Name or id of the company.",
     "BusinessCentral.auth": "How to sign in.",
@@ -231,6 +243,11 @@ mappings: []
 
 # A job stops before it writes when it would do more than this.
 brakes: {deletions: 50, changes_percent: 30}
+
+# Where both systems reach `koppel serve`, which they tell of changes then; without it they are asked.
+# webhooks:
+#   url: https://koppel.example.com
+#   secret: {env: KOPPEL_WEBHOOK_SECRET}
 """
 
 
@@ -241,6 +258,9 @@ def _mistakes(config: Config) -> Iterator[Mistake]:
         yield ("business_central", "company"), "the company is blank", "Write its name or id."
     if config.database is not None:
         yield from _database(config.database)
+    if config.webhooks is not None:
+        yield from _url(config.webhooks.url, ("webhooks", "url"))
+        yield from _secret(config.webhooks.secret, ("webhooks", "secret"))
     if config.brakes.deletions < 0:
         yield ("brakes", "deletions"), "`deletions` cannot be negative", "0 stops a job at the first deletion."
     if not 0 <= config.brakes.changes_percent <= 100:
@@ -290,19 +310,28 @@ def _resolved(config: Config, folder: Path) -> Config:
         folder=_path(config.folder, folder),
         mappings=tuple(_path(path, folder) for path in config.mappings),
         functions=config.functions and _path(config.functions, folder),
+        webhooks=config.webhooks and _resolved_webhooks(config.webhooks, folder),
     )
 
 
 def _resolved_connection(connection: Connection, folder: Path) -> Connection:
     replace = msgspec.structs.replace
-    auth, secret = connection.auth, connection.auth.client_secret
-    where = replace(secret, file=secret.file and _path(secret.file, folder))
+    auth, secret = connection.auth, _resolved_secret(connection.auth.client_secret, folder)
     return replace(
         connection,
         url=connection.url.rstrip("/"),
-        auth=replace(auth, client_secret=where, authority=auth.authority.rstrip("/")),
+        auth=replace(auth, client_secret=secret, authority=auth.authority.rstrip("/")),
         ca_file=connection.ca_file and _path(connection.ca_file, folder),
     )
+
+
+def _resolved_webhooks(webhooks: Webhooks, folder: Path) -> Webhooks:
+    secret = _resolved_secret(webhooks.secret, folder)
+    return msgspec.structs.replace(webhooks, url=webhooks.url.rstrip("/"), secret=secret)
+
+
+def _resolved_secret(secret: Secret, folder: Path) -> Secret:
+    return msgspec.structs.replace(secret, file=secret.file and _path(secret.file, folder))
 
 
 def _path(path: Path, folder: Path) -> Path:

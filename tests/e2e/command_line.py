@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -151,11 +151,16 @@ class Shell:
 
     def add(self, side: Side, table: str, **values: Scalar) -> str:
         """Somebody creates a record; its id."""
+        (id,) = self.add_all(side, table, [values])
+        return id
 
-        async def write(system: System) -> str:
-            (written,) = await system.create(table, [Create("", values)], ())
-            assert written.error is None, written.error
-            return written.id
+    def add_all(self, side: Side, table: str, rows: Sequence[Mapping[str, Scalar]]) -> list[str]:
+        """Somebody creates records; their ids."""
+
+        async def write(system: System) -> list[str]:
+            written = await system.create(table, [Create("", values) for values in rows], ())
+            assert not any(one.error for one in written)
+            return [one.id for one in written]
 
         return self._as_person(side, write)
 

@@ -27,7 +27,7 @@ from koppel.cli import (
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Begin": (demo.demo, sandbox.sandbox, setup.init, companion.companion, setup.check, setup.mappings),
     "Synchronise": (plan.plan, plan.apply, sync.sync, full.full),
-    "Run by itself": (serve.worker,),
+    "Run by itself": (serve.serve, serve.worker),
     "Couple": (couple.match, couple.couple, couple.uncouple),
     "Look": (status.status, status.jobs, status.history, explain.explain, explain.verify),
     "Put right": (troubles.errors, troubles.skipped, troubles.retry, troubles.conflicts, troubles.resolve, undo.undo),

@@ -6,13 +6,18 @@ import asyncio
 import logging
 import signal
 import sys
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from koppel.cli.running import DONE, ConfigPath, guarded, run_to_end
-from koppel.config import find_config, load_config
+from koppel.config import Config, find_config, load_config
+from koppel.jobs.worker import Worker
+from koppel.mapping.model import TableMapping
+from koppel.sync.open import Opened, brakes_of, known_mappings, open_connections
+
+log = logging.getLogger("koppel.jobs")
 
 Concurrency = Annotated[int, typer.Option(help="How many mappings run at once.", min=1)]
 
@@ -21,23 +26,50 @@ def worker(concurrency: Concurrency = 4, config: ConfigPath = None) -> None:
     """Run mappings when they are due, until Ctrl-C or SIGTERM. Any number of workers share a database."""
     _log_to_terminal()
     with guarded(as_json=False):
-        run_to_end(_work(config, concurrency))
+        run_to_end(_work(load_config(config or find_config()), concurrency))
     raise SystemExit(DONE)
 
 
-async def _work(path: Path | None, concurrency: int) -> None:
-    from koppel.jobs.worker import Worker
-    from koppel.sync.open import brakes_of, known_mappings, open_connections
+def serve(
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is everywhere.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8750,
+    concurrency: Concurrency = 4,
+    config: ConfigPath = None,
+) -> None:
+    """Work as `koppel worker` does, and serve webhooks, health (/health, /ready) and metrics (/metrics)."""
+    _log_to_terminal()
+    with guarded(as_json=False):
+        run_to_end(_serve(load_config(config or find_config()), host, port, concurrency))
+    raise SystemExit(DONE)
 
-    config = load_config(path or find_config())
+
+async def _work(config: Config, concurrency: int) -> None:
     mappings = known_mappings(config)
     async with open_connections(config) as opened:
-        working = Worker(opened, mappings, brakes=brakes_of(config), concurrency=concurrency)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, working.stop)
-        logging.getLogger("koppel.jobs").info("working, %d mappings at once; Ctrl-C stops it", concurrency)
-        await working.work()
-        logging.getLogger("koppel.jobs").info("stopped; what is due is for the next worker")
+        await _at_work(config, mappings, opened, concurrency)
+
+
+async def _at_work(config: Config, mappings: Mapping[str, TableMapping], opened: Opened, concurrency: int) -> None:
+    """Until a signal says to stop."""
+    working = Worker(opened, mappings, brakes=brakes_of(config), concurrency=concurrency)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, working.stop)
+    log.info("working, %d mappings at once; Ctrl-C stops it", concurrency)
+    await working.work()
+    log.info("stopped; what is due is for the next worker")
+
+
+async def _serve(config: Config, host: str, port: int, concurrency: int) -> None:
+    from koppel.web.app import Served, build_app
+    from koppel.web.serving import serving
+
+    mappings = known_mappings(config)
+    secret = config.webhooks.secret.value() if config.webhooks else ""
+    async with open_connections(config) as opened:
+        served = Served(database=opened.database, systems=opened.systems, mappings=mappings, secret=secret)
+        async with serving(build_app(served), host, port) as address:
+            log.info("serving on %s", address)
+            await _at_work(config, mappings, opened, concurrency)
 
 
 def _log_to_terminal() -> None:

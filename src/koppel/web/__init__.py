@@ -1,0 +1,1 @@
+"""What Koppel serves over HTTP: webhooks of both systems, health, and metrics."""

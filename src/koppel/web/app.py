@@ -1,0 +1,115 @@
+"""The web application of ``koppel serve``: webhooks of both systems, health and readiness, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from koppel.errors import AuthenticationError, KoppelError, RemoteError, StoreError, UsageError
+from koppel.jobs import webhooks
+from koppel.jobs.webhooks import Inbox
+from koppel.mapping.model import TableMapping
+from koppel.odata.records import Side
+from koppel.store import measures, overview, schedules
+from koppel.store.database import Database
+from koppel.systems.system import System
+from koppel.web import metrics
+
+LARGEST_POST = 4_000_000
+"""Bytes: 1,000 notifications of Business Central are a tenth of it, and Dataverse never sends more than 256 KB."""
+_STATUS: tuple[tuple[type[KoppelError], int], ...] = ((AuthenticationError, 401), (UsageError, 400), (StoreError, 503))
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """What the application works with. Without ``secret`` it takes no webhooks."""
+
+    database: Database
+    systems: Mapping[Side, System]
+    mappings: Mapping[str, TableMapping]
+    secret: str = ""
+
+
+def build_app(served: Served) -> Starlette:
+    """The application."""
+    tables = webhooks.concerned(served.mappings)
+    inbox = Inbox(served.database)
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        async with served.database.connect() as connection:
+            await connection.execute("SELECT count(*) FROM schedule")
+        return JSONResponse({"status": "ready"})
+
+    async def measured(request: Request) -> Response:
+        async with served.database.connect() as connection:
+            found = await measures.measure(connection)
+            numbers = await overview.numbers(connection, list(served.mappings))
+            entries = await schedules.entries(connection)
+        sent = {side: system.counters for side, system in served.systems.items()}
+        return PlainTextResponse(
+            metrics.page(found, numbers, entries.values(), sent), headers={"content-type": metrics.CONTENT_TYPE}
+        )
+
+    async def business_central(request: Request) -> Response:
+        token = request.query_params.get("validationToken")
+        if token is not None:
+            return PlainTextResponse(token)
+        told = webhooks.told_by_business_central(await _body(request), served.secret, tables)
+        await inbox.take(told)
+        return Response(status_code=204)
+
+    async def dataverse(request: Request) -> Response:
+        header = request.headers.get(webhooks.SECRET_HEADER, "")
+        own = await _own_user(served)
+        told = webhooks.told_by_dataverse(await _body(request), header, served.secret, own, tables)
+        await inbox.take(told)
+        return Response(status_code=204)
+
+    taken = [
+        Route("/webhooks/business-central", business_central, methods=["GET", "POST"]),
+        Route("/webhooks/dataverse", dataverse, methods=["POST"]),
+    ]
+    return Starlette(
+        routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", measured)]
+        + (taken if served.secret else []),
+        exception_handlers={KoppelError: _refused},
+    )
+
+
+_OWN: WeakKeyDictionary[System, str] = WeakKeyDictionary()
+
+
+async def _own_user(served: Served) -> str:
+    """Koppel's user in Dataverse, asked for once; nobody as long as there is no answer."""
+    system = served.systems["dataverse"]
+    if system not in _OWN:
+        try:
+            _OWN[system] = await system.who_am_i()
+        except RemoteError:
+            return ""
+    return _OWN[system]
+
+
+async def _body(request: Request) -> bytes:
+    if int(request.headers.get("content-length") or 0) > LARGEST_POST:
+        raise UsageError("the post is too large")
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_POST:
+            raise UsageError("the post is too large")
+    return body
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, KoppelError)
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    return JSONResponse({"error": error.message}, status_code=status)

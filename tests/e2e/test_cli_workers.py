@@ -1,0 +1,149 @@
+"""Workers as an administrator runs them: the schedule, stopping, dying in mid-job, serving."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import pytest
+import requests
+from command_line import SECRET, Shell, open_shell
+
+from koppel.sandbox.tokens import KOPPEL
+
+NEW = 1_500
+
+
+@pytest.fixture(scope="module")
+def shell() -> Iterator[Shell]:
+    with open_shell() as shell:
+        shell.run("full", "--yes", "--keep-creating")
+        shell.run("schedule", "hold", "all")
+        yield shell
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.1)
+
+
+Working = subprocess.Popen[str]
+
+
+@contextmanager
+def at_work(shell: Shell, *words: str) -> Iterator[Working]:
+    """A process beside the commands that are typed."""
+    command = [sys.executable, "-m", "koppel.cli", *words]
+    env = {**os.environ, SECRET: KOPPEL.secret}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=shell.folder, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def stopped(working: Working) -> str:
+    """What a worker told in all, that is told to stop."""
+    working.terminate()
+    _, told = working.communicate(timeout=60)
+    assert working.returncode == 0, told
+    assert "stopped; what is due is for the next worker" in told
+    return told
+
+
+def entry(shell: Shell, name: str) -> dict[str, object]:
+    found: dict[str, object] = shell.json("schedule", "list", name)["schedule"][name]
+    return found
+
+
+def test_every_mapping_has_an_entry(shell: Shell) -> None:
+    entries = shell.json("schedule")["schedule"]
+    assert entries["CUSTOMER"]["every"] == 30
+    assert entries["SALESPEOPLE"]["inactivity"] == 1440
+    assert {one["state"] for one in entries.values()} == {"on hold"}
+    assert "CUSTOMER" in shell.run("schedule").out
+
+
+def test_entries_are_changed(shell: Shell) -> None:
+    shell.run("schedule", "set", "customer", "contact", "--every", "0 6 * * mon-fri", "--inactivity", "0")
+    assert [entry(shell, "CONTACT")[key] for key in ("every", "inactivity")] == ["0 6 * * mon-fri", 0]
+    shell.run("schedule", "set", "customer", "--every", "5")
+    assert [entry(shell, "CUSTOMER")[key] for key in ("every", "inactivity")] == [5, 0]
+    shell.run("schedule", "set", "all", "--as-in-file")
+    assert [entry(shell, "CUSTOMER")[key] for key in ("every", "inactivity")] == [30, 720]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("set", "customer", "--every", "often"), "'often' is neither minutes from 1 on nor a cron expression"),
+        (("set", "customer", "--every", "0"), "'0' is neither"),
+        (("set", "customer"), "Write --every, --inactivity or both"),
+        (("set", "customer", "--every", "5", "--as-in-file"), "Write --every, --inactivity or both"),
+        (("hold", "nothing like it"), "there is no mapping"),
+        (("hold", "postedsalesline-inv"), "there is no mapping"),
+        (("run", "customer"), "CUSTOMER: on hold"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(shell: Shell, words: tuple[str, ...], told: str) -> None:
+    outcome = shell.run("schedule", *words)
+    assert outcome.status == 2
+    assert told in " ".join(outcome.err.replace("│", " ").split())
+    assert entry(shell, "CUSTOMER")["every"] == 30
+
+
+def test_a_worker_runs_what_is_resumed_and_stops_when_told(shell: Shell) -> None:
+    with at_work(shell, "worker") as working:
+        shell.run("schedule", "resume", "currency")
+        until(lambda: entry(shell, "CURRENCY")["last_run"] is not None)
+        assert "CURRENCY: " in stopped(working)
+
+
+def test_another_worker_takes_over_from_one_that_is_killed(shell: Shell) -> None:
+    there = _accounts(shell)
+    shell.add_all("business_central", "customers", [{"displayName": f"Customer {n}"} for n in range(NEW)])
+    shell.tell("faults", {"dataverse": {"latency": 0.3}, "business_central": {"latency": 0.3}})
+    before = shell.writes()
+    with at_work(shell, "worker") as first, at_work(shell, "worker") as second:
+        shell.run("schedule", "resume", "customer")
+        until(lambda: shell.writes() > before + 1)
+        (job,) = [job for job in shell.json("jobs")["jobs"] if job["status"] == "running"]
+        dying = next(process for process in (first, second) if process.pid == job["process"])
+        dying.kill()
+        killed = time.time()
+        until(lambda: entry(shell, "CUSTOMER")["job"] is not None)
+        shell.tell("faults", {})
+        stopped(second if dying is first else first)
+    jobs = {one["status"]: one for one in shell.json("jobs")["jobs"] if one["id"] >= job["id"]}
+    assert jobs["interrupted"]["id"] == job["id"]
+    assert datetime.fromisoformat(jobs["done"]["started"]).timestamp() - killed < 15
+    shell.run("sync", "customer")
+    assert shell.json("verify", "customer")["sound"]
+    assert _accounts(shell) - there == NEW
+
+
+def _accounts(shell: Shell) -> int:
+    rows: dict[str, int] = requests.get(f"{shell.sandbox.base_url}/sandbox/state").json()["dataverse"]["rows"]
+    return rows["account"]
+
+
+def test_what_is_served(shell: Shell) -> None:
+    with at_work(shell, "serve", "--port", "8799") as working:
+        until(lambda: _answers("http://127.0.0.1:8799/ready"))
+        assert requests.get("http://127.0.0.1:8799/health").json() == {"status": "ok"}
+        assert "koppel_jobs_total" in requests.get("http://127.0.0.1:8799/metrics").text
+        assert "serving on http://127.0.0.1:8799" in stopped(working)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False

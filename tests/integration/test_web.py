@@ -1,0 +1,222 @@
+"""What ``koppel serve`` serves: webhooks of both systems as they are posted, health, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from world import World, new_world
+
+from koppel.jobs import queue
+from koppel.jobs.run import run_by_itself
+from koppel.jobs.schedule import scheduled
+from koppel.jobs.webhooks import SECRET_HEADER
+from koppel.store import notices, schedules
+from koppel.store.database import Database, open_database
+from koppel.systems.transport import AsgiTransport, Request, Response
+from koppel.web.app import LARGEST_POST, Served, build_app
+
+SECRET = "a secret that both know"
+BUSINESS_CENTRAL = "/webhooks/business-central"
+DATAVERSE = "/webhooks/dataverse"
+
+
+class Site:
+    """The application, as the two systems and a monitor reach it."""
+
+    def __init__(self, world: World, secret: str = SECRET) -> None:
+        systems = world.session.systems
+        served = Served(database=world.database, systems=systems, mappings=world.mappings, secret=secret)
+        self.world = world
+        self._transport = AsgiTransport(build_app(served))
+
+    async def get(self, path: str) -> Response:
+        return await self._transport.send(Request("GET", f"http://koppel{path}", {}, b""))
+
+    async def post(self, path: str, body: Any = None, header: str = "") -> Response:
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        headers = {"content-type": "application/json", SECRET_HEADER: header, "content-length": str(len(content))}
+        return await self._transport.send(Request("POST", f"http://koppel{path}", headers, content))
+
+    async def waiting(self) -> set[tuple[str, str, str]]:
+        """Mapping, side and record of what was told."""
+        connection = self.world.session.connection
+        found = [one for name in self.world.mappings for one in await notices.find(connection, name)]
+        await connection.commit()
+        return {(one.mapping, one.side, one.record) for one in found}
+
+
+@pytest.fixture
+async def site(empty_database: str) -> AsyncIterator[Site]:
+    async with open_database(empty_database, Path()) as database, new_world(database) as world:
+        await queue.install(world.session.connection)
+        await schedules.ensure(world.session.connection, scheduled(world.mappings))
+        yield Site(world)
+
+
+def notification(resource: str, change: str = "updated", secret: str = SECRET) -> dict[str, Any]:
+    """An entry as Business Central posts it."""
+    return {
+        "subscriptionId": "8c2e0c3a5b6f4b0d9a1e7f6d5c4b3a21",
+        "clientState": secret,
+        "expirationDateTime": "2026-11-28T10:00:00Z",
+        "resource": f"api/koppel/sync/v1.0/companies(5f7f4f4e-0000-4000-8000-000000000001)/{resource}",
+        "changeType": change,
+        "lastModifiedDateTime": "2026-11-25T10:00:00.123Z",
+    }
+
+
+def context(table: str, id: str, *, user: str = "") -> dict[str, Any]:
+    """What Dataverse posts, as far as it matters, and some of what does not."""
+    return {
+        "MessageName": "Update",
+        "PrimaryEntityName": table,
+        "PrimaryEntityId": id,
+        "InitiatingUserId": user or str(uuid4()),
+        "Depth": 1,
+        "InputParameters": [{"key": "Target", "value": {"__type": "Entity:http://schemas.microsoft.com/xrm/2011/x"}}],
+    }
+
+
+async def test_the_handshake_is_answered_with_its_token(site: Site) -> None:
+    for answer in (
+        await site.post(f"{BUSINESS_CENTRAL}?validationToken=abc%20123", b""),
+        await site.get(f"{BUSINESS_CENTRAL}?validationToken=abc%20123"),
+    ):
+        assert (answer.status, answer.body) == (200, b"abc 123")
+        assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_changes_of_business_central_become_notices(site: Site) -> None:
+    one, other = str(uuid4()), str(uuid4())
+    value = [
+        notification(f"customers({one})"),
+        notification(f"customers({other.upper()})", "deleted"),
+        notification(f"nobodysTable({one})"),
+    ]
+    assert (await site.post(BUSINESS_CENTRAL, {"value": value})).status == 204
+    assert await site.waiting() == {("CUSTOMER", "business_central", one), ("CUSTOMER", "business_central", other)}
+
+
+async def test_a_collection_is_some_record(site: Site) -> None:
+    resource = "customers?$filter=lastModifiedDateTime%20gt%202026-11-25T10:00:00Z"
+    await site.post(BUSINESS_CENTRAL, {"value": [notification(resource, "collection")]})
+    assert await site.waiting() == {("CUSTOMER", "business_central", notices.ANY)}
+
+
+async def test_rows_that_a_mapping_watches_and_lines_are_no_records_of_its_own(site: Site) -> None:
+    value = [notification(f"{table}({uuid4()})") for table in ("itemLedgerEntries", "postedSalesInvoiceLines")]
+    await site.post(BUSINESS_CENTRAL, {"value": value})
+    assert {("ITEM-PRODUCT", notices.ANY), ("POSTEDSALESINV-INV", notices.ANY)} <= {
+        (mapping, record) for mapping, _, record in await site.waiting()
+    }
+
+
+async def test_changes_of_dataverse_become_notices_of_every_mapping_of_the_table(site: Site) -> None:
+    account = str(uuid4())
+    assert (await site.post(DATAVERSE, context("account", account.upper()), SECRET)).status == 204
+    assert await site.waiting() == {
+        ("CUSTOMER", "dataverse", account),
+        ("VENDOR", "dataverse", account),
+        *((name, "dataverse", notices.ANY) for name in ("PAYMENT TERMS", "SHIPMENT METHOD", "SHIPPING AGENT")),
+    }
+
+
+async def test_what_koppel_did_itself_is_no_news(site: Site) -> None:
+    me = await site.world.session.systems["dataverse"].who_am_i()
+    assert (await site.post(DATAVERSE, context("account", str(uuid4()), user=me.upper()), SECRET)).status == 204
+    assert await site.waiting() == set()
+
+
+async def test_mappings_that_shall_not_be_woken_are_not(site: Site) -> None:
+    site.world.change("CUSTOMER", wake_on_events=False)
+    deaf = Site(site.world)
+    await deaf.post(BUSINESS_CENTRAL, {"value": [notification(f"customers({uuid4()})")]})
+    assert await deaf.waiting() == set()
+
+
+@pytest.mark.parametrize("secret", ["", "another", SECRET + "x"])
+async def test_nobody_else_is_listened_to(site: Site, secret: str) -> None:
+    good, bad = notification(f"customers({uuid4()})"), notification(f"customers({uuid4()})", secret=secret)
+    assert (await site.post(BUSINESS_CENTRAL, {"value": [good, bad]})).status == 401
+    assert (await site.post(DATAVERSE, context("account", str(uuid4())), secret)).status == 401
+    assert await site.waiting() == set()
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"value": 1}', b"\xff"])
+async def test_what_is_no_notification_is_refused(site: Site, body: bytes) -> None:
+    for path in (BUSINESS_CENTRAL, DATAVERSE):
+        answer = await site.post(path, body, SECRET)
+        assert answer.status == 400
+        assert "no notification" in msgspec.json.decode(answer.body)["error"]
+
+
+async def test_a_post_that_is_too_large_is_refused(site: Site) -> None:
+    assert (await site.post(BUSINESS_CENTRAL, b" " * (LARGEST_POST + 1))).status == 400
+
+
+async def test_without_a_secret_there_are_no_webhooks(site: Site) -> None:
+    assert (await Site(site.world, secret="").post(DATAVERSE, context("account", str(uuid4())))).status == 404
+
+
+async def test_a_thousand_posts_at_once_are_there_when_they_are_answered(site: Site) -> None:
+    ids = [str(uuid4()) for _ in range(1_000)]
+    posts = [site.post(BUSINESS_CENTRAL, {"value": [notification(f"customers({id})")]}) for id in ids]
+    assert {answer.status for answer in await asyncio.gather(*posts)} == {204}
+    assert {record for _, _, record in await site.waiting()} == set(ids)
+
+
+async def test_a_post_leads_to_a_run(site: Site) -> None:
+    world = site.world
+    for name in ("SALESPEOPLE", "CURRENCY"):
+        await world.sync(name, full=True)
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(create=True)
+    await world.session.connection.execute("UPDATE schedule SET next_run = clock_timestamp() + interval '1 hour'")
+    await world.session.connection.commit()
+    account = await world.account_of(customer)
+    await world.alice.update("accounts", account["accountid"], telephone1="5")
+    await site.post(DATAVERSE, context("account", account["accountid"]), SECRET)
+    await run_by_itself(world.session, "CUSTOMER")
+    assert (await world.bob.row("customers", customer["id"]))["phoneNumber"] == "5"
+
+
+async def test_health_and_readiness(site: Site) -> None:
+    assert msgspec.json.decode((await site.get("/health")).body) == {"status": "ok"}
+    assert (await site.get("/ready")).status == 200
+
+
+async def test_without_its_database_it_is_alive_and_not_ready(site: Site) -> None:
+    nowhere = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    served = Served(database=nowhere, systems=site.world.session.systems, mappings=site.world.mappings, secret=SECRET)
+    transport = AsgiTransport(build_app(served))
+
+    async def status(method: str, path: str, body: bytes = b"") -> int:
+        headers = {SECRET_HEADER: SECRET, "content-length": str(len(body))}
+        return (await transport.send(Request(method, f"http://koppel{path}", headers, body))).status
+
+    assert [await status("GET", path) for path in ("/health", "/ready", "/metrics")] == [200, 503, 503]
+    post = msgspec.json.encode(context("account", str(uuid4())))
+    assert await status("POST", DATAVERSE, post) == 503, "the system tells it once more"
+
+
+async def test_metrics(site: Site) -> None:
+    world = site.world
+    await world.sync("CURRENCY", full=True)
+    await notices.add(world.session.connection, [notices.Notice("CUSTOMER", "dataverse", "one")])
+    answer = await site.get("/metrics")
+    lines = answer.body.decode().splitlines()
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'koppel_jobs_total{mapping="CURRENCY",status="done"} 1' in lines
+    assert 'koppel_notices_waiting{mapping="CUSTOMER"} 1' in lines
+    assert 'koppel_schedule_state{mapping="OPPORTUNITY",state="on hold"} 1' in lines
+    assert any(line.startswith('koppel_lag_seconds{mapping="CURRENCY"} ') for line in lines)
+    assert any(line.startswith('koppel_process_requests_total{side="dataverse"} ') for line in lines)
+    names = [line.split("{")[0] for line in lines if not line.startswith("#")]
+    told = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert told == list(dict.fromkeys(names)), "each family once, with its samples together"
