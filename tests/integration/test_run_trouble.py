@@ -76,6 +76,22 @@ async def test_nor_are_customers_with_ids_of_their_own(world: World) -> None:
     await world.quiet("CUSTOMER")
 
 
+async def test_references_lead_to_customers_whose_creation_was_not_answered(world: World) -> None:
+    world.change(fields=tuple(f for f in world.mappings["CUSTOMER"].fields if f.name == "displayName"))
+    await world.reopen()
+    account = await world.alice.create("accounts", name="Adatum", customertypecode=3)
+    lost = lose_answers(world, "bc")
+    await world.sync(full=True)
+    assert len(lost) == 1
+    bind = {"parentcustomerid_account@odata.bind": f"/accounts({account['accountid']})"}
+    await world.alice.create("contacts", {"firstname": "Ann", "lastname": "Lee", **bind})
+    await world.sync("CONTACT", full=True)
+    [customer] = await world.bob.rows("customers")
+    person = await world.bob.one("contacts", "type eq 'Person'")
+    assert (await world.coupling(customer["number"])).dataverse_id == account["accountid"]
+    assert person["companyNumber"] == (await world.company_contact(customer))["number"]
+
+
 async def test_where_the_system_chooses_ids_they_are_looked_for(database: Database) -> None:
     async with new_world(database, route="v2.0") as world:
         for number in range(3):

@@ -154,8 +154,16 @@ class Person:
 class World:
     """Both systems and the engine. ``slept``: every wait of the engine, in seconds."""
 
-    def __init__(self, sandbox: Sandbox, database: Database, route: str, mappings: Mapping[str, TableMapping]) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        database: Database,
+        route: str,
+        mappings: Mapping[str, TableMapping],
+        known: Mapping[Side, dict[str, TableSchema]],
+    ) -> None:
         self.sandbox = sandbox
+        self.known = known
         self.database = database
         self.route = route
         self.mappings = dict(mappings)
@@ -189,7 +197,7 @@ class World:
                     tokens_for(_credentials(KOPPEL), AsgiTransport(self.sandbox.app)),
                     governor=self._governor(BUSINESS_CENTRAL),
                     sleep=self.sleep,
-                    known=_SCHEMAS.get((self.route, "business_central")),
+                    known=self.known["business_central"] or None,
                 ),
                 "dataverse": Dataverse(
                     f"{ADDRESS}/dataverse",
@@ -197,7 +205,7 @@ class World:
                     tokens_for(_credentials(KOPPEL), AsgiTransport(self.sandbox.app)),
                     governor=self._governor(DATAVERSE),
                     sleep=self.sleep,
-                    known=_SCHEMAS.get((self.route, "dataverse")),
+                    known=self.known["dataverse"] or None,
                 ),
             },
             connection=connection,
@@ -343,8 +351,8 @@ def _credentials(user: User) -> Credentials:
     return Credentials("common", user.client_id, user.secret, f"{ADDRESS}/.default", ADDRESS)
 
 
-_SCHEMAS: dict[tuple[str, Side], dict[str, TableSchema]] = {}
-"""The schemas of all tables in question, by route: the same in every world, and slow to read."""
+_SCHEMAS: dict[tuple[str, str], dict[Side, dict[str, TableSchema]]] = {}
+"""The schemas of all tables in question, by route and custom tables: the same in every world, and slow to read."""
 
 
 _standard_mappings = cache(load_mappings)
@@ -352,7 +360,7 @@ _standard_mappings = cache(load_mappings)
 
 async def _read_schemas(world: World) -> None:
     for side in SIDES:
-        system, found = world.session.systems[side], _SCHEMAS.setdefault((world.route, side), {})
+        system, found = world.session.systems[side], world.known[side]
         needed = {need.table for rule in RULES.values() for need in rule.needs if need.table and need.side == side}
         for table in sorted(needed | {mapping.endpoint(side).table for mapping in world.mappings.values()}):
             with suppress(NotFoundError):
@@ -375,9 +383,10 @@ async def new_world(
         set_up(sandbox)
     else:
         sandbox = build_sandbox(data="adventureworks", customers=customers)
-    world = World(sandbox, database, route, load_mappings(folders) if folders else _standard_mappings())
+    known = _SCHEMAS.setdefault((route, repr(tables)), {side: {} for side in SIDES})
+    world = World(sandbox, database, route, load_mappings(folders) if folders else _standard_mappings(), known)
     await world.open()
-    if (route, "dataverse") not in _SCHEMAS:
+    if not known["dataverse"]:
         await _read_schemas(world)
         await world.reopen()
     try:

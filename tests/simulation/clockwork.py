@@ -15,8 +15,8 @@ import random
 import select
 import selectors
 from asyncio import AbstractEventLoop
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from random import Random
@@ -25,14 +25,16 @@ from typing import Any, TypeVar, cast
 from unittest import mock
 from uuid import UUID
 
-from psycopg import AsyncConnection, waiting
+from psycopg import AsyncConnection, generators, waiting
 from psycopg.abc import PQGen, PQGenConn
-from psycopg.pq import TransactionStatus
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus, TransactionStatus
 
 from koppel.sandbox.business_central import limits, work
 from koppel.sandbox.clock import Clock
 from koppel.sandbox.dataverse import service
-from koppel.store.database import Database, open_database
+from koppel.store import database as store
+from koppel.store.database import Connection, Database, open_database
 from koppel.sync import record
 from koppel.systems import sending
 from postgres_server import administer, other_database
@@ -143,13 +145,15 @@ def _by_the_clock(clock: Clock) -> Iterator[None]:
             return clock()
 
     monotonic = SimpleNamespace(monotonic=lambda: clock().timestamp())
-    start_query = AsyncConnection._start_query
 
     def start(connection: AsyncConnection[Any]) -> PQGen[None]:
-        fresh = connection.pgconn.transaction_status == TransactionStatus.IDLE
-        yield from start_query(connection)
-        if fresh and not connection.autocommit:
-            yield from connection._exec_command(f"SET LOCAL simulation.now = '{clock().isoformat()}'".encode())
+        """Begin a transaction, with the time at which it does."""
+        if connection.autocommit or connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            return
+        connection.pgconn.send_query(f"BEGIN; SET LOCAL simulation.now = '{clock().isoformat()}'".encode())
+        for result in (yield from generators.execute(connection.pgconn)):
+            if result.status != ExecStatus.COMMAND_OK:
+                raise error_from_result(result)
 
     with (
         mock.patch.object(sending, "datetime", Time),
@@ -189,11 +193,34 @@ async def _wait_to_connect(gen: PQGenConn[_T], interval: float = 0.0, timeout: f
     return waiting.wait_conn(gen, interval, timeout)
 
 
+_IDLE: dict[str, list[Connection]] = {}
+"""By database, connections that nobody uses any more."""
+
+
+class Lasting(Database, frozen=True):
+    """A database whose connections serve one world after the other: a new one first has to learn what there is."""
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """A connection of one's own, as good as new."""
+        idle = _IDLE.setdefault(self.url, [])
+        connection = idle.pop() if idle else await store._connect(self.url)
+        connection.lock = asyncio.Lock()
+        try:
+            yield connection
+        finally:
+            if not connection.closed:
+                await connection.rollback()
+                await connection.execute("SELECT pg_advisory_unlock_all()")
+                await connection.commit()
+                idle.append(connection)
+
+
 async def new_database(url: str, name: str) -> Database:
     """A database of its own on a server, with all tables, that goes by the clock of ``run``."""
     administer(url, f"CREATE DATABASE {name}")
     administer(url, f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
-    database = Database(other_database(url, name))
+    database = Lasting(other_database(url, name))
     for function in ("now", "clock_timestamp"):
         administer(database.url, NOW.format(name=function))
     async with open_database(database.url, Path()):
@@ -204,5 +231,5 @@ def own_database(url: str) -> Database:
     """This process's own database on a server, made when it is asked for first."""
     name = f"simulation_{os.getpid()}"
     if administer(url, f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
-        return Database(other_database(url, name))
+        return Lasting(other_database(url, name))
     return asyncio.run(new_database(url, name))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from koppel.sandbox.server import Sandbox
 from koppel.store import conflicts, failures
 from koppel.store.database import Database
 from koppel.sync.prepare import SIDES
-from koppel.sync.recover import UNDECIDED
+from koppel.sync.request import Result
 
 from .checks import BrokenError, Checks
 from .clockwork import SteadyClock, run
-from .mappings import mapping_files
+from .desks import TABLES
+from .mappings import ORDER, cast_of, mapping_files
 from .people import People
 from .trouble import troubled_run
 
@@ -76,29 +77,35 @@ def _know_schemas(database: Database) -> None:
 
     async def ask() -> None:
         for route in ROUTES:
-            async with new_world(database, route=route):
+            async with _world(database, route, mapping_files(random.Random(0), set(ORDER)), SteadyClock()):
                 pass
 
     run(SteadyClock(), 0, ask())
 
 
-async def _play(database: Database, seed: int, clock: Clock) -> None:
-    dice = random.Random(seed)
-    files = mapping_files(dice)
-    route = dice.choice(ROUTES)
+@asynccontextmanager
+async def _world(database: Database, route: str, files: Mapping[str, str], clock: Clock) -> AsyncIterator[World]:
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
-            (Path(folder) / name).write_text(text)
-        async with new_world(database, route=route, folders=[Path(folder)], clock=clock) as world:
-            _set_apart(world.sandbox, dice)
-            people = People(world, dice, world.mappings["CUSTOMER"])
-            try:
-                await _epochs(world, people, dice)
-            except BaseException as error:
-                error.add_note("\n".join((*files.values(), f"make simulate SEED={seed}")))
-                raise
-            finally:
-                await world.forget()
+            (Path(folder) / f"{name}.yaml").write_text(text)
+        async with new_world(database, route=route, folders=[Path(folder)], clock=clock, tables=TABLES) as world:
+            yield world
+
+
+async def _play(database: Database, seed: int, clock: Clock) -> None:
+    dice = random.Random(seed)
+    route = dice.choice(ROUTES)
+    files = mapping_files(dice, cast_of(dice, route))
+    async with _world(database, route, files, clock) as world:
+        _set_apart(world.sandbox, dice)
+        people = People(world, dice, list(files))
+        try:
+            await _epochs(world, people, dice)
+        except BaseException as error:
+            error.add_note("\n".join((*files.values(), f"make simulate SEED={seed}")))
+            raise
+        finally:
+            await world.forget()
 
 
 def _set_apart(sandbox: Sandbox, dice: random.Random) -> None:
@@ -113,51 +120,57 @@ async def _epochs(world: World, people: People, dice: random.Random) -> None:
         people.epoch = epoch
         world.sandbox.clock.advance(dice.choice((0, 1_000)))
         deleted = people.deletions("business_central")
-        for _ in range(dice.randint(2, 7)):
-            await people.act()
+        desks = len(people.office.desks)
+        for _ in range(dice.randint(2, 3 + 4 * desks)):
+            people.act()
         for _ in range(dice.randint(0, 3)):
             await troubled_run(world, people, dice)
-            for _ in range(dice.randint(0, 2)):
-                await people.act()
+            for _ in range(dice.randint(0, 2 * desks)):
+                people.act()
         # Business Central tells of deletions to those who read everything.
-        await _settle(world, full=dice.random() < 0.2 or people.deletions("business_central") > deleted)
+        await _settle(world, people, full=dice.random() < 0.2 or people.deletions("business_central") > deleted)
         await checks.check()
         await _decide(world, checks, dice)
-        await _settle(world, full=await _tidy_up(world, people))
+        await _settle(world, people, full=await _tidy_up(world, checks))
         await checks.check()
 
 
-async def _settle(world: World, *, full: bool) -> None:
+async def _settle(world: World, people: People, *, full: bool) -> None:
     log.info("to rest, full %s", full)
     for _ in range(ROUNDS):
-        result = await world.sync(full=full)
-        full = False
-        log.info("%s", msgspec.structs.replace(result, seconds=0))
-        if not result.write_requests:
+        if not await _run_all(world, people, full=full):
             break
-    result = await world.sync()
-    if result.write_requests:
-        raise BrokenError(f"it does not come to rest: {result}")
+        full = False
+    if written := await _run_all(world, people):
+        raise BrokenError(f"it does not come to rest: {written}")
 
 
-async def _tidy_up(world: World, people: People) -> bool:
+async def _run_all(world: World, people: People, *, full: bool = False) -> list[Result]:
+    """Run every mapping, one after the other; the results of those that wrote."""
+    results = [await world.sync(name, full=full) for name in people.office.names]
+    for result in results:
+        log.info("%s", msgspec.structs.replace(result, seconds=0))
+    return [result for result in results if result.write_requests]
+
+
+async def _tidy_up(world: World, checks: Checks) -> bool:
     """A person deletes what Koppel made and could not recognise any more, and lets it try again."""
-    found = [failure for failure in await world.failures() if failure.code == UNDECIDED]
-    for failure in found:
-        if (failure.side, failure.record_id) not in people.made:
-            await people.remove(failure.side, failure.record_id)
-    await failures.retry(world.session.connection, mapping="CUSTOMER", record_ids=[f.record_id for f in found])
+    undecided = {name: books.undecided for name, books in checks.books.items() if books.undecided}
+    for name, ids in undecided.items():
+        desk = checks.office.desks[name]
+        for side, id, _ in checks.alone(desk, checks.books[name]):
+            checks.people.remove(desk, side, id)
+        await failures.retry(world.session.connection, mapping=name, record_ids=ids)
     await world.session.connection.commit()
-    return bool(found)
+    return bool(undecided)
 
 
 async def _decide(world: World, checks: Checks, dice: random.Random) -> None:
     """A person decides every conflict."""
-    for conflict in await world.conflicts():
-        log.info("conflict: %s", conflict)
-        winner = dice.choice(SIDES)
-        await conflicts.decide(world.session.connection, winner, ids=[conflict.id])
-        epoch = checks.people.epoch
-        assert isinstance(conflict.business_central, Mapping)
-        checks.decided |= {(conflict.business_central_id, name, epoch) for name in conflict.business_central}
+    for name in checks.office.desks:
+        for conflict in await world.conflicts(name):
+            log.info("conflict: %s", conflict)
+            await conflicts.decide(world.session.connection, dice.choice(SIDES), ids=[conflict.id])
+            assert isinstance(conflict.business_central, Mapping)
+            checks.losses.note_decided(name, conflict.business_central_id, conflict.business_central)
     await world.session.connection.commit()

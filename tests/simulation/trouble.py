@@ -31,11 +31,15 @@ async def troubled_run(world: World, people: People, dice: Random) -> None:
     found: list[Trouble] = list(dict.fromkeys(dice.choices(TROUBLES, k=dice.choice((1, 1, 2)))))
     for trouble in found:
         await trouble(world, people, dice)
-    full, run = dice.random() < 0.4, _two_workers if dice.random() < 0.2 else _one
-    log.info("run in trouble: %s, %s, full %s", [trouble.__name__ for trouble in found], run.__name__, full)
+    every = people.office.names
+    names = every if dice.random() < 0.5 else [dice.choice(every)]
+    other = dice.choice(every) if dice.random() < 0.2 else ""
+    full = dice.random() < 0.4
+    log.info("run of %s in trouble: %s, other %s, full %s", names, [one.__name__ for one in found], other, full)
     try:
-        with suppress(TransientError):
-            await run(world, full)
+        for name in names:
+            with suppress(TransientError):
+                await _run(world, name, full, other)
     except CrashError:
         log.info("died")
         clean_up()
@@ -52,21 +56,19 @@ def clear(world: World) -> None:
     world.sandbox.business_central.settings.limits = Limits()
 
 
-async def _one(world: World, full: bool) -> None:
-    await world.sync(full=full)
-
-
-async def _two_workers(world: World, full: bool) -> None:
-    """Another one on the same database, at the same time."""
+async def _run(world: World, name: str, full: bool, other: str) -> None:
+    """Run a mapping; if there is an ``other`` one, in a second worker on the same database at the same time."""
+    if not other:
+        await world.sync(name, full=full)
+        return
     async with world.database.connect() as connection:
-        other = world.new_session(connection)
+        worker = world.new_session(connection)
         ended = await asyncio.gather(
-            world.sync(full=full), synchronise(other, "CUSTOMER", Request()), return_exceptions=True
+            world.sync(name, full=full), synchronise(worker, other, Request()), return_exceptions=True
         )
-    for error in ended:
-        if isinstance(error, CrashError) or (
-            isinstance(error, BaseException) and not isinstance(error, LockedError | TransientError)
-        ):
+    errors = [error for error in ended if isinstance(error, BaseException)]
+    for error in sorted(errors, key=lambda error: not isinstance(error, CrashError)):
+        if not isinstance(error, LockedError | TransientError):
             raise error
 
 
@@ -116,9 +118,10 @@ async def _rivals(world: World, people: People, dice: Random) -> None:
     async def edit(number: int, request: HttpRequest) -> None:
         if b"PATCH" in request.body and dice.random() < 0.7:
             side: Side = "business_central" if "/bc/" in request.url else "dataverse"
-            ids = [id for id in people.rows(side) if id.encode() in request.body]
-            if ids:
-                await people.edit(side, dice.choice(ids))
+            found = [(desk, row) for desk, id, row in people.seen(side) if id.encode() in request.body]
+            if found:
+                desk, row = dice.choice(found)
+                people.edit(desk, side, row)
 
     _add(world, "before", edit)
 
@@ -128,7 +131,7 @@ async def _faster_people(world: World, people: People, dice: Random) -> None:
 
     async def act(number: int, request: HttpRequest) -> None:
         if dice.random() < 0.15:
-            await people.act()
+            people.act()
 
     _add(world, dice.choice(("before", "after")), act)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -70,7 +71,7 @@ def load_mappings(
     ``follow``); without it they are not checked. ``functions``: the folder of Python functions for transformations.
     Raises one ``MappingError`` that lists every mistake of every file by line.
     """
-    standard = [_read_standard(entry.name, entry.read_text("utf-8")) for entry in _standard_files()]
+    standard = [msgspec.structs.replace(document, problems=[*document.problems]) for document in _standard()]
     own = [document for folder in folders for document in _read_folder(folder)]
     documents = _chosen(standard, own)
     folder = "" if functions is None else str(functions)
@@ -112,13 +113,12 @@ def _said_of(end: Endpoint) -> tuple[object, ...]:
     return (end.table, end.key, end.filter, end.new, end.column, *watch)
 
 
-def _standard_files() -> list[resources.abc.Traversable]:
+@cache
+def _standard() -> tuple[Read, ...]:
+    """The files that come with the program, which do not change while it runs."""
     folder = resources.files("koppel.mapping") / "standard"
-    return sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
-
-
-def _read_standard(name: str, text: str) -> Read:
-    return read(text, f"standard/{name}", MappingFile, hidden=LOADED)
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
+    return tuple(read(f.read_text("utf-8"), f"standard/{f.name}", MappingFile, hidden=LOADED) for f in files)
 
 
 def _read_folder(folder: Path) -> list[Read]:

@@ -13,6 +13,7 @@ import platform
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import Any, LiteralString, TypeVar
 
@@ -156,7 +157,11 @@ def as_asked(ids: Iterable[str], found: Mapping[str, _T]) -> dict[str, _T]:
 
 
 async def copy_rows(connection: Connection, statement: LiteralString, rows: Iterable[Sequence[Any]]) -> None:
-    """Send rows with a ``COPY ... FROM STDIN``. PostgreSQL has no NUL in text: it is left out."""
+    """Send rows, if there are any, with a ``COPY ... FROM STDIN``. PostgreSQL has no NUL in text: it is left out."""
+    left = iter(rows)
+    first = next(left, None)
+    if first is None:
+        return
     async with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
+        for row in chain((first,), left):
             await copy.write_row([v.replace("\0", "") if type(v) is str and "\0" in v else v for v in row])

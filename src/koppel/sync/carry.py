@@ -53,7 +53,7 @@ async def stream(
             at_once = planned.why in ("again", "chosen") or (planned.watched and planned.why != "full")
             if changes is not None or at_once:  # what comes at once may come once more, as changed
                 before, sent = sent, None
-                wrote |= await _record(session, scope, await before, result, settling=settling)
+                wrote |= await _record(session, scope, await before if before else (), result, settling=settling)
             if changes is not None and request.direction == "both":
                 await save_cursor(session, scope.ready, changes)
         if sent is not None:
@@ -74,11 +74,13 @@ async def stream(
 
 async def _send(
     session: Session, scope: Scope, planned: Planned, result: Result, request: Request, *, settling: bool
-) -> asyncio.Task[list[Done]]:
-    """Send a chunk on its way; what needs no write is noted at once."""
+) -> asyncio.Task[list[Done]] | None:
+    """Send a chunk on its way, if there is anything to do about it; what needs no write is noted at once."""
     if not settling:
         result.counts["unchanged"] += planned.unchanged
     await couplings.touch(session.connection, scope.ready.mapping.name, planned.side, planned.touched)
+    if not planned.actions:
+        return None
     scope.codec = await train(
         session.connection, scope.codec, [a.base for a in planned.actions[:2000] if a.base is not None]
     )

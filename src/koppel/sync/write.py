@@ -160,7 +160,7 @@ Records = Mapping[Side, Mapping[str, Record]]
 def _with_answers(scope: Scope, one: Done, records: Records) -> Done:
     """The same, where a write was refused because it had been carried out, and only its answer was lost."""
     written = {
-        side: Written(id=record.id, version=record.version)
+        side: Written(id=record.id, version=record.version, record=record)
         if side in one.unknown
         and (record := records[side].get(one.action.id(side))) is not None
         and _shows(scope, side, record, one.action)

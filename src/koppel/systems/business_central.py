@@ -17,7 +17,7 @@ from koppel.systems.auth import Tokens
 from koppel.systems.business_central_errors import business_central_error
 from koppel.systems.business_central_schema import read_table
 from koppel.systems.governor import BUSINESS_CENTRAL, Governor
-from koppel.systems.rows import Decoder, Envelope, Wanted
+from koppel.systems.rows import Decoder, Envelope, Wanted, decoder_for
 from koppel.systems.schema import Column, TableSchema
 from koppel.systems.sending import Sender, chunks_of, in_order, refused, write_chunks
 from koppel.systems.system import Columns, Create, Update, Written
@@ -375,8 +375,8 @@ def _select(schema: TableSchema, columns: Columns) -> str:
 
 
 def _decoder(schema: TableSchema, columns: Columns) -> Decoder:
-    wanted = [Wanted(_column(schema, name).read_name if name else "") for name in columns]
-    return Decoder(wanted, schema.id_column, schema.modified_at, schema.modified_by)
+    wanted = tuple(Wanted(_column(schema, name).read_name if name else "") for name in columns)
+    return decoder_for(wanted, schema.id_column, schema.modified_at, schema.modified_by)
 
 
 def _values(schema: TableSchema, values: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -28,7 +28,7 @@ from koppel.systems.dataverse_wire import (
     select_of,
 )
 from koppel.systems.governor import DATAVERSE, Governor
-from koppel.systems.rows import Decoder, Envelope
+from koppel.systems.rows import Decoder, Envelope, decoder_for
 from koppel.systems.schema import TableSchema
 from koppel.systems.sending import Sender, chunks_of, in_order, refused, write_chunks
 from koppel.systems.system import Columns, Create, Update, Written
@@ -254,7 +254,7 @@ class Dataverse:
         self, schema: TableSchema, parts: Sequence[Part], *, repeatable: bool, doubtful: bool = False
     ) -> list[Written]:
         answer = await self._batch(parts, rows=len(parts), repeatable=repeatable)
-        doubtful, decoder = doubtful or answer.doubtful, Decoder([], schema.id_column)
+        doubtful, decoder = doubtful or answer.doubtful, decoder_for((), schema.id_column)
         pairs = zip(parts, _answers(answer, len(parts)), strict=True)
         return [_written(part, one, decoder, doubtful=doubtful) for part, one in pairs]
 

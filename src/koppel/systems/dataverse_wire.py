@@ -11,7 +11,7 @@ from koppel.odata.literals import is_guid
 from koppel.odata.literals import quote as literal
 from koppel.odata.records import Scalar
 from koppel.systems.address import encoded
-from koppel.systems.rows import LOOKUP_TABLE, Decoder, Wanted
+from koppel.systems.rows import LOOKUP_TABLE, Decoder, Wanted, decoder_for
 from koppel.systems.schema import Column, TableSchema
 from koppel.systems.system import Columns
 
@@ -43,8 +43,8 @@ def select_of(schema: TableSchema, columns: Columns) -> str:
 
 def decoder_of(schema: TableSchema, columns: Columns, table_of_set: Mapping[str, str]) -> Decoder:
     """The decoder of rows in these columns."""
-    wanted = [_wanted(schema, name, table_of_set) for name in columns]
-    return Decoder(wanted, schema.id_column, schema.modified_at, schema.modified_by)
+    wanted = tuple(_wanted(schema, name, table_of_set) for name in columns)
+    return decoder_for(wanted, schema.id_column, schema.modified_at, schema.modified_by)
 
 
 def prefer(*preferences: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -32,6 +33,12 @@ class Envelope(msgspec.Struct, frozen=True):
     deleted: list[str]
     next_link: str
     delta_link: str
+
+
+@lru_cache(maxsize=256)
+def decoder_for(wanted: tuple[Wanted, ...], id_column: str, modified_at: str = "", modified_by: str = "") -> Decoder:
+    """The ``Decoder`` of these columns; to make one takes longer than to read a small page with it."""
+    return Decoder(wanted, id_column, modified_at, modified_by)
 
 
 class Decoder:
