@@ -8,8 +8,10 @@ import pytest
 from world import World, new_world
 from world_data import JO, Row
 
+from koppel.odata.records import Side
 from koppel.store import failures
 from koppel.store.database import Database
+from koppel.sync.couple import couple
 from koppel.sync.retry import retry
 
 LONG = "A very long name " * 7
@@ -253,3 +255,34 @@ async def test_a_retry_passes_over_what_was_deleted_since(world: World) -> None:
     [tried] = [one async for one in retry(world.session, None)]
     assert (tried.error, tried.result and tried.result.counts["failed"]) == (None, 1)
     assert [failure.record_id for failure in await world.failures()] == [made[1]["accountid"]]
+
+
+async def test_both_records_of_a_pair_deserve_another_try(world: World) -> None:
+    """What is written for one is known when the other one's turn comes: an edit is not taken back."""
+    world.change(conflicts="dataverse", initial="dataverse")
+    customer = await world.bob.create("customers", displayName="Adatum", website="a.example")
+    await world.sync(create=True)
+    account = await world.account_of(customer)
+    ids: dict[Side, str] = {"business_central": customer["id"], "dataverse": account["accountid"]}
+    for side, id in ids.items():
+        failure = failures.Failure(
+            mapping="CUSTOMER", side=side, record_id=id, direction="both", kind="transient", message="busy"
+        )
+        await failures.record(world.session.connection, [failure])
+    await world.session.connection.commit()
+    await world.bob.update("customers", customer["id"], displayName="Adatum Ltd.")
+    await world.alice.update("accounts", account["accountid"], telephone1="5")
+    await world.sync()
+    assert (await world.bob.row("customers", customer["id"]))["displayName"] == "Adatum Ltd."
+    assert (await world.account_of(customer))["name"] == "Adatum Ltd."
+    assert (await world.bob.row("customers", customer["id"]))["phoneNumber"] == "5"
+
+
+async def test_both_records_of_a_pair_are_asked_for(world: World) -> None:
+    account = await world.alice.create("accounts", name="Adatum", customertypecode=3)
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await couple(world.session, "CUSTOMER", customer["number"], account["accountid"])
+    await world.bob.update("customers", customer["id"], displayName="Adatum Ltd.")
+    await world.sync(records=(customer["id"], account["accountid"]))
+    assert (await world.bob.row("customers", customer["id"]))["displayName"] == "Adatum Ltd."
+    assert (await world.alice.row("accounts", account["accountid"]))["name"] == "Adatum Ltd."

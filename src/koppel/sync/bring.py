@@ -109,5 +109,5 @@ def _leads_to(ready: Ready, name: str, via: str, refers_by: str, reference: str)
 
 async def waited(session: Session, scope: Scope) -> AsyncIterator[Step]:
     """The records that wait no longer, planned."""
-    for incoming in await again(session, scope):
+    async for incoming in again(session, scope):
         yield await plan_chunk(session, scope, incoming), None

@@ -72,7 +72,7 @@ async def _run(session: Session, name: str, wholes: Sequence[Whole], request: Re
 
 
 async def _second_tries(session: Session, scope: Scope) -> AsyncIterator[Step]:
-    for incoming in await again(session, scope):
+    async for incoming in again(session, scope):
         yield await plan_chunk(session, scope, incoming), None
 
 

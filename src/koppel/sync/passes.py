@@ -9,7 +9,7 @@ import msgspec
 from koppel.errors import KoppelError
 from koppel.odata.records import SPOKEN, Side
 from koppel.sync.chunk import plan_chunk
-from koppel.sync.read import Changes, again, chosen, read_changes, read_everything, start_reading
+from koppel.sync.read import Changes, again, as_it_is_now, chosen, read_changes, read_everything, start_reading
 from koppel.sync.reading import BEHIND
 from koppel.sync.recover import recover
 from koppel.sync.request import Request, Result
@@ -31,8 +31,9 @@ async def planned_chunks(
         unknown: list[str] = []
         for start in range(0, len(request.records), CHUNK):
             found, nobody = await chosen(session, scope, request.records[start : start + CHUNK])
-            for incoming in found:
-                yield await plan_chunk(session, scope, incoming), None
+            for place, incoming in enumerate(found):
+                now = await as_it_is_now(session, scope, incoming) if place else incoming
+                yield await plan_chunk(session, scope, now), None
             unknown += nobody
         if unknown and not request.lenient:
             raise KoppelError(
@@ -41,7 +42,7 @@ async def planned_chunks(
                 remedy="give the record's GUID on either side, or its number in Business Central",
             )
         return
-    for incoming in await again(session, scope, early=request.full):
+    async for incoming in again(session, scope, early=request.full):
         yield await plan_chunk(session, scope, incoming), None
     async for step in passes(session, scope, READING_ORDER, request, result):
         yield step

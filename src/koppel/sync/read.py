@@ -150,10 +150,11 @@ async def save_cursor(session: Session, ready: Ready, changes: Changes) -> None:
     await session.connection.commit()
 
 
-async def again(session: Session, scope: Scope, *, early: bool = False) -> list[Incoming]:
+async def again(session: Session, scope: Scope, *, early: bool = False) -> AsyncIterator[Incoming]:
     """Records that deserve another try: what failed, what waited for a reference, what a person decided.
 
-    ``early``: also what failed several times lately.
+    ``early``: also what failed several times lately. Those of the second side are read when their turn comes: what was
+    done about a record of the first one may have written its partner.
     """
     mapping, connection = scope.ready.mapping.name, session.connection
     through = goes_through(scope.ready.mapping)
@@ -167,7 +168,9 @@ async def again(session: Session, scope: Scope, *, early: bool = False) -> list[
     decisions = await _decided(session, mapping)
     wanted["business_central"] |= dict.fromkeys(decisions)
     await connection.commit()
-    return [await _read_again(session, scope, side, list(wanted[side]), decisions) for side in SIDES if wanted[side]]
+    for side in SIDES:
+        if wanted[side]:
+            yield await _read_again(session, scope, side, list(wanted[side]), decisions)
 
 
 async def _decided(session: Session, mapping: str) -> dict[str, list[conflicts.Conflict]]:
@@ -218,6 +221,14 @@ async def chosen(session: Session, scope: Scope, names: Iterable[str]) -> tuple[
         found += [Incoming(side=side, deleted=deleted, why="chosen")] if deleted else []
         names = [name for name in names if name not in gone]
     return found, names
+
+
+async def as_it_is_now(session: Session, scope: Scope, incoming: Incoming) -> Incoming:
+    """The same records, read once more: something may have been written since."""
+    end = scope.ready.end(incoming.side)
+    ids = [record.id for record in incoming.records]
+    found = await session.systems[incoming.side].by_ids(end.schema.name, end.columns, ids)
+    return msgspec.structs.replace(incoming, records=list(found.values()))
 
 
 async def _gone_since(
