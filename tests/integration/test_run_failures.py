@@ -286,3 +286,12 @@ async def test_both_records_of_a_pair_are_asked_for(world: World) -> None:
     await world.sync(records=(customer["id"], account["accountid"]))
     assert (await world.bob.row("customers", customer["id"]))["displayName"] == "Adatum Ltd."
     assert (await world.alice.row("accounts", account["accountid"]))["name"] == "Adatum Ltd."
+
+
+async def test_a_new_record_that_failed_and_left_the_filter_is_no_failure_any_more(world: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum", salespersonCode="EXT")
+    await world.sync(full=True)
+    assert len(await world.failures()) == 1
+    await world.bob.update("customers", customer["id"], blocked="All")
+    await world.sync()
+    assert await world.failures() == []

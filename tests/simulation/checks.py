@@ -18,7 +18,7 @@ from koppel.sync.verify import verify
 from .books import Books, read_books
 from .desks import Cell, Desk
 from .losses import Losses
-from .people import People, is_seen
+from .people import People, Place, is_seen
 
 OTHER: dict[Side, Side] = {"business_central": "dataverse", "dataverse": "business_central"}
 
@@ -117,10 +117,17 @@ class Checks:
         for coupling in books.couplings:
             ids = coupling.business_central_id, coupling.dataverse_id
             one, two = ours.get(ids[0]), theirs.get(ids[1])
-            if one is None or two is None or books.troubled & set(ids):
+            if one is None or two is None or books.troubled & set(ids) or self._is_nobodys(desk, one):
                 continue
             if desk.is_inside("business_central", one) and desk.is_inside("dataverse", two):
                 yield *ids, one, two
+
+    def _is_nobodys(self, desk: Desk, ours: Row) -> bool:
+        """Whether it is a contact whose company is no customer (any more), which its rule holds back."""
+        if desk.name != "CONTACT":
+            return False
+        customers = self.office.rows("CUSTOMER", "business_central").values()
+        return str(ours.get("companyNumber")) not in map(self.office.company_of, customers)
 
     def _differences(self, desk: Desk) -> Iterator[str]:
         books = self.books[desk.name]
@@ -146,10 +153,15 @@ class Checks:
             cell, "business_central", ours
         )
 
+    def _leads_nowhere(self, cell: Cell, value: str) -> bool:
+        """Whether it is the key of a record that was deleted: restored, that one has another number."""
+        lookup = cell.said.lookup
+        return lookup is not None and lookup.by == "key" and bool(value) and not self._bearer(cell.to, value)
+
     def _is_alike(self, desk: Desk, cell: Cell, ours: str, theirs: str, one: Row, two: Row) -> bool:
-        if self._is_same(cell, one, two):
-            return True
         told = self._told(cell, one, two)
+        if self._is_same(cell, one, two) or self._leads_nowhere(cell, told[0]):
+            return True
         if cell.said.keep_blank and "" in told:
             return True
         way = cell.said.direction
@@ -157,8 +169,9 @@ class Checks:
             return False
         receiver: Side = "dataverse" if way == "to_dataverse" else "business_central"
         id = theirs if receiver == "dataverse" else ours
-        if self.losses.lost_its_leader(desk.name, receiver, id):
-            return True  # what only that record knew went with it; the next one has it no more
+        leader: Place = desk.name, OTHER[receiver], ours if receiver == "dataverse" else theirs
+        if self.losses.lost_its_leader(desk.name, receiver, id) or self.losses.has_nothing_to_say(leader, cell.name):
+            return True  # what only a deleted record knew went with it; the next one has it no more
         return self.losses.was_typed(desk.name, receiver, id, cell.name, told[SIDES.index(receiver)])
 
     def _agreed(self, desk: Desk) -> Iterator[tuple[str, str]]:
@@ -224,7 +237,11 @@ class Checks:
     async def _verified(self) -> list[str]:
         found = await verify(self.world.session, list(self.books))
         await self.world.session.connection.commit()
-        wrong: list[object] = [*found.differences]
+        wrong: list[object] = [
+            one
+            for one in found.differences
+            if not self._leads_nowhere(self.office.desks[one.mapping].cells[one.field], str(one.business_central))
+        ]
         for orphan in found.orphans:
             desk = self.office.desks.get(orphan.mapping)
             told = desk and [

@@ -53,13 +53,17 @@ class Losses:
         """Whether the connection's own user edited one of the two last, which the mapping ignores."""
         if not desk.mapping.ignore_integration_user or desk.mapping.direction != "both":
             return False
-        last = {edit.place: edit for edit in self.people.ledger}
-        latest = (last.get((desk.name, "business_central", ours)), last.get((desk.name, "dataverse", theirs)))
-        return any(edit and edit.robot for edit in latest)
+        pair: set[Place] = {(desk.name, "business_central", ours), (desk.name, "dataverse", theirs)}
+        return not pair.isdisjoint(self.people.left_to_robot)
 
     def lost_its_leader(self, name: str, side: Side, id: str) -> bool:
         """Whether a record that this one was coupled to was deleted."""
         return any((name, OTHER[side], partner) in self.people.deleted for partner in self.partners[name, side, id])
+
+    def has_nothing_to_say(self, place: Place, field: str) -> bool:
+        """Whether Koppel made a record, in the place of one that was deleted, and nobody typed anything there."""
+        typed = any(edit.place == place and edit.field == field for edit in self.people.ledger)
+        return not typed and not self.people.was_there(place)
 
     def was_typed(self, name: str, side: Side, id: str, field: str, value: str) -> bool:
         """Whether this is what somebody typed there last."""
@@ -141,4 +145,5 @@ class Losses:
         """Whether the connection's own user edited the record later: what it did, and what people did before, yields to
         what a person does on the other side."""
         later = self.people.ledger[edit.number + 1 :]
-        return any(one.robot and one.place == edit.place for one in later)
+        robots = any(one.robot and one.place == edit.place for one in later)
+        return robots or edit.place in self.people.left_to_robot

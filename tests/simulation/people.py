@@ -65,7 +65,8 @@ class People:
     """Bob in Business Central, Alice in Dataverse, and now and then the connection's own user.
 
     ``first``: what was there before; ``made``: what they created; ``deleted``: how many edits there were when they
-    deleted it; ``dropped``: codes of terms that they deleted.
+    deleted it; ``dropped``: codes of terms that they deleted; ``left_to_robot``: the records that the connection's own
+    user was the last to save, were it without a change.
     """
 
     def __init__(self, world: World, dice: Random, names: list[str]) -> None:
@@ -77,6 +78,7 @@ class People:
         self.made: set[Place] = set()
         self.deleted: dict[Place, int] = {}
         self.dropped: set[str] = set()
+        self.left_to_robot: set[Place] = set()
         self._typed = 0
         self.first = {place for side in SIDES for place in self._told(side)}
 
@@ -177,6 +179,7 @@ class People:
         person: Person = self.world.robot if robot else self.office.person(desk, side)
         with self._watching(side, robot=robot):
             at_once(person.update(desk.set_of(side), id, body))
+        (self.left_to_robot.add if robot else self.left_to_robot.discard)((desk.name, side, id))
 
     def _delete(self, desk: Desk, side: Side) -> None:
         if (found := self._any(desk, side)) and (desk.name, side) not in NEVER_MADE:
@@ -288,6 +291,7 @@ class People:
     def _note(self, place: Place, field: str, value: str, before: str, *, robot: bool) -> None:
         mapping, side, id = place
         number = len(self.ledger)
+        (self.left_to_robot.add if robot else self.left_to_robot.discard)(place)
         self.ledger.append(
             Edit(
                 number=number,

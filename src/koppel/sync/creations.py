@@ -31,6 +31,9 @@ async def new_records(
     ready, side = scope.ready, incoming.side
     end, mapping = ready.end(side), ready.mapping
     inside = [record for record in news if end.passes is None or end.passes(record)]
+    if session.job and len(inside) < len(news):  # what failed before it left the filter is no failure any more
+        away = {record.id for record in news}.difference(record.id for record in inside)
+        await failures.clear(session.connection, mapping.name, side, away)
     barred = [record for record in inside if not end.is_new(record)] if incoming.why == "chosen" else []
     inside = [record for record in inside if end.is_new(record)]
     ignored = len(news) - len(inside) - len(barred)
