@@ -93,12 +93,32 @@ class Webhooks(msgspec.Struct, frozen=True, kw_only=True):
     secret: Annotated[Secret, msgspec.Meta(extra={"remedy": _LITERAL})]
 
 
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail server, which on port 587 is spoken to privately. ``user`` and ``password`` if it asks for them."""
+
+    to: tuple[str, ...]
+    sender: str
+    host: str
+    port: int = 587
+    user: str = ""
+    password: Annotated[Secret, msgspec.Meta(extra={"remedy": _LITERAL})] | None = None
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is told when a mapping has not run for so many ``hours``, failed three times in a row, or has conflicts."""
+
+    url: str = ""
+    mail: Mail | None = None
+    hours: int = 24
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """``koppel.yaml``. Paths are absolute or relative to the working directory, no longer to the file.
 
     ``database``: a PostgreSQL address; without it Koppel runs its own in ``folder``. ``mappings``: folders of mapping
     files. ``functions``: the folder of Python modules whose functions they name. ``webhooks``: without
-    them, changes are only asked for.
+    them, changes are only asked for. ``keep_jobs``: days after which workers delete jobs and their logs.
+    ``alerts``: who is told when something is wrong.
     """
 
     business_central: BusinessCentral
@@ -110,6 +130,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     functions: Path | None = None
     brakes: BrakeSettings = BrakeSettings()
     webhooks: Webhooks | None = None
+    keep_jobs: int = 90
+    alerts: Alerts | None = None
 
 
 DESCRIPTIONS = {
@@ -121,6 +143,17 @@ DESCRIPTIONS = {
     "Config.functions": "Folder of Python modules with functions that transform values.",
     "Config.brakes": "What a job may do before it stops and asks.",
     "Config.webhooks": "How the systems tell `koppel serve` of changes.",
+    "Config.keep_jobs": "Days after which workers delete jobs and their logs; 0: never.",
+    "Config.alerts": "Who is told when a mapping has not run, keeps failing, or has conflicts.",
+    "Alerts.url": "Address that gets a POST with `text` and `alerts`, as chat programs and monitors take it.",
+    "Alerts.mail": "Who gets a mail.",
+    "Alerts.hours": "Without a run for so long, a mapping is late.",
+    "Mail.to": "Who gets it.",
+    "Mail.sender": "Who sends it.",
+    "Mail.host": "The mail server.",
+    "Mail.port": "Its port; on 587 the connection is made private first.",
+    "Mail.user": "Who signs in there, if it asks for that.",
+    "Mail.password": "Where the password is: {env: NAME} or {file: PATH}.",
     "Webhooks.url": "Where both systems reach it: https://koppel.example.com.",
     "Webhooks.secret": "Where the secret is that they post: {env: NAME} or {file: PATH}.",
     "BusinessCentral.url": "Root of the environment: https://api.businesscentral.dynamics.com/v2.0/<tenant>/<environment>.",
@@ -248,6 +281,11 @@ brakes: {deletions: 50, changes_percent: 30}
 # webhooks:
 #   url: https://koppel.example.com
 #   secret: {env: KOPPEL_WEBHOOK_SECRET}
+
+# Who is told when a mapping has not run for long, keeps failing, or has conflicts.
+# alerts:
+#   url: https://chat.example.com/hooks/koppel
+#   mail: {to: [admin@example.com], sender: koppel@example.com, host: smtp.example.com}
 """
 
 
@@ -258,6 +296,10 @@ def _mistakes(config: Config) -> Iterator[Mistake]:
         yield ("business_central", "company"), "the company is blank", "Write its name or id."
     if config.database is not None:
         yield from _database(config.database)
+    if config.alerts is not None:
+        yield from _alerts(config.alerts)
+    if config.keep_jobs < 0:
+        yield ("keep_jobs",), "`keep_jobs` cannot be negative", "0 keeps them for ever."
     if config.webhooks is not None:
         yield from _url(config.webhooks.url, ("webhooks", "url"))
         yield from _secret(config.webhooks.secret, ("webhooks", "secret"))
@@ -273,6 +315,17 @@ def _connection(connection: BusinessCentral | Dataverse, name: str) -> Iterator[
         yield (name, "url"), "the address must be the root of the environment", "Leave out `/api` and what follows."
     yield from _url(connection.auth.authority, (name, "auth", "authority"))
     yield from _secret(connection.auth.client_secret, (name, "auth", "client_secret"))
+
+
+def _alerts(alerts: Alerts) -> Iterator[Mistake]:
+    if alerts.url:
+        yield from _url(alerts.url, ("alerts", "url"))
+    if not (alerts.url or alerts.mail):
+        yield ("alerts",), "nobody is told", "Write `url`, `mail` or both."
+    if alerts.hours < 1:
+        yield ("alerts", "hours"), "`hours` must be from 1 on", "The standard mappings are on hold for up to 24."
+    if alerts.mail and alerts.mail.password:
+        yield from _secret(alerts.mail.password, ("alerts", "mail", "password"))
 
 
 def _url(url: str, where: Where) -> Iterator[Mistake]:
@@ -311,6 +364,7 @@ def _resolved(config: Config, folder: Path) -> Config:
         mappings=tuple(_path(path, folder) for path in config.mappings),
         functions=config.functions and _path(config.functions, folder),
         webhooks=config.webhooks and _resolved_webhooks(config.webhooks, folder),
+        alerts=config.alerts and _resolved_alerts(config.alerts, folder),
     )
 
 
@@ -328,6 +382,13 @@ def _resolved_connection(connection: Connection, folder: Path) -> Connection:
 def _resolved_webhooks(webhooks: Webhooks, folder: Path) -> Webhooks:
     secret = _resolved_secret(webhooks.secret, folder)
     return msgspec.structs.replace(webhooks, url=webhooks.url.rstrip("/"), secret=secret)
+
+
+def _resolved_alerts(alerts: Alerts, folder: Path) -> Alerts:
+    if not (alerts.mail and alerts.mail.password):
+        return alerts
+    password = _resolved_secret(alerts.mail.password, folder)
+    return msgspec.structs.replace(alerts, mail=msgspec.structs.replace(alerts.mail, password=password))
 
 
 def _resolved_secret(secret: Secret, folder: Path) -> Secret:

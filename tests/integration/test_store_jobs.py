@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 from koppel.errors import LockedError
-from koppel.store import cursors, jobs
+from koppel.store import cursors, failures, jobs
 from koppel.store.cursors import Cursor
 from koppel.store.database import Connection, Database
 from koppel.store.jobs import Job, Message
@@ -93,3 +95,23 @@ async def test_cursors_of_both_sides(connection: Connection) -> None:
     assert moved.moved_at is not None
     await cursors.remove(connection, "CUSTOMER")
     assert await cursors.get(connection, "CUSTOMER", "business_central") is None
+
+
+async def test_old_jobs_are_forgotten_unless_something_refers_to_them(connection: Connection) -> None:
+    old, needed, recent = [await jobs.start(connection, "sync", ["CUSTOMER"]) for _ in range(3)]
+    for job in (old, needed, recent):
+        await jobs.finish(connection, job, "done")
+    running = await jobs.start(connection, "sync", ["CONTACT"])
+    await connection.execute("UPDATE job SET started = started - interval '8 days' WHERE id <> %s", [recent])
+    failure = failures.Failure(
+        mapping="CUSTOMER",
+        side="dataverse",
+        record_id=str(uuid4()),
+        direction="both",
+        kind="data",
+        message="",
+        job=needed,
+    )
+    await failures.record(connection, [failure])
+    assert await jobs.forget(connection, 7) == 1
+    assert [job.id for job in await jobs.recent(connection)] == [running, recent, needed]

@@ -26,7 +26,7 @@ BELOW = {
     "systems": {"odata"},
     "store": {"mapping", "odata"},
     "sync": {"engine", "rules", "systems", "store", "mapping", "odata", "config"},
-    "jobs": {"sync", "engine", "systems", "store", "mapping", "odata"},
+    "jobs": {"sync", "engine", "systems", "store", "mapping", "odata", "config"},
     "catalogue": set(),
     "companion": {"catalogue", "engine", "mapping", "odata"},
     "sandbox": {"odata", "catalogue"},

@@ -51,7 +51,14 @@ async def _work(config: Config, concurrency: int) -> None:
 
 async def _at_work(config: Config, mappings: Mapping[str, TableMapping], opened: Opened, concurrency: int) -> None:
     """Until a signal says to stop."""
-    working = Worker(opened, mappings, brakes=brakes_of(config), concurrency=concurrency)
+    working = Worker(
+        opened,
+        mappings,
+        brakes=brakes_of(config),
+        keep_jobs=config.keep_jobs,
+        tells=config.alerts,
+        concurrency=concurrency,
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, working.stop)
     log.info("working, %d mappings at once; Ctrl-C stops it", concurrency)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import RenderableType
+from rich.live import Live
 from rich.text import Text
 
 from koppel.cli.names import Mappings
@@ -23,6 +25,7 @@ from koppel.store.jobs import Job
 from koppel.sync.session import Session
 from koppel.sync.status import standings, written
 
+WATCH_SECONDS = 1.0
 Limit = Annotated[int, typer.Option(help="How many, the latest first.", min=1)]
 
 
@@ -71,12 +74,24 @@ def status(names: Mappings = None, config: ConfigPath = None, as_json: AsJson = 
 def jobs(
     job: Annotated[int | None, typer.Argument(help="One job, with its log.")] = None,
     limit: Limit = 20,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it each second anew, until Ctrl-C.")] = False,
+    forget: Annotated[
+        int | None, typer.Option("--forget", metavar="DAYS", help="Delete those that are older.", min=0)
+    ] = None,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
     """The latest jobs, or one with its log."""
+    if (watch and (job is not None or as_json)) or (forget is not None and (watch or job is not None)):
+        raise typer.BadParameter("--watch and --forget stand alone.")
 
     async def work(session: Session, output: Output) -> int:
+        if watch:
+            return await _watch(session, output, limit)
+        if forget is not None:
+            gone = await store_jobs.forget(session.connection, forget)
+            output.show({"forgotten": gone}, f"{gone:,} jobs deleted; what they changed stays in `koppel history`")
+            return DONE
         if job is not None:
             return await _one_job(session, output, job)
         found = await store_jobs.recent(session.connection, limit=limit)
@@ -86,9 +101,19 @@ def jobs(
     run(work, config, as_json)
 
 
+async def _watch(session: Session, output: Output, limit: int) -> int:
+    """Counters move with each chunk that a job has recorded."""
+    with Live(console=output.text, auto_refresh=False) as live:
+        while True:
+            found = await store_jobs.recent(session.connection, limit=limit)
+            await session.connection.commit()
+            live.update(_jobs(found), refresh=True)
+            await asyncio.sleep(WATCH_SECONDS)
+
+
 def _jobs(found: Sequence[Job]) -> RenderableType:
     return table(
-        ("job", "kind", "mappings", "started", "seconds", "status", "requests", "did"),
+        ("job", "kind", "mappings", "started", "seconds", "status", "requests", "process", "did"),
         [
             (
                 job.id,
@@ -98,6 +123,7 @@ def _jobs(found: Sequence[Job]) -> RenderableType:
                 job.seconds,
                 job.status,
                 job.requests,
+                f"{job.host} {job.process}",
                 ", ".join(f"{number:,} {name}" for name, number in sorted(job.counters.items())) or job.message,
             )
             for job in found

@@ -11,18 +11,20 @@ import psycopg
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 
+from koppel.config import Alerts
 from koppel.engine.brakes import Brakes
 from koppel.errors import StoreError
-from koppel.jobs import queue, schedule
+from koppel.jobs import alerts, queue, schedule
 from koppel.jobs.run import run_by_itself
 from koppel.mapping.model import TableMapping
-from koppel.store import notices, schedules
+from koppel.store import jobs, notices, schedules
 from koppel.store.database import Connection
 from koppel.sync.open import Opened, session_on
 
 log = logging.getLogger("koppel.jobs")
 
 TICK_SECONDS = 1.0
+LOOK_SECONDS = 60.0
 AGAIN_SECONDS = 2.0
 """Until a database that is out of reach is tried again."""
 GRACE_SECONDS = 60.0
@@ -39,11 +41,15 @@ class Worker:
         mappings: Mapping[str, TableMapping],
         *,
         brakes: Brakes = Brakes(),
+        keep_jobs: int = 0,
+        tells: Alerts | None = None,
         queues: Sequence[str] = (queue.QUEUE,),
         concurrency: int = 4,
     ) -> None:
         self._opened = opened
         self._brakes = brakes
+        self._keep_jobs = keep_jobs
+        self._tells = tells
         self._mappings = mappings
         self._queues = queues
         self._concurrency = concurrency
@@ -67,12 +73,12 @@ class Worker:
     async def _on_one_connection(self) -> None:
         """Until told to stop, or the database is lost. Each time anew a worker of its own, so that others take what the
         former one left."""
-        async with self._opened.database.connect() as connection:
+        async with self._opened.database.connect() as connection, self._opened.database.connect() as another:
             await queue.install(connection)
             await schedules.ensure(connection, schedule.scheduled(self._mappings))
             async with queue.queue_on(self._opened.database).open_async() as app:
                 self._add_task(app)
-                await self._until_one_ends(app, connection)
+                await self._until_one_ends(app, connection, another)
 
     def _add_task(self, app: App) -> None:
         @app.task(name=queue.TASK, queue=queue.QUEUE)
@@ -85,7 +91,7 @@ class Worker:
             session.may_go_on = lambda: not self._stopping.is_set()
             await run_by_itself(session, mapping)
 
-    async def _until_one_ends(self, app: App, connection: Connection) -> None:
+    async def _until_one_ends(self, app: App, connection: Connection, another: Connection) -> None:
         """A run that loses the database leaves its job to be found by others, as this worker's heart stops."""
         worker: asyncio.Task[object] = asyncio.create_task(
             app.run_worker_async(
@@ -100,13 +106,15 @@ class Worker:
             )
         )
         ticking: asyncio.Task[object] = asyncio.create_task(self._tick_on(app, connection))
+        looking: asyncio.Task[object] = asyncio.create_task(self._look_after(another))
         stopping: asyncio.Task[object] = asyncio.create_task(self._stopping.wait())
+        tasks = (stopping, looking, ticking, worker)
         try:
-            done, _ = await asyncio.wait((worker, ticking, stopping), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (stopping, ticking, worker):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(stopping, ticking, worker, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         for task in done - {stopping}:
             task.result()
 
@@ -114,6 +122,15 @@ class Worker:
         while True:
             await tick(app, connection, self._mappings)
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _look_after(self, connection: Connection) -> None:
+        """What is not so urgent: tell people what is wrong, delete old jobs."""
+        while True:
+            if self._tells:
+                await alerts.tell(connection, self._tells)
+            if self._keep_jobs:
+                await jobs.forget(connection, self._keep_jobs)
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def tick(app: App, connection: Connection, mappings: Mapping[str, TableMapping]) -> list[str]:

@@ -48,6 +48,13 @@ WHERE (%(mapping)s::text IS NULL OR %(mapping)s = ANY (mappings))
     AND (%(status)s::text IS NULL OR status = %(status)s)
 ORDER BY id DESC
 LIMIT %(limit)s"""
+# What a record that failed and rests refers to stays, with the job that says why (ENG-210).
+FORGET = """
+DELETE FROM job
+WHERE status <> 'running' AND started < clock_timestamp() - make_interval(days => %(days)s)
+    AND NOT EXISTS (SELECT FROM failure WHERE failure.job = job.id)
+    AND NOT EXISTS (SELECT FROM review_line WHERE review_line.job = job.id)
+RETURNING id"""
 ADD_MESSAGES = "COPY job_message (job, level, mapping, text) FROM STDIN"
 MESSAGES = "SELECT level, text, mapping, at FROM job_message WHERE job = %s ORDER BY number"
 INTERRUPT = f"""
@@ -151,6 +158,16 @@ async def add_messages(connection: Connection, job: int, messages: Sequence[Mess
 async def messages(connection: Connection, job: int) -> list[Message]:
     """A job's log, in order."""
     return [Message(*row) async for row in await connection.execute(MESSAGES, [job])]
+
+
+async def forget(connection: Connection, days: int) -> int:
+    """Delete jobs that began longer ago, with their logs; how many. What they changed stays in the history. Commits.
+
+    Those that run stay, and those that a record's failure refers to (ENG-210).
+    """
+    rows = await (await connection.execute(FORGET, {"days": days})).fetchall()
+    await connection.commit()
+    return len(rows)
 
 
 async def interrupt_orphans(connection: Connection) -> list[int]:

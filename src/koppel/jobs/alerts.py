@@ -1,0 +1,89 @@
+"""Telling people what is wrong: each thing once, and once more when it is right again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import smtplib
+from collections.abc import Sequence
+from email.message import EmailMessage
+
+import aiohttp
+import msgspec
+
+from koppel.config import Alerts, Mail
+from koppel.errors import LockedError
+from koppel.store import alerts
+from koppel.store.alerts import Alert
+from koppel.store.database import Connection
+from koppel.store.locks import mapping_lock
+
+log = logging.getLogger("koppel.jobs")
+
+LOCK = "alerts"
+ATTEMPTS = 3
+"""Failed runs in a row that people are told of."""
+PATIENCE_SECONDS = 30.0
+SUBMISSION = 587
+"""The port where mail is handed in; the connection is made private there before anything is said."""
+
+
+async def tell(connection: Connection, target: Alerts) -> bool:
+    """Tell what is new since the last time; whether there was anything. Nothing while another process is at it.
+
+    What cannot be sent is tried again the next time.
+    """
+    try:
+        async with mapping_lock(connection, LOCK):
+            now = await alerts.wrong(connection, hours=target.hours, attempts=ATTEMPTS)
+            before = await alerts.told(connection)
+            known, still = ({(one.mapping, one.kind) for one in some} for some in (before, now))
+            new = [one for one in now if (one.mapping, one.kind) not in known]
+            gone = [one for one in before if (one.mapping, one.kind) not in still]
+            if not (new or gone) or not await _sent(target, new, gone):
+                return False
+            await alerts.note(connection, new, gone)
+            await connection.commit()
+            return True
+    except LockedError:
+        return False
+
+
+async def _sent(target: Alerts, new: Sequence[Alert], gone: Sequence[Alert]) -> bool:
+    """Whether every target took it."""
+    text = "\n".join([*map(_line, new), *(f"right again: {_line(one)}" for one in gone)])
+    try:
+        if target.url:
+            await _post(target.url, text, new, gone)
+        if target.mail:
+            await asyncio.to_thread(_mail, target.mail, text)
+    except (aiohttp.ClientError, OSError, smtplib.SMTPException) as error:
+        log.warning("alerts cannot be sent, they are tried again: %s", error)
+        return False
+    return True
+
+
+def _line(alert: Alert) -> str:
+    return f"{alert.mapping} {alert.message}"
+
+
+async def _post(url: str, text: str, new: Sequence[Alert], gone: Sequence[Alert]) -> None:
+    """``text`` is what chat programs show; the rest is for programs."""
+    body = {"text": text, "alerts": msgspec.to_builtins(new), "right_again": msgspec.to_builtins(gone)}
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url, json=body) as answer:
+        answer.raise_for_status()
+
+
+def _mail(mail: Mail, text: str) -> None:
+    message = EmailMessage()
+    message["Subject"] = f"Koppel: {text.partition(chr(10))[0]}"
+    message["From"] = mail.sender
+    message["To"] = ", ".join(mail.to)
+    message.set_content(text)
+    with smtplib.SMTP(mail.host, mail.port, timeout=PATIENCE_SECONDS) as server:
+        if mail.port == SUBMISSION:
+            server.starttls()
+        if mail.user and mail.password:
+            server.login(mail.user, mail.password.value())
+        server.send_message(message)
