@@ -21,7 +21,8 @@ UNION ALL
 SELECT mapping, 'failing', format('failed %%s times: %%s', attempts, split_part(message, E'\\n', 1))
 FROM schedule WHERE attempts >= %(attempts)s
 UNION ALL
-SELECT mapping, 'conflicts', format('has conflicts that wait for a person: %%s', count(*)) FROM conflict GROUP BY mapping
+SELECT mapping, 'conflicts', format('has conflicts that wait for a person: %%s', count(*))
+FROM conflict GROUP BY mapping
 ORDER BY 1, 2"""
 TOLD = "SELECT mapping, kind, message FROM alert ORDER BY 1, 2"
 TELL = """
