@@ -142,8 +142,30 @@ def test_what_is_served(shell: Shell) -> None:
         assert "serving on http://127.0.0.1:8799" in stopped(working)
 
 
+def _subscriptions(shell: Shell) -> int:
+    return int(requests.get(f"{shell.sandbox.base_url}/sandbox/webhooks").json()["subscriptions"])
+
+
 def _answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=5).status_code == 200
     except requests.ConnectionError:
         return False
+
+
+def test_an_edit_that_is_told_arrives_within_seconds(shell: Shell) -> None:
+    with (shell.folder / "koppel.yaml").open("a") as config:
+        config.write("webhooks: {url: 'http://127.0.0.1:8798', secret: {env: KOPPEL_WEBHOOK_SECRET}}\n")
+    os.environ["KOPPEL_WEBHOOK_SECRET"] = "known to both"
+    shell.tell("webhooks", {"delay": 0.1})
+    shell.run("sync", "customer")
+    with at_work(shell, "serve", "--port", "8798") as working:
+        shell.run("schedule", "resume", "customer")
+        until(lambda: entry(shell, "CUSTOMER")["state"] == "inactive" and _subscriptions(shell) > 10)
+        there = _accounts(shell)
+        shell.add("business_central", "customers", displayName="Told by a webhook")
+        told = time.monotonic()
+        until(lambda: _accounts(shell) == there + 1)
+        assert time.monotonic() - told < 15
+        stopped(working)
+    del os.environ["KOPPEL_WEBHOOK_SECRET"]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from aiohttp import web
 
 from koppel.config import Alerts, Mail
 from koppel.jobs import alerts
 from koppel.store import schedules
 from koppel.store.database import Connection
+from receiver import Receiver, receiving
 
 LATE = "UPDATE schedule SET next_run = next_run - interval '25 hours', last_run = NULL WHERE mapping = 'CUSTOMER'"
 
@@ -24,59 +23,38 @@ async def scheduled(connection: Connection) -> Connection:
     return connection
 
 
-class Posts:
-    """Whoever is told by a post. ``status`` is what it answers."""
-
-    def __init__(self) -> None:
-        self.bodies: list[Any] = []
-        self.status = 200
-        self.url = ""
-
-    async def take(self, request: web.Request) -> web.Response:
-        self.bodies.append(await request.json())
-        return web.Response(status=self.status)
-
-
 @pytest.fixture
-async def posts() -> AsyncIterator[Posts]:
-    found = Posts()
-    app = web.Application()
-    app.router.add_post("/told", found.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/told"
-    yield found
-    await runner.cleanup()
+async def posts() -> AsyncIterator[Receiver]:
+    async with receiving() as found:
+        yield found
 
 
-async def test_nothing_is_told_as_long_as_all_is_well(scheduled: Connection, posts: Posts) -> None:
+async def test_nothing_is_told_as_long_as_all_is_well(scheduled: Connection, posts: Receiver) -> None:
     assert not await alerts.tell(scheduled, Alerts(url=posts.url))
-    assert posts.bodies == []
+    assert posts.posts == []
 
 
-async def test_a_mapping_that_has_not_run_is_told_once_and_when_it_ran(scheduled: Connection, posts: Posts) -> None:
+async def test_a_mapping_that_has_not_run_is_told_once_and_when_it_ran(scheduled: Connection, posts: Receiver) -> None:
     target = Alerts(url=posts.url)
     await scheduled.execute(LATE)
     assert await alerts.tell(scheduled, target)
     assert not await alerts.tell(scheduled, target)
-    [body] = posts.bodies
+    [body] = posts.posts
     assert body["text"].startswith("CUSTOMER has not run since ")
     assert [(one["mapping"], one["kind"]) for one in body["alerts"]] == [("CUSTOMER", "late")]
     await schedules.resume(scheduled, ["CUSTOMER"])
     assert await alerts.tell(scheduled, target)
-    assert posts.bodies[1]["text"].startswith("right again: CUSTOMER has not run since ")
-    assert [one["mapping"] for one in posts.bodies[1]["right_again"]] == ["CUSTOMER"]
+    assert posts.posts[1]["text"].startswith("right again: CUSTOMER has not run since ")
+    assert [one["mapping"] for one in posts.posts[1]["right_again"]] == ["CUSTOMER"]
 
 
-async def test_what_is_on_hold_is_not_late(scheduled: Connection, posts: Posts) -> None:
+async def test_what_is_on_hold_is_not_late(scheduled: Connection, posts: Receiver) -> None:
     await schedules.hold(scheduled, ["CUSTOMER"])
     await scheduled.execute(LATE)
     assert not await alerts.tell(scheduled, Alerts(url=posts.url))
 
 
-async def test_repeated_failures_and_conflicts_are_told(scheduled: Connection, posts: Posts) -> None:
+async def test_repeated_failures_and_conflicts_are_told(scheduled: Connection, posts: Receiver) -> None:
     await scheduled.execute(
         "UPDATE schedule SET attempts = 3, message = 'no answer' || chr(10) || 'more' WHERE mapping = 'CONTACT'"
     )
@@ -86,10 +64,10 @@ async def test_repeated_failures_and_conflicts_are_told(scheduled: Connection, p
     )
     await alerts.tell(scheduled, Alerts(url=posts.url))
     told = "CONTACT failed 3 times: no answer\nCUSTOMER has conflicts that wait for a person: 1"
-    assert posts.bodies[0]["text"] == told
+    assert posts.posts[0]["text"] == told
 
 
-async def test_what_cannot_be_sent_is_sent_the_next_time(scheduled: Connection, posts: Posts) -> None:
+async def test_what_cannot_be_sent_is_sent_the_next_time(scheduled: Connection, posts: Receiver) -> None:
     await scheduled.execute(LATE)
     posts.status = 500
     assert not await alerts.tell(scheduled, Alerts(url=posts.url))

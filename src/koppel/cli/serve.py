@@ -13,6 +13,8 @@ import typer
 
 from koppel.cli.running import DONE, ConfigPath, guarded, run_to_end
 from koppel.config import Config, find_config, load_config
+from koppel.errors import KoppelError
+from koppel.jobs import subscriptions, webhooks
 from koppel.jobs.worker import Worker
 from koppel.mapping.model import TableMapping
 from koppel.sync.open import Opened, brakes_of, known_mappings, open_connections
@@ -76,7 +78,30 @@ async def _serve(config: Config, host: str, port: int, concurrency: int) -> None
         served = Served(database=opened.database, systems=opened.systems, mappings=mappings, secret=secret)
         async with serving(build_app(served), host, port) as address:
             log.info("serving on %s", address)
-            await _at_work(config, mappings, opened, concurrency)
+            subscribing = asyncio.create_task(_subscribe(config, mappings, opened))
+            try:
+                await _at_work(config, mappings, opened, concurrency)
+            finally:
+                subscribing.cancel()
+                await asyncio.gather(subscribing, return_exceptions=True)
+
+
+async def _subscribe(config: Config, mappings: Mapping[str, TableMapping], opened: Opened) -> None:
+    """See each hour that Business Central tells of changes."""
+    if config.webhooks is None:
+        return
+    url, secret, told = config.webhooks.url, config.webhooks.secret.value(), dict[str, str]()
+    tables = webhooks.concerned(mappings)
+    while True:
+        try:
+            refused = await subscriptions.keep(opened.database, opened.systems, tables, url, secret)
+        except KoppelError as error:
+            refused = {"webhooks": error.message}
+        for what, why in refused.items():
+            if told.get(what) != why:
+                log.warning("%s: changes are not told, they are asked for as the schedule says: %s", what, why)
+        told = refused
+        await asyncio.sleep(subscriptions.AGAIN_SECONDS)
 
 
 def _log_to_terminal() -> None:

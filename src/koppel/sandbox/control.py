@@ -7,6 +7,7 @@
 | ``/sandbox/limits`` | the throttling of the moment | PUT: other limits |
 | ``/sandbox/privileges`` | what users of Dataverse may not do (``{user id: ["prvReadAccount"]}``) | PUT: other ones |
 | ``/sandbox/invoices`` | how many posted invoices are open, paid ... | POST ``{"pay": number}``: one of them |
+| ``/sandbox/webhooks`` | how Business Central tells of changes | PUT: ``{"delay": 0.1}`` seconds until it does ... |
 | ``/sandbox/clock`` | the time | POST ``{"advance": seconds}``; PUT ``{"dataverse": seconds}``: one goes wrong |
 """
 
@@ -22,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from koppel.sandbox.business_central.invoices import Invoices
+from koppel.sandbox.business_central.subscriptions import Subscriptions, Timing
 from koppel.sandbox.clock import Clock, SystemClock
 from koppel.sandbox.faults import FaultMiddleware, Faults, SystemName
 from koppel.sandbox.limits import SystemLimits, Throttling
@@ -51,6 +53,7 @@ def control_routes(
     rows: Callable[[], Mapping[SystemName, Mapping[str, int]]],
     missing_privileges: dict[str, set[str]],
     invoices: Invoices,
+    subscriptions: Subscriptions,
 ) -> list[Route]:
     """The routes; ``rows`` counts the rows of every table of both systems; ``missing_privileges``: Dataverse's own."""
     began = time.monotonic()
@@ -67,6 +70,12 @@ def control_routes(
 
     def set_limits(body: bytes) -> None:
         throttling.set(msgspec.json.decode(body, type=SystemLimits))
+
+    def show_timing() -> dict[str, Any]:
+        return {**msgspec.structs.asdict(subscriptions.timing), "subscriptions": len(subscriptions.all)}
+
+    def set_timing(body: bytes) -> None:
+        subscriptions.timing = msgspec.json.decode(body, type=Timing)
 
     def advance(body: bytes) -> None:
         clock.advance(msgspec.json.decode(body, type=Advance).advance)
@@ -101,6 +110,7 @@ def control_routes(
         _route("/sandbox/privileges", lambda: missing_privileges, PUT=take_away),
         _route("/sandbox/faults", lambda: faults.faults, PUT=set_faults),
         _route("/sandbox/limits", throttling.get, PUT=set_limits),
+        _route("/sandbox/webhooks", show_timing, PUT=set_timing),
         _route("/sandbox/clock", tell_time, POST=advance, PUT=set_wrong),
     ]
 

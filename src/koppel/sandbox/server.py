@@ -78,6 +78,7 @@ def build_sandbox(
             lambda: _rows(dataverse, business_central),
             dataverse.missing_privileges,
             Invoices(business_central, COMPANY, BOB.id),
+            business_central.subscriptions,
         ),
         *token_routes(tokens),
     ]

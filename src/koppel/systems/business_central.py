@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -210,6 +211,47 @@ class BusinessCentral:
         """Give back connections."""
         await self._sender.close()
 
+    # webhooks
+
+    async def subscriptions(self, url: str) -> list[Subscription]:
+        """Who is told at ``url`` of changes under the connection's route."""
+        answer = _succeeded(await self._sender.get(self._subscriptions()))
+        found = msgspec.json.decode(answer.body, type=_Subscriptions).value
+        return [one for one in found if one.notification_url == url]
+
+    async def subscribe(self, table: str, url: str, secret: str) -> None:
+        """Have changes of a table told at ``url`` for three days; the receiver must answer the handshake at once.
+
+        ``DataError`` when the table cannot be subscribed to, or the receiver did not answer.
+        """
+        body = await self._subscription(table, url, secret)
+        _succeeded(await self._sender.write("POST", self._subscriptions(), _JSON, body, rows=1, repeatable=False))
+
+    async def renew(self, subscription: Subscription, table: str, secret: str) -> None:
+        """Three more days."""
+        body = await self._subscription(table, subscription.notification_url, secret)
+        headers = {**_JSON, "If-Match": subscription.etag}
+        place = self._subscriptions(subscription)
+        _succeeded(await self._sender.write("PATCH", place, headers, body, rows=1, repeatable=True))
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Tell nobody any more."""
+        headers = {"If-Match": subscription.etag}
+        place = self._subscriptions(subscription)
+        _succeeded(await self._sender.write("DELETE", place, headers, b"", rows=1, repeatable=True))
+
+    async def resource_of(self, table: str) -> str:
+        """How a subscription names a table."""
+        schema = await self.describe(table)
+        return f"/api/{self._route_of(table)}/{await self._company_path()}/{schema.set_name}"
+
+    async def _subscription(self, table: str, url: str, secret: str) -> bytes:
+        resource = await self.resource_of(table)
+        return msgspec.json.encode({"notificationUrl": url, "resource": resource, "clientState": secret})
+
+    def _subscriptions(self, one: Subscription | None = None) -> str:
+        return f"{self._address}{self._route}/subscriptions" + (f"('{one.subscription_id}')" if one else "")
+
     # requests
 
     async def _write_batch(
@@ -283,6 +325,20 @@ class _Company(msgspec.Struct, rename="camel"):
 
 class _Companies(msgspec.Struct):
     value: list[_Company]
+
+
+class Subscription(msgspec.Struct, frozen=True, rename="camel"):
+    """Who is told of changes of what, and until when."""
+
+    subscription_id: str
+    notification_url: str
+    resource: str
+    expiration_date_time: datetime
+    etag: str = msgspec.field(name="@odata.etag", default="*")
+
+
+class _Subscriptions(msgspec.Struct):
+    value: list[Subscription]
 
 
 class _Part(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from koppel.sandbox.business_central.limits import Gate, too_large
 from koppel.sandbox.business_central.routes import answer
 
 _ADDRESS = re.compile(r"/v2\.0/(?:[^/]+/)?[^/]+/(?P<api>api/v2\.0|api/[^/]+/[^/]+/v[0-9.]+|api|ODataV4|WS)(?=/|$)")
+SUBSCRIPTIONS = "subscriptions"
 _COMPANION: RouteName = "companion"
 _METADATA = re.compile(r"odata\.metadata=(none|full)")
 
@@ -38,7 +39,10 @@ def business_central_app(business_central: BusinessCentral) -> ASGIApp:
                 if business_central.settings.limits is not None:
                     gate = _gate(business_central, gates, user, body)
                     await stack.enter_async_context(gate.pass_through())
-                reply = _answer(business_central, call)
+                if call.path.startswith(SUBSCRIPTIONS):  # these ask the receiver before they answer
+                    reply = await business_central.subscriptions.answer(call)
+                else:
+                    reply = _answer(business_central, call)
         except errors.ServiceError as refusal:
             reply = Reply(refusal.status, refusal.body(), refusal.headers)
         await _send(send, reply)

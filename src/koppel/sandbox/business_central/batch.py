@@ -38,6 +38,8 @@ def answer_batch(system: BusinessCentral, call: Call) -> Reply:
                 break
     if failed and call.outer is not None:
         call.outer.undo()
+    elif call.outer is not None:
+        system.subscriptions.note(call.outer)
     return Reply(200, {"responses": replies})
 
 

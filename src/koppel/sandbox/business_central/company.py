@@ -15,6 +15,7 @@ from koppel.sandbox.business_central.limits import Limits
 from koppel.sandbox.business_central.logic import LOGIC
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.store import Stamp, Store, shown_time
+from koppel.sandbox.business_central.subscriptions import Subscriptions
 from koppel.sandbox.business_central.users import catalogue_with_users
 from koppel.sandbox.business_central.work import Work, new_id
 from koppel.sandbox.custom import BusinessCentralPage
@@ -97,6 +98,7 @@ class BusinessCentral:
         self.caller = caller
         self.companies: dict[str, Company] = {}
         self.company_rows = Store(self.catalogue.tables[COMPANIES])
+        self.subscriptions = Subscriptions(self)
         self._clock = clock
         self._last = ""
         self._version = 0
@@ -121,6 +123,10 @@ class BusinessCentral:
         self._last = max(self._last, _sql_milliseconds(self._clock()))
         self._version += 1
         return self._last, self._version
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
 
     def today(self) -> str:
         """The date now: that of new documents."""

@@ -19,7 +19,7 @@ from koppel.sandbox.tables import Row
 
 _RIGHTS: dict[str, Right] = {"GET": "read", "POST": "insert", "PATCH": "modify", "DELETE": "delete"}
 _COMPANY_KEY = re.compile(r"(id|name|businessProfileId)\s*=\s*(?:'((?:[^']|'')*)'|([0-9a-fA-F-]{36}))")
-_PLATFORM = frozenset({"entityDefinitions", "subscriptions", "webhookSupportedResources"})
+_PLATFORM = frozenset({"entityDefinitions", "webhookSupportedResources"})
 
 
 def answer(system: BusinessCentral, call: Call) -> Reply:
@@ -34,6 +34,8 @@ def answer(system: BusinessCentral, call: Call) -> Reply:
         raise
     if call.outer is not None:
         call.outer.take_over(call.journal)
+    else:
+        system.subscriptions.note(call.journal)
     return reply
 
 

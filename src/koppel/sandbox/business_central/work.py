@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from os import urandom
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,12 @@ class Journal:
         for store, earlier in later._earlier.items():
             self._earlier[store] = {**earlier, **self._earlier.get(store, {})}
         self._series += later._series
+
+    def changed(self) -> Iterator[tuple[Store, str, Row | None]]:
+        """The rows that were written, each with what it was before."""
+        for store, earlier in self._earlier.items():
+            for row_id, (row, _) in earlier.items():
+                yield store, row_id, row
 
     def undo(self) -> None:
         """Make everything as it was."""

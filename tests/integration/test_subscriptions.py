@@ -1,0 +1,78 @@
+"""Koppel sees to it that Business Central tells of changes, and goes on telling."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from world import World, new_world
+
+from koppel.jobs import subscriptions
+from koppel.jobs.webhooks import concerned
+from koppel.sandbox.business_central.subscriptions import Subscription
+from koppel.store.database import Database
+from receiver import Receiver, receiving
+
+DAY = 24 * 3600.0
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as found:
+        yield found
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_world(database) as world:
+        yield world
+        await world.sandbox.business_central.subscriptions.close()
+
+
+async def keep(world: World, receiver: Receiver) -> dict[str, str]:
+    tables = concerned(world.mappings)
+    return await subscriptions.keep(world.database, world.session.systems, tables, receiver.base, "a secret")
+
+
+def there(world: World) -> dict[str, Subscription]:
+    """By page, who is told."""
+    return {one.page.set_name: one for one in world.sandbox.business_central.subscriptions.all.values()}
+
+
+async def test_every_table_of_a_mapping_is_subscribed_to_once(world: World, receiver: Receiver) -> None:
+    refused = await keep(world, receiver)
+    made = there(world)
+    assert {"customers", "contacts", "items", "itemLedgerEntries", "salesOrders"} <= set(made)
+    assert set(refused).isdisjoint(made)
+    assert made["customers"].url == f"{receiver.base}/webhooks/business-central"
+    assert await keep(world, receiver) == refused
+    assert there(world) == made
+
+
+async def test_it_is_renewed_in_time_and_made_anew_when_it_is_over(world: World, receiver: Receiver) -> None:
+    await keep(world, receiver)
+    first = there(world)["customers"]
+    first.expires -= subscriptions.ENOUGH / 2
+    soon = first.expires
+    await keep(world, receiver)
+    assert there(world)["customers"].id == first.id
+    assert first.expires > soon
+    world.sandbox.clock.advance(3 * DAY)
+    await keep(world, receiver)
+    live = [one for one in world.sandbox.business_central.subscriptions.all.values() if one.expires > first.expires]
+    assert "customers" in {one.page.set_name for one in live}
+
+
+async def test_what_nobody_needs_is_told_no_more(world: World, receiver: Receiver) -> None:
+    await keep(world, receiver)
+    world.change("ITEM-PRODUCT", enabled=False)
+    await keep(world, receiver)
+    assert "itemLedgerEntries" not in there(world)
+    assert "customers" in there(world)
+
+
+async def test_a_receiver_that_is_not_there_is_told(world: World, receiver: Receiver) -> None:
+    receiver.shakes = False
+    refused = await keep(world, receiver)
+    assert "did not answer with the validation token" in refused["customers"]
+    assert there(world) == {}

@@ -1,0 +1,58 @@
+"""Somebody on this machine who takes posts: what webhooks are sent to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+
+class Receiver:
+    """``posts`` are the bodies; ``status`` what is answered; ``shakes``: whether it answers the handshake."""
+
+    def __init__(self) -> None:
+        self.posts: list[Any] = []
+        self.status = 200
+        self.shakes = True
+        self.base = ""
+        self._came = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """One of the addresses where it takes posts: it does at every one."""
+        return f"{self.base}/hook"
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Answer one post."""
+        token = request.query.get("validationToken")
+        if token is not None:
+            return web.Response(text=token if self.shakes else "what?")
+        self.posts.append(await request.json())
+        self._came.set()
+        return web.Response(status=self.status)
+
+    async def until(self, enough: Callable[[], bool]) -> None:
+        """Wait for posts."""
+        async with asyncio.timeout(10):
+            while not enough():
+                self._came.clear()
+                await self._came.wait()
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver on a free port."""
+    found = Receiver()
+    app = web.Application()
+    app.router.add_post("/{path:.*}", found.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    found.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield found
+    finally:
+        await runner.cleanup()
