@@ -15,9 +15,11 @@ from koppel.engine.rule import (
     Batch,
     Need,
     Rule,
+    RuleKind,
     complete,
     compute,
     follow,
+    gone,
     precede,
     references,
     refuse,
@@ -46,7 +48,7 @@ NAME = "test_engine_rule.a_rule"
 
 
 @pytest.mark.parametrize(
-    "register", [compute(reads=()), references(needs=()), refuse(reads=()), complete(), precede(), follow()]
+    "register", [compute(reads=()), references(needs=()), refuse(reads=()), complete(), precede(), follow(), gone()]
 )
 def test_a_rule_stays_the_function_that_it_was(register: Callable[[Any], Any]) -> None:
     assert register(a_rule) is a_rule
@@ -56,7 +58,14 @@ def test_a_rule_stays_the_function_that_it_was(register: Callable[[Any], Any]) -
 
 @pytest.mark.parametrize(
     ("register", "kind"),
-    [(compute, "compute"), (refuse, "refuse"), (complete, "complete"), (precede, "precede"), (follow, "follow")],
+    [
+        (compute, "compute"),
+        (refuse, "refuse"),
+        (complete, "complete"),
+        (precede, "precede"),
+        (follow, "follow"),
+        (gone, "gone"),
+    ],
 )
 def test_it_keeps_what_it_declares(register: Callable[..., Any], kind: str) -> None:
     register(reads=("number", "blocked"), side="dataverse", needs=(RATES,))(a_rule)
@@ -65,13 +74,13 @@ def test_it_keeps_what_it_declares(register: Callable[..., Any], kind: str) -> N
     assert (found.needs, found.daily) == ((RATES,), False)
 
 
-@pytest.mark.parametrize("register", [compute, refuse, complete, precede, follow])
+@pytest.mark.parametrize("register", [compute, refuse, complete, precede, follow, gone])
 def test_it_looks_at_business_central_unless_it_says_otherwise(register: Callable[..., Any]) -> None:
     register(reads=("x",))(a_rule)
     assert (rule_named(NAME).side, rule_named(NAME).needs) == ("business_central", ())
 
 
-@pytest.mark.parametrize("register", [complete, precede, follow])
+@pytest.mark.parametrize("register", [complete, precede, follow, gone])
 def test_what_is_done_for_every_record_needs_no_column(register: Callable[..., Any]) -> None:
     register()(a_rule)
     assert rule_named(NAME).reads == ()
@@ -80,6 +89,28 @@ def test_what_is_done_for_every_record_needs_no_column(register: Callable[..., A
 def test_a_computed_value_may_depend_on_more_than_the_record() -> None:
     compute(reads=(), daily=True)(a_rule)
     assert rule_named(NAME).daily
+
+
+def test_a_refusal_may_be_of_new_records_only() -> None:
+    refuse(reads=())(a_rule)
+    assert rule_named(NAME).of == "all"
+    refuse(reads=(), of="new")(a_rule)
+    assert rule_named(NAME).of == "new"
+
+
+@pytest.mark.parametrize("register", [complete, follow])
+def test_it_says_what_it_writes_to_business_central(register: Callable[..., Any]) -> None:
+    register()(a_rule)
+    assert rule_named(NAME).writes == {}
+    register(writes={"items": ("number",)})(a_rule)
+    assert rule_named(NAME).writes == {"items": ("number",)}
+
+
+def test_a_preview_runs_what_can_be_told_beforehand() -> None:
+    follow()(a_rule)
+    assert not rule_named(NAME).foreseen
+    follow(foreseen=True)(a_rule)
+    assert rule_named(NAME).foreseen
 
 
 def test_references_are_of_a_kind_of_their_own() -> None:
@@ -123,8 +154,8 @@ def completing(**declared: Any) -> Rule:
     return Rule(name="x", kind="complete", function=a_rule, side="dataverse", **declared)
 
 
-def following(**declared: Any) -> Rule:
-    return Rule(name="x", kind="follow", function=a_rule, **declared)
+def following(kind: RuleKind = "follow", **declared: Any) -> Rule:
+    return Rule(name="x", kind=kind, function=a_rule, **declared)
 
 
 NEW_ORDER = {"customerId": "1", "salesOrderLines": [{"sequence": 1}, {"quantity": 2}]}
@@ -144,6 +175,8 @@ HANDED_BACK = FollowUp(side="dataverse", table="salesorder", id="2", values={"st
         (completing(), [Refusal(code="SO-04", message="no")], set()),
         (Rule(name="x", kind="complete", function=a_rule), [NEW_ORDER], set()),
         (following(), [DISCOUNT, HANDED_BACK], {("salesOrders", "discountAmount")}),
+        (following("precede"), [DISCOUNT], {("salesOrders", "discountAmount")}),
+        (following("gone"), [DISCOUNT], {("salesOrders", "discountAmount")}),
         (following(writes={"salesOrders": ("discountAmount",)}), [DISCOUNT], set()),
         (following(writes={"": ("discountAmount",)}), [DISCOUNT], {("salesOrders", "discountAmount")}),
         (Rule(name="x", kind="compute", function=a_rule), [1, None], set()),
