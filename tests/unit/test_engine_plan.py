@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from engine_samples import REFERENCES, field, lookup, merge, option, record, table
-from koppel.engine.action import Action, Bases, Refusal
+from koppel.engine.action import Action, Bases, FollowUp, Refusal
+from koppel.engine.leaving import SIDES
 from koppel.engine.pair import Table
 from koppel.engine.plan import hold, may_restore, nothing, other, plan_creation, plan_partner_gone, towards
 from koppel.engine.values import UNKNOWN
@@ -22,6 +23,13 @@ def create(table: Table, *values: Scalar, source: Side = "business_central", **m
     return plan_creation(
         table, source, record(*values), REFERENCES, **{"id": "b-1", "name": "C1", "missing": {}} | more
     )
+
+
+DIRECTIONS: list[tuple[Direction, Side]] = [
+    ("to_dataverse", "dataverse"),
+    ("from_dataverse", "business_central"),
+]
+BESIDE = tuple(FollowUp(side=side, table="notes", id="1", values={"text": "x"}, record="b-1") for side in SIDES)
 
 
 class TestCreation:
@@ -388,6 +396,24 @@ class TestTowards:
         assert action.reason == f"this run does not write to {SPOKEN[side]}"
         allowed: Direction = "to_dataverse" if direction == "from_dataverse" else "from_dataverse"
         assert towards(deletion, allowed) is deletion
+
+    @pytest.mark.parametrize(("direction", "side"), DIRECTIONS)
+    def test_what_rules_write_beside_goes_with_its_side(self, direction: Direction, side: Side) -> None:
+        action = msgspec.structs.replace(self.crossing(), before=BESIDE, after=BESIDE[::-1])
+        left = towards(action, direction)
+        assert [write.side for write in left.before] == [write.side for write in left.after] == [side]
+
+    @pytest.mark.parametrize(("direction", "side"), DIRECTIONS)
+    def test_a_pair_is_not_taken_apart_when_that_has_to_be_written_there(
+        self, direction: Direction, side: Side
+    ) -> None:
+        apart = Action(kind="uncouple", mapping="CUSTOMER")
+        there, here = ([write for write in BESIDE if (write.side == side) is which] for which in (False, True))
+        assert towards(msgspec.structs.replace(apart, before=tuple(there)), direction).kind == "hold"
+        assert towards(msgspec.structs.replace(apart, before=tuple(here)), direction).kind == "uncouple"
+        assert towards(apart, direction) is apart
+        update = msgspec.structs.replace(self.crossing(), before=tuple(there))
+        assert towards(update, direction).kind == "update"
 
     def test_what_is_held_stays_held_for_its_own_reason(self) -> None:
         action = hold(CUSTOMER.mapping, "dataverse", record("n"), Refusal(message="not now"), name="C1")
