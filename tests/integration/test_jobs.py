@@ -275,3 +275,14 @@ async def test_the_queue_is_installed_once(world: World) -> None:
         await queue.install(world.session.connection)
     rows = await (await world.session.connection.execute("SELECT migration FROM queue.installed")).fetchall()
     assert len(rows) == 1
+
+
+async def test_workers_share_the_limits_of_the_systems(world: World) -> None:
+    told: list[int] = []
+    world.session.systems["dataverse"].share = told.append  # type: ignore[method-assign, assignment]
+    async with at_work(worker_of(world), worker_of(world)):
+
+        async def both() -> bool:
+            return told[-1:] == [2]
+
+        await until(both)

@@ -116,3 +116,25 @@ async def test_the_systems_own_account_of_time_counts_more_than_ours() -> None:
     assert await spend(governor, clock, 0) == begin + 1
     governor.heard({"x-ms-ratelimit-time-remaining-xrm-requests": "soon"})
     assert await spend(governor, clock, 0) == begin + 1
+
+
+async def test_workers_share_what_one_user_may() -> None:
+    clock = Clock()
+    governor = governed(Limits(start=8, most=52, requests=600, seconds=1200.0), clock)
+    governor.share(4)
+    assert governor.limits == Limits(start=2, most=13, requests=150, seconds=300.0)
+    governor.share(100)
+    assert governor.limits.most == 1
+    governor.share(1)
+    assert governor.limits == Limits(start=8, most=52, requests=600, seconds=1200.0)
+
+
+async def test_two_workers_together_stay_below_the_budget_of_one() -> None:
+    """Each by its own books, over several windows: never more than allowed in any of them."""
+    limits, clock = Limits(start=4, most=4, requests=40, window=10.0), Clock()
+    governors = [governed(limits, clock) for _ in range(2)]
+    for governor in governors:
+        governor.share(2)
+    sent = sorted([await spend(governors[n % 2], clock, 0.01) for n in range(200)])
+    for first in sent:
+        assert sum(first <= moment < first + limits.window for moment in sent) <= limits.requests

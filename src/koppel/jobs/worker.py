@@ -121,6 +121,9 @@ class Worker:
     async def _tick_on(self, app: App, connection: Connection) -> None:
         while True:
             await tick(app, connection, self._mappings)
+            workers = await queue.workers(connection)
+            for system in self._opened.systems.values():
+                system.share(workers)
             await asyncio.sleep(TICK_SECONDS)
 
     async def _look_after(self, connection: Connection) -> None:

@@ -207,6 +207,10 @@ class BusinessCentral:
         url = f"{row}/Microsoft.NAV.{action}"
         _succeeded(await self._sender.write("POST", url, _JSON, b"", rows=1, repeatable=False))
 
+    def share(self, workers: int) -> None:
+        """So many workers use this connection's user from now on: each keeps below its part of the limits."""
+        self._sender.share(workers)
+
     async def close(self) -> None:
         """Give back connections."""
         await self._sender.close()

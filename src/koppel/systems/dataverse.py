@@ -305,6 +305,10 @@ class Dataverse:
 
     # requests
 
+    def share(self, workers: int) -> None:
+        """So many workers use this connection's user from now on: each keeps below its part of the limits."""
+        self._sender.share(workers)
+
     async def close(self) -> None:
         """Give back connections."""
         await self._sender.close()

@@ -17,6 +17,8 @@ import msgspec
 _TIME_LEFT = "x-ms-ratelimit-time-remaining-xrm-requests"
 """Where Dataverse tells how many seconds of execution the window still allows, as ``1,200.00``."""
 _LITTLE = 0.01
+_SHORTEST = 0.001
+"""Less than that is but what is left over from subtracting times."""
 _SLOW = 3.0
 """A request that takes this many times the shortest of its kind has waited in a queue at the other end."""
 
@@ -33,6 +35,17 @@ class Limits(msgspec.Struct, frozen=True):
     requests: int = 6000
     seconds: float = float("inf")
     window: float = 300.0
+
+
+def shared(limits: Limits, workers: int) -> Limits:
+    """What each of so many workers may use of limits that count for all of them together."""
+    return msgspec.structs.replace(
+        limits,
+        start=max(1, limits.start // workers),
+        most=max(1, limits.most // workers),
+        requests=max(1, limits.requests // workers),
+        seconds=limits.seconds / workers,
+    )
 
 
 DATAVERSE = Limits(start=8, most=52, seconds=1200.0)
@@ -54,6 +67,7 @@ class Governor:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.limits = limits
+        self._alone = limits
         self.allowed = float(limits.start)
         self._clock = clock
         self._sleep = sleep
@@ -76,6 +90,11 @@ class Governor:
             yield
         finally:
             await self._leave(kind, self._clock() - start)
+
+    def share(self, workers: int) -> None:
+        """So many workers use the same connection from now on, each its part of the limits."""
+        self.limits = shared(self._alone, workers)
+        self.allowed = min(self.allowed, float(self.limits.most))
 
     def pause(self, seconds: float) -> None:
         """The system said Retry-After: nobody sends anything for so long."""
@@ -102,7 +121,7 @@ class Governor:
             self._running += 1
         try:
             while (wait := self._wait()) > 0:
-                await self._sleep(wait)
+                await self._sleep(max(wait, _SHORTEST))
         except BaseException:
             await self._give_back()
             raise

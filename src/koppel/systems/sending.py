@@ -105,6 +105,10 @@ class Sender:
                     records += more.records
         return records
 
+    def share(self, workers: int) -> None:
+        """So many workers send by the same user from now on, which the system's limits count together."""
+        self._governor.share(workers)
+
     async def close(self) -> None:
         """Give back connections."""
         await self._transport.close()

@@ -117,5 +117,8 @@ class System(Protocol):
     async def delete(self, table: str, rows: Sequence[Update]) -> list[Written]:
         """Delete rows on condition of their version; ``values`` are ignored."""
 
+    def share(self, workers: int) -> None:
+        """So many workers use this connection's user from now on: each keeps below its part of the limits."""
+
     async def close(self) -> None:
         """Give back connections."""
