@@ -11,10 +11,15 @@ from aiohttp import web
 
 
 class Receiver:
-    """``posts`` are the bodies; ``status`` what is answered; ``shakes``: whether it answers the handshake."""
+    """``posts`` are the bodies, ``headers`` and ``queries`` what came with each; ``status`` is what is answered.
+
+    ``shakes``: whether it answers the handshake.
+    """
 
     def __init__(self) -> None:
         self.posts: list[Any] = []
+        self.headers: list[dict[str, str]] = []
+        self.queries: list[dict[str, str]] = []
         self.status = 200
         self.shakes = True
         self.base = ""
@@ -31,6 +36,8 @@ class Receiver:
         if token is not None:
             return web.Response(text=token if self.shakes else "what?")
         self.posts.append(await request.json())
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        self.queries.append(dict(request.query))
         self._came.set()
         return web.Response(status=self.status)
 

@@ -26,6 +26,9 @@ def sandbox(
     customers: Annotated[int | None, typer.Option(help="How many customers (default: 18,849).", min=0)] = None,
     invoices: Annotated[int, typer.Option(help="How many posted sales invoices, of 25,164.", min=0)] = 500,
     tables: Annotated[Path | None, typer.Option(help="A YAML file of custom tables and pages, to add.")] = None,
+    webhook_delay: Annotated[
+        float, typer.Option(help="Seconds from a change to Business Central's notice of it.", min=0)
+    ] = 30.0,
     faults: Annotated[Path | None, typer.Option(help="A JSON file of faults, as /sandbox/faults shows them.")] = None,
     init: Annotated[bool, typer.Option("--init", help="Write a koppel.yaml for it; an existing one is kept.")] = False,
     config: Annotated[Path, typer.Option("--config", metavar="PATH", help="With --init: which file.")] = Path(FILE),
@@ -44,6 +47,7 @@ def sandbox(
         custom = read_tables(tables) if tables else CustomTables()
         built = build_sandbox(data=data, customers=customers, invoices=invoices, tables=custom)
         built.faults.set(_faults(faults, Faults) if faults else Faults())
+        built.business_central.subscriptions.timing.delay = webhook_delay
         ca_file = Path(folder) / "ca.pem" if https else None
         serve(
             built.app,

@@ -7,7 +7,7 @@
 | ``/sandbox/limits`` | the throttling of the moment | PUT: other limits |
 | ``/sandbox/privileges`` | what users of Dataverse may not do (``{user id: ["prvReadAccount"]}``) | PUT: other ones |
 | ``/sandbox/invoices`` | how many posted invoices are open, paid ... | POST ``{"pay": number}``: one of them |
-| ``/sandbox/webhooks`` | how Business Central tells of changes | PUT: ``{"delay": 0.1}`` seconds until it does ... |
+| ``/sandbox/webhooks`` | how changes are told | PUT: ``{"delay": 0.1}`` seconds until Business Central does ... |
 | ``/sandbox/clock`` | the time | POST ``{"advance": seconds}``; PUT ``{"dataverse": seconds}``: one goes wrong |
 """
 
@@ -25,6 +25,7 @@ from starlette.routing import Route
 from koppel.sandbox.business_central.invoices import Invoices
 from koppel.sandbox.business_central.subscriptions import Subscriptions, Timing
 from koppel.sandbox.clock import Clock, SystemClock
+from koppel.sandbox.dataverse.webhooks import Webhooks
 from koppel.sandbox.faults import FaultMiddleware, Faults, SystemName
 from koppel.sandbox.limits import SystemLimits, Throttling
 
@@ -54,6 +55,7 @@ def control_routes(
     missing_privileges: dict[str, set[str]],
     invoices: Invoices,
     subscriptions: Subscriptions,
+    webhooks: Webhooks,
 ) -> list[Route]:
     """The routes; ``rows`` counts the rows of every table of both systems; ``missing_privileges``: Dataverse's own."""
     began = time.monotonic()
@@ -72,7 +74,8 @@ def control_routes(
         throttling.set(msgspec.json.decode(body, type=SystemLimits))
 
     def show_timing() -> dict[str, Any]:
-        return {**msgspec.structs.asdict(subscriptions.timing), "subscriptions": len(subscriptions.all)}
+        told = {"steps": len(webhooks.steps()), "posted": webhooks.posted, "failed": webhooks.failed}
+        return {**msgspec.structs.asdict(subscriptions.timing), "subscriptions": len(subscriptions.all), **told}
 
     def set_timing(body: bytes) -> None:
         subscriptions.timing = msgspec.json.decode(body, type=Timing)

@@ -79,6 +79,7 @@ def build_sandbox(
             dataverse.missing_privileges,
             Invoices(business_central, COMPANY, BOB.id),
             business_central.subscriptions,
+            dataverse.webhooks,
         ),
         *token_routes(tokens),
     ]

@@ -65,7 +65,7 @@ class DataverseApp:
         try:
             if limits.service_seconds:
                 await asyncio.sleep(limits.service_seconds)
-            response = self._answer(user, scope, headers, body)
+            response = await self._dataverse.webhooks.answer(lambda: self._answer(user, scope, headers, body))
         finally:
             limits.leave(user, time.perf_counter() - begin)
         return _with(response, limits.headers(user))

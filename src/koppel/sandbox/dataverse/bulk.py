@@ -1,12 +1,11 @@
-"""The bulk messages: many rows of one table in one transaction, and the probe that tells which table has which."""
+"""The bulk messages: many rows of one table in one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import uuid4
 
-from koppel.odata.filter import compile_filter, replace_aliases
 from koppel.odata.literals import is_guid
 from koppel.sandbox.dataverse import addresses, errors
 from koppel.sandbox.dataverse.addresses import Key
@@ -134,28 +133,3 @@ def _queried_ids(table: TableSchema, query: dict[str, Any]) -> list[str]:
         raise errors.not_implemented("BulkDelete by anything but the ids of rows")
     values = [value.get("Value") if isinstance(value, dict) else value for value in conditions[0].get("Values", [])]
     return [str(value).lower() for value in values]
-
-
-def message_filters(dataverse: Dataverse, request: Request) -> Response:
-    """``GET sdkmessagefilters``: a row for each bulk message of each table, enough to probe for one."""
-    aliases = {name[1:]: value for name, value in request.options.items() if name.startswith("@")}
-    unknown = request.options.keys() - {"$select", "$filter", *(f"@{name}" for name in aliases)}
-    if unknown or request.options.get("$select") not in (None, "sdkmessagefilterid"):
-        raise errors.not_implemented("anything but a filter and the id on sdkmessagefilters")
-    fits = compile_filter(replace_aliases(request.options.get("$filter", "true"), aliases))
-    rows = (
-        {
-            "sdkmessagefilterid": str(uuid5(NAMESPACE_URL, f"{table}/{name}")),
-            "primaryobjecttypecode": table,
-            _NAME: name,
-        }
-        for table, names in dataverse.bulk.items()
-        for name in sorted(names)
-    )
-    found = [{"sdkmessagefilterid": row["sdkmessagefilterid"]} for row in rows if fits(row)]
-    return json_response(
-        200, {"@odata.context": request.context("sdkmessagefilters(sdkmessagefilterid)"), "value": found}
-    )
-
-
-_NAME = "sdkmessageid/name"

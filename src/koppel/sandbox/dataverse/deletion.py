@@ -31,6 +31,7 @@ _BELONGS = frozenset(
         ("product", "_parentproductid_value"),
         ("uom", "_uomscheduleid_value"),
         ("uom", "_baseuom_value"),
+        ("sdkmessageprocessingstep", "_eventhandler_value"),
     }
 )
 """Lookups whose rows go with the row that they point to."""

@@ -20,7 +20,6 @@ _ROOMS: dict[str, Callable[[Dataverse, Request], Response]] = {
     "EntityDefinitions": metadata.definitions,
     "RelationshipDefinitions": metadata.relationship_definitions,
     "GlobalOptionSetDefinitions": metadata.global_option_sets,
-    "sdkmessagefilters": bulk.message_filters,
 }
 
 

@@ -65,6 +65,12 @@ def invalid_argument(message: str) -> ServiceError:
     return ServiceError(400, "0x80040203", message)
 
 
+def webhook_failed(status: int) -> ServiceError:
+    """A synchronous webhook that refuses or does not answer (status 0) ends the operation."""
+    said = f"its receiver answered {status}" if status else "its receiver did not answer"
+    return ServiceError(400, "0x80040265", f"The webhook call failed: {said}.")
+
+
 def not_found(table: str, key: str) -> ServiceError:
     """No row with this id."""
     return ServiceError(404, "0x80040217", f"{table} With Id = {key} Does Not Exist")

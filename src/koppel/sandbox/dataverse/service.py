@@ -22,12 +22,16 @@ from koppel.sandbox.dataverse.logic import GENERAL, LOGIC, TableLogic
 from koppel.sandbox.dataverse.rows import RowWriters
 from koppel.sandbox.dataverse.schema import TARGET, TableSchema, read_schema, standard_document
 from koppel.sandbox.dataverse.store import Store
+from koppel.sandbox.dataverse.webhooks import Webhooks, load_messages
 from koppel.sandbox.tables import Row, Table
 
 ZERO = "00000000-0000-0000-0000-000000000000"
 BULK = frozenset({"CreateMultiple", "UpdateMultiple", "UpsertMultiple"})
-WITHOUT_BULK = frozenset({"productpricelevel", "organization", "post"})
-WITHOUT_TRACKING = frozenset({"organization", "businessunit", "orderclose", "opportunityclose", "quoteclose", "post"})
+REGISTRATION = frozenset({"serviceendpoint", "sdkmessage", "sdkmessagefilter", "sdkmessageprocessingstep"})
+WITHOUT_BULK = frozenset({"productpricelevel", "organization", "post", *REGISTRATION})
+WITHOUT_TRACKING = frozenset(
+    {"organization", "businessunit", "orderclose", "opportunityclose", "quoteclose", "post", *REGISTRATION}
+)
 WITHOUT_UPDATE = frozenset({"post"})
 
 _SERVER_FILLS = frozenset({"organizationid", "statecode", "propertyconfigurationstatus", "revisionnumber"})
@@ -79,7 +83,9 @@ class Dataverse:
         self.sorted_rows: dict[tuple[str, ...], tuple[int, list[Row]]] = {}
         self.writers = RowWriters(self)
         self.bodies = {name: BodyReader(self, table) for name, table in self.schema.tables.items()}
+        self.webhooks = Webhooks(self)
         self._required = {name: _required(table) for name, table in self.schema.tables.items()}
+        load_messages(self, self.schema.tables.keys() - REGISTRATION, self.bulk.__getitem__)
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -177,6 +183,7 @@ class Dataverse:
             _prepare(self, table, row, caller)
             self._check_required(table, row)
             self.keys.check(table, key, row)
+            self.webhooks.note(table, key, (), caller)
             self.store.put(table, key, row)
             _logic(table).after_create(self, row, caller)
             return key
@@ -196,6 +203,7 @@ class Dataverse:
                 general(self, table, row, values, caller)
             _logic(table).before_update(self, before, row, values, caller)
             self.keys.check(table, key, row)
+            self.webhooks.note(table, key, values, caller)
             self.store.put(table, key, row)
             _logic(table).after_update(self, before, row, caller)
 
@@ -213,6 +221,7 @@ class Dataverse:
         """Delete a row with what belongs to it."""
         with self.transaction():
             row = self.tables[table].rows[key]
+            self.webhooks.note(table, key, (), caller)
             _logic(table).before_delete(self, row, caller)
             deletion.delete(self, table, key, caller)
             _logic(table).after_delete(self, row, caller)

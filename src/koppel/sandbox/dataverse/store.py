@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from koppel.sandbox.tables import Row, Table
 
 FIRST_VERSION = 1_000_000
+Writes = dict[tuple[str, str], tuple[Row | None, Any]]
+"""By table and id: the row as it was, and its stamp."""
 
 
 class Index:
@@ -59,7 +61,8 @@ def _plain(value: Any) -> Any:
 class Store:
     """All tables. ``version`` rises with every write and is the row's version number and entity tag.
 
-    ``versions`` tell when each table was written last, taking back included.
+    ``versions`` tell when each table was written last, taking back included. ``at_the_end`` is called at the end of
+    each transaction with the rows that it wrote, each with what it was before; what it raises takes all back.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -67,7 +70,13 @@ class Store:
         self.version = FIRST_VERSION
         self.versions: dict[str, int] = dict.fromkeys(self.tables, FIRST_VERSION)
         self._indexes: dict[str, dict[tuple[str, ...], Index]] = {name: {} for name in self.tables}
-        self._undo: dict[tuple[str, str], tuple[Row | None, Any]] | None = None
+        self.at_the_end: Callable[[Writes], None] = lambda writes: None
+        self._undo: Writes | None = None
+
+    @property
+    def writes(self) -> Writes | None:
+        """What the transaction of the moment wrote so far."""
+        return self._undo
 
     def put(self, table: str, key: str, row: Row) -> None:
         """Insert or replace a row; gives it its version."""
@@ -109,6 +118,7 @@ class Store:
         self._undo = {}
         try:
             yield
+            self.at_the_end(self._undo)
         except BaseException:
             self._roll_back(self._undo)
             raise
@@ -122,7 +132,7 @@ class Store:
             self._undo[table, key] = (before, rows.stamp(key))
         return before
 
-    def _roll_back(self, undo: dict[tuple[str, str], tuple[Row | None, Any]]) -> None:
+    def _roll_back(self, undo: Writes) -> None:
         earlier: dict[str, list[tuple[str, Row | None, Any]]] = {}
         for (table, key), (row, stamp) in undo.items():
             earlier.setdefault(table, []).append((key, row, stamp))

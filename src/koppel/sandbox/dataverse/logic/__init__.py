@@ -20,6 +20,7 @@ from koppel.sandbox.dataverse.logic.person import PERSON
 from koppel.sandbox.dataverse.logic.price import PRICE, PRICE_LIST
 from koppel.sandbox.dataverse.logic.product import PRODUCT
 from koppel.sandbox.dataverse.logic.unit import UNIT, UNIT_GROUP
+from koppel.sandbox.dataverse.logic.webhook import ENDPOINT, STEP
 
 __all__ = ["GENERAL", "LOGIC", "TableLogic"]
 
@@ -36,6 +37,8 @@ LOGIC: Mapping[str, TableLogic] = {
     "product": PRODUCT,
     "pricelevel": PRICE_LIST,
     "productpricelevel": PRICE,
+    "serviceendpoint": ENDPOINT,
+    "sdkmessageprocessingstep": STEP,
     **DOCUMENTS,
     **LINES,
 }
