@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 KOPPEL = str(Path(sys.executable).with_name("koppel"))
 
@@ -25,6 +26,8 @@ def test_it_serves_https_and_writes_a_configuration_that_works(tmp_path: Path) -
         "--customers",
         "3",
         "--https",
+        "--webhook-delay",
+        "0.2",
         "--init",
         "--config",
         str(config),
@@ -37,8 +40,11 @@ def test_it_serves_https_and_writes_a_configuration_that_works(tmp_path: Path) -
         checked = subprocess.run(
             [KOPPEL, "check", "--config", config], env=os.environ | secret, capture_output=True, text=True
         )
+        base = told["dataverse_url"].removesuffix("/dataverse")
+        webhooks = requests.get(f"{base}/sandbox/webhooks", verify=told["ca_file"]).json()
         sandbox.send_signal(signal.SIGTERM)
         assert sandbox.wait(10) == 0
+    assert webhooks["delay"] == 0.2
     assert told["dataverse_url"].startswith("https://127.0.0.1:")
     assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
     assert checked.stdout.endswith("everything fits\n")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from business_central_company import COMPANION, STANDARD, USER, Answer, World
+from business_central_company import COMPANION, ROOT, STANDARD, USER, Answer, World
 
 from koppel.sandbox.business_central.subscriptions import Timing
 from receiver import Receiver, receiving
@@ -104,6 +104,47 @@ async def test_it_is_renewed_and_deleted_by_those_who_know_its_version(world: Wo
     assert (await world.ask("DELETE", place, None, headers={"If-Match": made["@odata.etag"]})).status >= 400
     assert (await world.ask("DELETE", place, None, headers={"If-Match": renewed.json["@odata.etag"]})).status == 204
     assert (await world.ask("GET", place)).status == 404
+
+
+async def test_what_a_renewal_leaves_out_stays(world: World, receiver: Receiver) -> None:
+    made = (await subscribe(world, receiver.url)).json
+    place = f"{COMPANION}/subscriptions('{made['subscriptionId']}')"
+    world.clock.advance(days=1)
+    renewed = await world.ask("PATCH", place, {}, headers={"If-Match": made["@odata.etag"]})
+    assert (renewed.status, renewed.json["clientState"]) == (200, SECRET)
+    assert renewed.json["systemCreatedAt"] == made["systemCreatedAt"] < renewed.json["systemModifiedAt"]
+
+
+async def test_there_are_two_hundred_at_most(world: World, receiver: Receiver) -> None:
+    for n in range(200):
+        assert (await subscribe(world, f"{receiver.url}/{n}")).status == 201
+    assert (await subscribe(world, receiver.url)).status == 400
+    world.clock.advance(days=3)
+    assert (await subscribe(world, receiver.url)).status == 201
+
+
+async def test_one_can_ask_what_can_be_subscribed_to(world: World, receiver: Receiver) -> None:
+    place = f"{ROOT}/microsoft/runtime/beta/companies({world.company.id})/webhookSupportedResources"
+    standard = [one["resource"] for one in (await world.ask("GET", f"{place}?$filter=resource eq 'v2.0*'")).values]
+    assert {"v2.0/customers", "v2.0/salesOrders", "v2.0/items"} <= set(standard)
+    assert set(standard).isdisjoint({"v2.0/salesOrderLines", "v2.0/contactsInformation", "v2.0/companies"})
+    every = [one["resource"] for one in (await world.ask("GET", place)).values]
+    assert set(standard) < set(every)
+    assert "koppel/sync/v1.0/resources" in every
+    for name in every:
+        route, _, table = name.rpartition("/")
+        body = {"notificationUrl": receiver.url, "resource": resource(world, table, route)}
+        assert (await world.ask("POST", f"{ROOT}/{route}/subscriptions", body)).status == 201
+    assert (await world.ask("GET", f"{place}?$filter=contains(resource,'x')")).status == 501
+    assert (await world.ask("GET", f"{place}?$top=1")).status == 501
+    assert (await world.ask("GET", f"{ROOT}/microsoft/runtime/beta/companies")).status == 501
+    assert (await world.ask("GET", f"{ROOT}/microsoft/runtime/beta")).status == 501
+
+
+async def test_filters_of_subscriptions_are_refused(world: World, receiver: Receiver) -> None:
+    filtered = f"{resource(world)}?$filter=blocked eq 'All'"
+    assert (await subscribe(world, receiver.url, resource=filtered)).status == 501
+    assert (await world.ask("GET", f"{COMPANION}/subscriptions?$top=1")).status == 501
 
 
 async def test_it_is_over_after_three_days(world: World, receiver: Receiver) -> None:

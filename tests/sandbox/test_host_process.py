@@ -309,6 +309,15 @@ def test_the_module_prints_one_line_when_ready() -> None:
     assert (line["ca_file"], line["pid"]) == (None, process.pid)
 
 
+def test_the_pace_of_webhooks_is_told_and_taken(sandbox: SandboxProcess) -> None:
+    client = Client(sandbox)
+    assert client.control("GET", "webhooks") == {
+        **{"delay": 30.0, "most": 1000, "minute": 60.0, "subscriptions": 0},
+        **{"steps": 0, "posted": 0, "failed": 0},
+    }
+    assert client.control("PUT", "webhooks", {"delay": 0.5})["delay"] == 0.5
+
+
 def test_it_starts_with_as_many_invoices_as_are_asked_for() -> None:
     with start_sandbox(customers=800, invoices=7) as sandbox:
         client = Client(sandbox)

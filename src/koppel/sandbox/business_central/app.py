@@ -15,9 +15,11 @@ from koppel.sandbox.business_central.batch import answer_batch
 from koppel.sandbox.business_central.calls import JSON, Call, Reply, read_options
 from koppel.sandbox.business_central.company import BusinessCentral
 from koppel.sandbox.business_central.limits import Gate, too_large
-from koppel.sandbox.business_central.routes import answer
+from koppel.sandbox.business_central.routes import RUNTIME, answer
 
-_ADDRESS = re.compile(r"/v2\.0/(?:[^/]+/)?[^/]+/(?P<api>api/v2\.0|api/[^/]+/[^/]+/v[0-9.]+|api|ODataV4|WS)(?=/|$)")
+_ADDRESS = re.compile(
+    r"/v2\.0/(?:[^/]+/)?[^/]+/(?P<api>api/v2\.0|api/microsoft/runtime/beta|api/[^/]+/[^/]+/v[0-9.]+|api|ODataV4|WS)(?=/|$)"
+)
 SUBSCRIPTIONS = "subscriptions"
 _COMPANION: RouteName = "companion"
 _METADATA = re.compile(r"odata\.metadata=(none|full)")
@@ -80,7 +82,7 @@ def _call(business_central: BusinessCentral, scope: Scope, headers: dict[str, st
         raise errors.no_segment(unquote(path).rstrip("/").rpartition("/")[2])
     name = found["api"].removeprefix("api/")
     route: RouteName = _COMPANION if name == "koppel/sync/v1.0" else name
-    if route not in business_central.catalogue.pages:
+    if route != RUNTIME and route not in business_central.catalogue.pages:
         raise errors.not_implemented(f"the address {found['api']}{path.removeprefix(mount)[found.end() :]}")
     _check_headers(scope["method"], headers)
     return Call(

@@ -19,7 +19,9 @@ from koppel.sandbox.tables import Row
 
 _RIGHTS: dict[str, Right] = {"GET": "read", "POST": "insert", "PATCH": "modify", "DELETE": "delete"}
 _COMPANY_KEY = re.compile(r"(id|name|businessProfileId)\s*=\s*(?:'((?:[^']|'')*)'|([0-9a-fA-F-]{36}))")
-_PLATFORM = frozenset({"entityDefinitions", "webhookSupportedResources"})
+RUNTIME = "microsoft/runtime/beta"
+_SUPPORTED = "webhookSupportedResources"
+_PLATFORM = frozenset({"entityDefinitions", _SUPPORTED})
 
 
 def answer(system: BusinessCentral, call: Call) -> Reply:
@@ -45,6 +47,8 @@ def _dispatch(system: BusinessCentral, call: Call) -> Reply:
         raise errors.method_not_allowed(call.method, call.path)
     if call.method != "GET" and call.headers.get("data-access-intent", "").lower() == "readonly":
         raise errors.bad_request("Data-Access-Intent ReadOnly does not allow a write.")
+    if call.route == RUNTIME:
+        return _runtime(system, call, segments)
     if not segments:
         return Reply(200, service_document(system.catalogue, call.route, call.root))
     first = segments[0]
@@ -57,6 +61,16 @@ def _dispatch(system: BusinessCentral, call: Call) -> Reply:
     if len(segments) == 1 or first.key is None:
         return _companies(system, call, segments)
     return _in_company(system, call, company_by_key(system, first.key), segments[1:])
+
+
+def _runtime(system: BusinessCentral, call: Call, segments: tuple[Segment, ...]) -> Reply:
+    """What the platform tells of itself: which pages have webhooks."""
+    if [one.name for one in segments] != [COMPANIES, _SUPPORTED] or segments[0].key is None:
+        raise errors.not_implemented(f"the address api/{RUNTIME}/{call.path}")
+    if call.method != "GET":
+        raise errors.method_not_allowed(call.method, _SUPPORTED)
+    company_by_key(system, segments[0].key)
+    return system.subscriptions.supported(call)
 
 
 def _companies(system: BusinessCentral, call: Call, segments: tuple[Segment, ...]) -> Reply:

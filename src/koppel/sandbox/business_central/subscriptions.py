@@ -15,7 +15,7 @@ from uuid import uuid4
 import msgspec
 import orjson
 
-from koppel.catalogue.pages import Page, RouteName
+from koppel.catalogue.pages import COMPANIES, Page, RouteName
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.calls import Call, Reply, split_path
 from koppel.sandbox.business_central.store import Store
@@ -34,6 +34,8 @@ LONGEST_STATE = 2048
 _TRIES = (1, 1, 1, 10, 100, 1000)
 """Minutes from one try to the next; after the last one the subscription goes."""
 _AGAIN = frozenset({0, 408, 429})
+_WANTED = re.compile(r"resource eq '(?P<resource>[^'*]*)(?P<all>\*?)'")
+_COMPANION_NAME = "koppel/sync/v1.0"
 _RESOURCE = re.compile(r"(?:https?://[^?]*?)?/?api/(?P<route>[^?]+?)/companies\((?P<company>[^)]*)\)/(?P<set>\w+)")
 
 ChangeType = Literal["created", "updated", "deleted", "collection"]
@@ -66,6 +68,7 @@ class Subscription(msgspec.Struct):
     page: Page
     company: str
     user: str
+    created: str
     expires: datetime
     modified: str
     version: int = 1
@@ -90,6 +93,8 @@ class Subscriptions:
         segments = split_path(call.path)
         if len(segments) > 1:
             raise errors.no_segment(segments[1].name)
+        if call.options:
+            raise errors.not_implemented(f"{call.options[0][0]} on subscriptions")
         key = segments[0].key
         if key is None:
             return self._list(call) if call.method == "GET" else await self._subscribe(call)
@@ -128,6 +133,7 @@ class Subscriptions:
             page=page,
             company=company,
             user=call.user,
+            created=_instant(self._now()),
             expires=self._now() + LASTS,
             modified=_instant(self._now()),
         )
@@ -135,7 +141,7 @@ class Subscriptions:
         return Reply(201, _shown(made, call))
 
     async def _renew(self, call: Call, found: Subscription) -> Reply:
-        url, resource, state = _said(call)
+        url, resource, state = _said(call, found)
         if resource != found.resource:
             raise errors.bad_request("The resource of a subscription cannot be changed.")
         await _shake_hands(url)
@@ -148,12 +154,34 @@ class Subscriptions:
         said = _RESOURCE.match(resource)
         if said is None:
             raise errors.bad_request(f"The resource '{resource}' is not valid.")
-        named = "companion" if said["route"] == "koppel/sync/v1.0" else said["route"]
+        if "?" in resource:
+            raise errors.not_implemented("subscriptions with a filter")
+        named = "companion" if said["route"] == _COMPANION_NAME else said["route"]
         company = next((one for one in self._system.companies.values() if one.id == said["company"].lower()), None)
         page = self._system.catalogue.pages[route].get(said["set"]) if named == route else None
-        if company is None or page is None or page.parent:
+        if company is None or page is None or not _can_be_told(page):
             raise errors.bad_request(f"The resource '{resource}' cannot be subscribed to.")
         return page, company.name
+
+    def supported(self, call: Call) -> Reply:
+        """``webhookSupportedResources``: what can be subscribed to."""
+        names = [
+            f"{_COMPANION_NAME if route == 'companion' else route}/{page.set_name}"
+            for route, pages in self._system.catalogue.pages.items()
+            for page in pages.values()
+            if _can_be_told(page)
+        ]
+        wanted = call.option("$filter")
+        if [name for name, _ in call.options if name != "$filter"]:
+            raise errors.not_implemented("anything but $filter on webhookSupportedResources")
+        if wanted is not None:
+            said = _WANTED.fullmatch(wanted)
+            if said is None:
+                raise errors.not_implemented("any filter of webhookSupportedResources but resource eq '...'")
+            names = [
+                one for one in names if one == said["resource"] or (said["all"] and one.startswith(said["resource"]))
+            ]
+        return Reply(200, {"value": [{"resource": name} for name in sorted(names)]})
 
     # the telling
 
@@ -250,8 +278,16 @@ def _change(store: Store, row_id: str, before: Row | None) -> Change | None:
     return Change(row_id, "updated", at) if after["systemRowVersion"] != before["systemRowVersion"] else None
 
 
-def _said(call: Call) -> tuple[str, str, str]:
+def _can_be_told(page: Page) -> bool:
+    """Rows of a table of their own, addressed by their own id."""
+    return not page.parent and not page.table.computed and page.set_name != COMPANIES
+
+
+def _said(call: Call, found: Subscription | None = None) -> tuple[str, str, str]:
+    """Address, resource and state; what a renewal leaves out stays."""
     said = call.json()
+    if found is not None:
+        said = {"notificationUrl": found.url, "resource": found.resource, "clientState": found.state, **said}
     url, resource, state = (said.get(name) or "" for name in ("notificationUrl", "resource", "clientState"))
     if not (isinstance(url, str) and url.startswith(("https://", "http://"))):
         raise errors.bad_request("The notificationUrl is not valid.")
@@ -290,6 +326,8 @@ def _shown(one: Subscription, call: Call) -> dict[str, Any]:
         "lastModifiedDateTime": one.modified,
         "clientState": one.state,
         "expirationDateTime": _instant(one.expires),
+        "systemCreatedAt": one.created,
+        "systemCreatedBy": one.user,
         "systemModifiedAt": one.modified,
         "systemModifiedBy": one.user,
     }
