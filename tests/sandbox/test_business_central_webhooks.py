@@ -170,6 +170,21 @@ async def test_changes_are_posted_together(world: World, receiver: Receiver) -> 
     assert len(receiver.posts) == 1
 
 
+async def test_one_post_tells_an_address_of_all_it_asked_for(world: World, receiver: Receiver) -> None:
+    made = [(await subscribe(world, receiver.url, table)).json["subscriptionId"] for table in ("customers", "items")]
+    await subscribe(world, f"{receiver.base}/another", "items", clientState="other")
+    first = await create(world)
+    item = await world.ask("POST", f"{COMPANION}/companies({world.company.id})/items", {"number": "1000"})
+    assert item.status == 201
+    await receiver.until(lambda: len(receiver.posts) == 2)
+    [own] = [post["value"] for post in receiver.posts if post["value"][0]["clientState"] == SECRET]
+    assert [entry["subscriptionId"] for entry in own] == made
+    assert [entry["resource"].rpartition("/")[2] for entry in own] == [
+        f"customers({first})",
+        f"items({item.json['id']})",
+    ]
+
+
 async def test_what_changes_nothing_or_fails_is_not_told(world: World, receiver: Receiver) -> None:
     first = await create(world)
     await subscribe(world, receiver.url)

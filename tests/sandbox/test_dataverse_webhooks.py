@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 from dataverse_org import ALICE, BUSINESS_UNIT, EURO, INTEGRATION, ORGANIZATION, Organisation
 
+from koppel.jobs.webhooks import SECRET_HEADER, Tables, told_by_dataverse
 from koppel.odata.batch import Part, encode_request
 from koppel.odata.literals import parse_instant
+from koppel.store.notices import Notice
 from receiver import Receiver, receiving
 
 CONTRACTS = "http://schemas.microsoft.com/xrm/2011/Contracts"
@@ -107,6 +110,21 @@ async def test_a_new_row_is_posted_with_the_headers_of_dataverse(org: Organisati
     [image] = post["PostEntityImages"]
     assert image["key"] == "AsynchronousStepPrimaryName"
     assert {pair["key"]: pair["value"] for pair in image["value"]["Attributes"]} == {"accountid": key, "name": "Adatum"}
+
+
+async def test_koppel_understands_it_and_passes_over_what_it_did_itself(org: Organisation, receiver: Receiver) -> None:
+    tables: Tables = {("dataverse", "account"): [("CUSTOMER", True)]}
+    for message in ("Create", "Delete"):
+        await register(org, receiver.url, message)
+    key = await org.create("accounts", name="By Koppel")
+    org.token = "alice"
+    await org.delete(f"accounts({key})")
+    await receiver.until(lambda: len(receiver.posts) == 2)
+    told_of = [
+        told_by_dataverse(orjson.dumps(post), headers[SECRET_HEADER], "a secret", INTEGRATION, tables)
+        for post, headers in zip(receiver.posts, receiver.headers, strict=True)
+    ]
+    assert sorted(told_of) == [[], [Notice("CUSTOMER", "dataverse", key)]]
 
 
 async def test_an_update_tells_what_was_written(org: Organisation, receiver: Receiver) -> None:

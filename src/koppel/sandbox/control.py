@@ -74,7 +74,7 @@ def control_routes(
         throttling.set(msgspec.json.decode(body, type=SystemLimits))
 
     def show_timing() -> dict[str, Any]:
-        told = {"steps": len(webhooks.steps()), "posted": webhooks.posted, "failed": webhooks.failed}
+        told = {"steps": len(webhooks.steps), "posted": webhooks.posted, "failed": webhooks.failed}
         return {**msgspec.structs.asdict(subscriptions.timing), "subscriptions": len(subscriptions.all), **told}
 
     def set_timing(body: bytes) -> None:

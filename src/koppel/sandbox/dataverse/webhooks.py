@@ -15,12 +15,13 @@ from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import orjson
+from aiohttp import ClientSession
 
 from koppel.sandbox.dataverse import errors
 from koppel.sandbox.dataverse.executed import Execution, Step, context
 from koppel.sandbox.dataverse.logic.webhook import CREATE, DELETE, HTTP_HEADER, UPDATE, settings
 from koppel.sandbox.dataverse.store import Writes
-from koppel.sandbox.posting import post
+from koppel.sandbox.posting import post_with, posting
 from koppel.sandbox.tables import Row
 
 if TYPE_CHECKING:
@@ -38,13 +39,17 @@ _T = TypeVar("_T")
 
 
 class Webhooks:
-    """The webhooks of an organisation. ``waits``: seconds to each next try of a receiver that is not available."""
+    """The webhooks of an organisation. ``waits``: seconds to each next try of a receiver that is not available.
+
+    ``steps``: the enabled ones, in the order of their ranks, as the latest transaction left them.
+    """
 
     def __init__(self, dataverse: Dataverse) -> None:
         self.waits: tuple[float, ...] = (1.0, 10.0, 60.0)
         self.posted = self.failed = 0
         self._dataverse = dataverse
-        self._known: tuple[int, list[Step]] = (-1, [])
+        self.steps: list[Step] = []
+        self._version = dataverse.store.versions[STEPS]
         self._sent: dict[tuple[str, str], set[str]] = {}
         self._caller: Caller | None = None
         self._writes: Writes | None = None
@@ -54,13 +59,9 @@ class Webhooks:
         self._loop: asyncio.AbstractEventLoop | None = None
         dataverse.store.at_the_end = self._end
 
-    def steps(self) -> list[Step]:
-        """The enabled steps, in the order of their ranks."""
-        version = self._dataverse.store.versions[STEPS]
-        if self._known[0] != version:
-            rows = sorted(self._dataverse.tables[STEPS].rows.values(), key=lambda row: int(row["rank"]))
-            self._known = version, [self._step(row) for row in rows if row["statecode"] == _ENABLED]
-        return self._known[1]
+    def _read_steps(self) -> list[Step]:
+        rows = sorted(self._dataverse.tables[STEPS].rows.values(), key=lambda row: int(row["rank"]))
+        return [self._step(row) for row in rows if row["statecode"] == _ENABLED]
 
     def _step(self, row: Row) -> Step:
         message = self._dataverse.tables["sdkmessage"].rows[row["_sdkmessageid_value"]]
@@ -76,7 +77,7 @@ class Webhooks:
 
     def note(self, table: str, key: str, names: Iterable[str], caller: Caller) -> None:
         """Somebody writes columns of a row: a step may ask for these, even when their values stay."""
-        if self.steps():
+        if self.steps:
             if self._writes is not self._dataverse.store.writes:
                 self._writes, self._sent = self._dataverse.store.writes, {}
             self._caller = caller
@@ -84,7 +85,10 @@ class Webhooks:
 
     def _end(self, writes: Writes) -> None:
         """Tell what a transaction wrote. ``ServiceError`` when a synchronous step refuses."""
-        if not self.steps():
+        if self._version != self._dataverse.store.versions[STEPS]:
+            self._version = self._dataverse.store.versions[STEPS]
+            self.steps = self._read_steps()
+        if not self.steps:
             return
         sent, self._sent = self._sent, {}
         executions = [execution for write in writes.items() for execution in self._executions(*write, sent)]
@@ -102,7 +106,7 @@ class Webhooks:
         if row is None:
             return
         message = CREATE if before is None else UPDATE if after is not None else DELETE
-        concerned = [one for one in self.steps() if one.message == message and one.table in ("", table)]
+        concerned = [one for one in self.steps if one.message == message and one.table in ("", table)]
         if not concerned:
             return
         names = self._names(table, before, after, sent.get(place, ()))
@@ -129,13 +133,15 @@ class Webhooks:
         loop = self._loop
         if loop is None:
             raise errors.not_implemented("synchronous webhooks of what no request writes")
-        status = asyncio.run_coroutine_threadsafe(self._post(execution), loop).result()
+        status = asyncio.run_coroutine_threadsafe(self._post_alone(execution), loop).result()
         if not 200 <= status < 300:
             raise errors.webhook_failed(status)
 
     async def answer(self, work: Callable[[], _T]) -> _T:
         """Do the work of a request, then tell of it."""
-        if self._turn.locked() or any(step.is_synchronous for step in self.steps()):
+        if not self.steps and not self._turn.locked():
+            return work()
+        if self._turn.locked() or any(step.is_synchronous for step in self.steps):
             async with self._turn:
                 self._loop = asyncio.get_running_loop()
                 try:
@@ -151,17 +157,22 @@ class Webhooks:
         return done
 
     async def _tell(self) -> None:
-        while self._waiting:
-            execution = self._waiting.popleft()
-            status = await self._post(execution)
-            for wait in self.waits:
-                if status not in _AGAIN:
-                    break
-                await asyncio.sleep(wait)
-                status = await self._post(execution)
-            self.failed += not 200 <= status < 300
+        async with posting() as session:
+            while self._waiting:
+                execution = self._waiting.popleft()
+                status = await self._post(session, execution)
+                for wait in self.waits:
+                    if status not in _AGAIN:
+                        break
+                    await asyncio.sleep(wait)
+                    status = await self._post(session, execution)
+                self.failed += not 200 <= status < 300
 
-    async def _post(self, execution: Execution) -> int:
+    async def _post_alone(self, execution: Execution) -> int:
+        async with posting() as session:
+            return await self._post(session, execution)
+
+    async def _post(self, session: ClientSession, execution: Execution) -> int:
         """The status of the answer; 0 when there is none."""
         endpoint = self._dataverse.row(ENDPOINTS, execution.step.endpoint)
         if endpoint is None:
@@ -178,7 +189,7 @@ class Webhooks:
             "x-ms-correlation-request-id": execution.correlation,
         }
         self.posted += 1
-        status, _ = await post(url, body, {**headers, **more, **own})
+        status, _ = await post_with(session, url, body, {**headers, **more, **own})
         return status
 
     def _body(self, execution: Execution) -> tuple[bytes, dict[str, str]]:
