@@ -31,6 +31,21 @@ def test_a_change_goes_to_the_other_side_alone() -> None:
     assert back.reason == "changed in Dataverse"
 
 
+def test_what_comes_last_waits_until_all_parts_are_there() -> None:
+    document = table(field("name"), field("status", last=True, direction="to_dataverse"))
+    values = ("new", "Open"), ("old", "Draft"), (("old", "Draft"), ("old", "Draft"))
+    waiting = merge(document, *values, incomplete=True)
+    assert (waiting.to_dataverse, waiting.base) == ({"cr_name": "new"}, (("new", "Draft"), ("new", "Draft")))
+    assert merge(document, *values).to_dataverse == {"cr_name": "new", "cr_status": "Open"}
+
+
+def test_a_group_waits_with_any_of_its_members() -> None:
+    document = table(field("status", last=True, group="state"), field("reason", group="state"))
+    values = ("Open", "new"), ("Draft", "old"), (("Draft", "old"), ("Draft", "old"))
+    assert merge(document, *values, incomplete=True).kind == "nothing"
+    assert merge(document, *values).kind == "update"
+
+
 def test_the_action_names_the_pair_and_what_was_read() -> None:
     action = merge(NAME, ("new",), ("old",), (("old",), ("old",)), name="C1")
     assert (action.mapping, action.name) == ("CUSTOMER", "C1")
