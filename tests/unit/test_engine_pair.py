@@ -11,10 +11,14 @@ import pytest
 from engine_samples import after_writes, field, lookup, merge, option, table
 from koppel.engine.action import base_after
 from koppel.engine.values import UNKNOWN
-from koppel.odata.records import Side
+from koppel.odata.records import Scalar, Side
 
 NAME = table(field("name"))
 ONE_WAY = table(field("name", direction="to_dataverse"), direction="to_dataverse")
+
+
+def upper(value: Scalar) -> Scalar:
+    return str(value).upper()
 
 
 def test_a_change_goes_to_the_other_side_alone() -> None:
@@ -29,6 +33,16 @@ def test_a_change_goes_to_the_other_side_alone() -> None:
     back = merge(NAME, ("old",), ("new",), (("old",), ("old",)))
     assert (back.to_dataverse, back.to_business_central) == ({}, {"name": "new"})
     assert back.reason == "changed in Dataverse"
+
+
+def test_a_new_spelling_in_a_group_is_agreed_and_the_rest_of_it_written() -> None:
+    loud = msgspec.structs.replace(
+        field("street", group="address"), to_dataverse=(upper,), to_business_central=(upper,)
+    )
+    address = table(loud, field("city", group="address"))
+    action = merge(address, ("Dam", "new"), ("DAM", "old"), (("dam", "old"), ("DAM", "old")))
+    assert action.to_dataverse == {"cr_city": "new"}
+    assert action.base == (("Dam", "new"), ("DAM", "new"))
 
 
 def test_what_comes_last_waits_until_all_parts_are_there() -> None:
@@ -421,6 +435,10 @@ class TestLocked:
         assert action.refusal.message == (
             "code is old in Dataverse, which takes no other value any more, and has to be new"
         )
+        assert action.refusal.remedy == (
+            "bring Business Central back in line, or delete the record in Dataverse and have it created again"
+        )
+        assert (action.refusal.side, action.refusal.value) == ("business_central", "new")
 
     def test_what_is_right_is_no_matter(self) -> None:
         found = table(field("code", dataverse={"updatable": False}, direction="to_dataverse", on_locked="fail"))
