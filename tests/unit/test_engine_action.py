@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from engine_samples import field, lookup, merge, record, table
-from koppel.engine.action import Action, Refusal, base_after, held
+from koppel.engine.action import Action, FollowUp, Refusal, base_after, held
 from koppel.engine.values import UNKNOWN
 from koppel.odata.records import Side
 
@@ -40,6 +41,20 @@ def test_what_is_held_writes_nothing_and_agrees_on_nothing() -> None:
     assert (action.kind, action.reason, action.refusal) == ("hold", "not now", refusal)
     assert (action.to_business_central, action.to_dataverse, action.written) == ({}, {}, {})
     assert (action.changes, action.conflicts, action.waiting, action.base) == ((), (), (), None)
+
+
+def test_what_is_held_writes_nothing_beside_or_below_either() -> None:
+    beside = (FollowUp(side="dataverse", table="notes", id="1", values={"text": "x"}, record="b-1"),)
+    whole = msgspec.structs.replace(
+        ACTION, before=beside, after=beside, later={"city": "x"}, nested={"lines": [{"number": "1"}]}
+    )
+    action = held(whole, Refusal(message="not now"))
+    assert (action.before, action.after, action.later, action.nested) == ((), (), {}, {})
+
+
+def test_a_failed_write_leaves_each_side_its_own_base() -> None:
+    merged = merge(table(field("name")), ("new",), ("theirs",), (("ours",), ("theirs",)))
+    assert base_after(merged, ["dataverse"]) == (("ours",), ("theirs",))
 
 
 def test_what_is_held_is_still_about_the_same_records() -> None:

@@ -93,6 +93,11 @@ def test_what_the_filter_asks_for_is_the_callers_business() -> None:
     assert action.warnings == (f"{where}; stays coupled, and only what the filter asks for is carried over",)
 
 
+def test_what_waits_for_its_return_is_not_told() -> None:
+    action = plan(mapping("wait"), "business_central", changed=SIDES)
+    assert (action.kind, writes(action), action.warnings) == ("nothing", {}, ())
+
+
 @pytest.mark.parametrize("left_filter", ["keep", "carry", "deactivate"])
 class TestTold:
     """Once when it left and with every edit there, not at every look; a person who asks is always told."""

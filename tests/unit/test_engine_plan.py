@@ -33,6 +33,11 @@ BESIDE = tuple(FollowUp(side=side, table="notes", id="1", values={"text": "x"}, 
 
 
 class TestCreation:
+    def test_rows_below_are_made_with_it(self) -> None:
+        lines = {"lines": [{"number": "1"}]}
+        assert create(CUSTOMER, "Contoso", "JR", "30D", nested=lines).nested == lines
+        assert create(CUSTOMER, "Contoso", "JR", "30D").nested == {}
+
     def test_it_carries_translated_values_and_the_partners_id(self) -> None:
         action = create(CUSTOMER, "Contoso", "JR", "30D")
         assert (action.kind, action.side, action.reason) == ("create", "dataverse", "new in Business Central")
