@@ -337,10 +337,22 @@ def test_every_table_of_the_catalogue_is_thought_of() -> None:
     own = yaml.safe_load((resources.files("koppel.companion") / "pages.yaml").read_text("utf-8"))["tables"]
     assert own.keys() == catalogue().pages[ROUTE].keys() - {COMPANIES}
     unknown = {f"{t}.{c}" for t, facts in own.items() for c in facts.get("columns", ()) if c not in _fields(t)}
-    # The lines of all documents are described once.
+    # The lines of all documents are described once, and so are orders and quotes.
     assert unknown <= {f"{t}.{c}" for t in own if own[t].get("buffered") for c in own["salesOrderLines"]["columns"]} | {
-        "archivedSalesOrders.salesOrderLines"
+        "archivedSalesOrders.salesOrderLines",
+        "salesQuotes.partialShipping",
+        "salesQuotes.fullyShipped",
     }
+
+
+def test_orders_and_quotes_share_the_fields_of_their_table() -> None:
+    """Two pages of one table, and one extension of it, each field of which stands there once."""
+    uses = [Use(table, "documentId", MINE) for table in ("salesOrderLines", "salesQuoteLines")]
+    files = extension_for(uses).files
+    (path,) = [path for path in files if path.endswith("KoppelSalesLine.TableExt.al")]
+    assert files[path].count('"Koppel Document Id"') == 1
+    assert "tableextension 79172" in files[path]
+    assert extension_for(uses[1:]).files[path] == files[path]
 
 
 def _fields(table: str) -> set[str]:

@@ -69,14 +69,25 @@ def _left_out(pages: Sequence[AlPage], uses: Sequence[Use]) -> Iterator[str]:
 
 def _files(pages: Sequence[AlPage]) -> dict[str, str]:
     found = {f"{SOURCE}/{_file(page.name)}.Page.al": page_text(page, pages) for page in pages}
-    for page in pages:
-        if flows := [column.flow for column in page.columns if column.flow]:
-            found[f"{SOURCE}/{_file(_extension_name(page))}.TableExt.al"] = _table_extension(page, flows)
+    for source, flows in _flows(pages).items():
+        page = next(page for page in pages if page.source == source)
+        found[f"{SOURCE}/{_file(_extension_name(page))}.TableExt.al"] = _table_extension(page, flows)
     for folder in dict.fromkeys(folder for page in pages for folder in page.folders):
         found |= {f"{SOURCE}/{file}": text.splitlines() for file, text in _fixed(folder)}
     found[f"{SOURCE}/{_file(PERMISSION_SET)}.PermissionSet.al"] = _permissions(pages)
     texts = {path: "\n".join([HEAD, *lines]) + "\n" for path, lines in sorted(found.items())}
     return {**texts, README: _readme(pages)}
+
+
+def _flows(pages: Sequence[AlPage]) -> dict[str, list[Flow]]:
+    """The fields that tables get, each once: pages may share a table."""
+    found: dict[str, list[Flow]] = {}
+    for page in pages:
+        for flow in (column.flow for column in page.columns if column.flow):
+            flows = found.setdefault(page.source, [])
+            if flow not in flows:
+                flows.append(flow)
+    return found
 
 
 def _file(title: str) -> str:

@@ -63,6 +63,7 @@ class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _PageFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"folder": "with"}):
     id: int = 0
+    extends: int = 0
     lacks: str = ""
     name: str = ""
     source: str = ""
@@ -126,6 +127,7 @@ class AlPage(msgspec.Struct, frozen=True, kw_only=True):
 
     page: Page
     id: int
+    extends: int = 0
     name: str
     source: str
     data: str
@@ -144,8 +146,8 @@ class AlPage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def extension_id(self) -> int:
-        """Number of its table's extension."""
-        return self.id + _EXTENSION
+        """Number of its table's extension, which pages of the same table share."""
+        return self.extends or self.id + _EXTENSION
 
 
 @cache
@@ -180,6 +182,7 @@ def al_page(table: str, used: Collection[str]) -> AlPage:
     return AlPage(
         page=page,
         id=facts.id,
+        extends=facts.extends,
         name=facts.name or f"Koppel {words(table)}",
         source=source,
         data=facts.of or source,

@@ -28,6 +28,7 @@ _SERIES = {
     "ITEM": "I00000",
     "RES": "R00000",
     "OPP": "OP000000",
+    "S-QUO": "S-QUO1000",
     "S-ORD": "S-ORD101000",
     "S-INV+": "PS-INV200000",
     "S-CR+": "PS-CR104000",
@@ -170,7 +171,12 @@ def _loaded_row(store: Store, empties: dict[str, Any], values: Row) -> Row:
     return row
 
 
-_SALES_NUMBERS = {"orderNos": "S-ORD", "postedInvoiceNos": "S-INV+", "postedCreditMemoNos": "S-CR+"}
+_SALES_NUMBERS = {
+    "quoteNos": "S-QUO",
+    "orderNos": "S-ORD",
+    "postedInvoiceNos": "S-INV+",
+    "postedCreditMemoNos": "S-CR+",
+}
 _TIMES = frozenset({"lastModifiedDateTime", "systemCreatedAt"})
 """An unset time says something: that the row was copied."""
 

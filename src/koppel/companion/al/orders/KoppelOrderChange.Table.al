@@ -1,4 +1,4 @@
-// When an order changed: its header, or any of its lines. The header alone does not tell of lines.
+// When an order or quote changed: its header, or any of its lines. The header alone does not tell of lines.
 table 79181 "Koppel Order Change"
 {
     Caption = 'Koppel Order Change', Locked = true;

@@ -1,4 +1,4 @@
-// Notes every change of an order and of its lines, whoever makes it.
+// Notes every change of an order or quote and of its lines, whoever makes it.
 codeunit 79182 "Koppel Order Watch"
 {
     Access = Internal;
@@ -10,7 +10,7 @@ codeunit 79182 "Koppel Order Watch"
         SalesHeader: Record "Sales Header";
         OrderChange: Record "Koppel Order Change";
     begin
-        SalesHeader.SetRange("Document Type", SalesHeader."Document Type"::Order);
+        SalesHeader.SetFilter("Document Type", '%1|%2', SalesHeader."Document Type"::Order, SalesHeader."Document Type"::Quote);
         SalesHeader.SetLoadFields("Document Type", "No.");
         if SalesHeader.FindSet() then
             repeat
@@ -23,7 +23,7 @@ codeunit 79182 "Koppel Order Watch"
     var
         OrderChange: Record "Koppel Order Change";
     begin
-        if (DocumentType <> DocumentType::Order) or (DocumentNo = '') then
+        if not (DocumentType in [DocumentType::Order, DocumentType::Quote]) or (DocumentNo = '') then
             exit;
         if OrderChange.Get(DocumentType, DocumentNo) then begin
             OrderChange.Changes += 1;

@@ -6,13 +6,13 @@ codeunit 79183 "Koppel Orders"
         CannotMoveErr: Label 'The value for "documentId" cannot be modified.';
         NoLinesErr: Label 'The value for "discountAmount" can be set once the order is there with its lines.';
 
-    // A new line belongs to the order with this id.
+    // A new line belongs to the order or quote with this id.
     procedure BelongTo(var SalesLine: Record "Sales Line"; DocumentId: Guid)
     var
         SalesHeader: Record "Sales Header";
     begin
         SalesHeader.GetBySystemId(DocumentId);
-        SalesHeader.TestField("Document Type", SalesHeader."Document Type"::Order);
+        SalesHeader.TestField("Document Type", SalesLine."Document Type");
         if (SalesLine."Document No." <> '') and (SalesLine."Document No." <> SalesHeader."No.") then
             Error(CannotMoveErr);
         SalesLine."Document Type" := SalesHeader."Document Type";

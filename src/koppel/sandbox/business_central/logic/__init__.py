@@ -40,6 +40,8 @@ LOGIC: dict[str, Logic] = {
     "resources": resource.LOGIC,
     "salesOrderLines": order_line.LOGIC,
     "salesOrders": order.LOGIC,
+    "salesQuoteLines": order_line.LOGIC,
+    "salesQuotes": order.QUOTE_LOGIC,
     "salesPrices": price.LOGIC,
     "salesReceivablesSetup": sales_setup.LOGIC,
     "unitsOfMeasure": unit.LOGIC,

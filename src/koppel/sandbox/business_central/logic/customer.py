@@ -9,6 +9,7 @@ import msgspec
 from koppel.catalogue.pages import ZERO_GUID
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import party, price
+from koppel.sandbox.business_central.logic.documents import ORDER, QUOTE
 from koppel.sandbox.business_central.logic.relation import CUSTOMER
 from koppel.sandbox.tables import Row
 
@@ -24,11 +25,13 @@ def _tax_area(work: Work, row: Row, before: str) -> None:
 def _delete(work: Work, row: Row) -> None:
     """Not as long as something is to be delivered to, or paid by, the customer."""
     number, name = row["number"], f"Customer {row['number']}"
-    orders = work.store("salesOrders")
-    if orders.having("customerNumber", number) or orders.having("billToCustomerNumber", number):
-        raise errors.dialog(
-            f"You cannot delete {name} because there is at least one outstanding Sales Order for this customer."
-        )
+    for kind in (ORDER, QUOTE):
+        documents = work.store(kind.headers)
+        if documents.having("customerNumber", number) or documents.having("billToCustomerNumber", number):
+            raise errors.dialog(
+                f"You cannot delete {name} because there is at least one outstanding Sales {kind.name} "
+                "for this customer."
+            )
     if any(entry.get("open") for entry in work.store("customerLedgerEntries").having("customerNumber", number)):
         raise errors.dialog(f"You cannot delete {name} because there are one or more open ledger entries.")
 

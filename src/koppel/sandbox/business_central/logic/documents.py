@@ -17,6 +17,25 @@ ORDERS = "salesOrders"
 LINES = "salesOrderLines"
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """A type of document: its name, its tables, its date, and the field of sales setup that names its numbers."""
+
+    name: str
+    headers: str
+    lines: str
+    date: str
+    numbers: str
+
+
+ORDER = Kind("Order", ORDERS, LINES, "orderDate", "orderNos")
+QUOTE = Kind("Quote", "salesQuotes", "salesQuoteLines", "documentDate", "quoteNos")
+
+
+def kind_of(row: Row) -> Kind:
+    """The type of a document or of a line's document. Rows leave out that of quotes, the first of all."""
+    return ORDER if row.get("documentType") == ORDER.name else QUOTE
+
+
 _ADDRESS = {
     "AddressLine1": "addressLine1",
     "AddressLine2": "addressLine2",
@@ -67,9 +86,10 @@ SOURCES = {
 }
 
 
-def lines_of(work: Work, order_id: str) -> list[Row]:
-    """The lines of an order, in their order."""
-    return sorted(work.store(LINES).having("documentId", order_id), key=lambda line: line["sequence"])
+def lines_of(work: Work, document: Row) -> list[Row]:
+    """The lines of a document, in their order."""
+    lines = work.store(kind_of(document).lines).having("documentId", document["id"])
+    return sorted(lines, key=lambda line: line["sequence"])
 
 
 def has_goods(line: Row) -> bool:
@@ -77,18 +97,23 @@ def has_goods(line: Row) -> bool:
     return bool(line.get("lineObjectNumber") and line.get("quantity"))
 
 
-def refuse_released(order: Row) -> None:
-    """``ServiceError`` for an order that was released: it must be reopened first."""
-    status = order.get("status", "Open")
+def record_of(document: Row) -> str:
+    """How refusals name a document."""
+    return f"Sales Header: Document Type={kind_of(document).name}, No.={document.get('number', '')}"
+
+
+def refuse_released(document: Row) -> None:
+    """``ServiceError`` for a document that was released: it must be reopened first."""
+    status = document.get("status", "Open")
     if status != "Open":
-        record = f"Sales Header: Document Type=Order, No.={order.get('number', '')}"
+        record = record_of(document)
         raise errors.must_be("Status", "Open", record, status.replace("_x0020_", " "))
 
 
-def only_orders(work: Work, row: Row, before: Any) -> None:
-    """After the type of a document was set: there are no others here."""
-    if row.get("documentType") != "Order":
-        raise errors.not_implemented("sales documents of another type than Order")
+def one_type(work: Work, row: Row, before: Any) -> None:
+    """After the type of a document was set: each page has documents of one type."""
+    if kind_of(row).name != before:
+        raise errors.not_implemented(f"sales documents of another type than {before}")
 
 
 def refuse_goods(store: Store, found: Row) -> None:

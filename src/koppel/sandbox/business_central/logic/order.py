@@ -1,8 +1,10 @@
-"""Sales orders: what the customer brings with it, and what may be changed when."""
+"""Sales orders and quotes: what the customer brings with it, and what may be changed when."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from koppel.catalogue.pages import ZERO_GUID
 from koppel.sandbox.business_central import errors
@@ -11,17 +13,18 @@ from koppel.sandbox.business_central.logic.amounts import exact
 from koppel.sandbox.business_central.logic.archive import archive_order
 from koppel.sandbox.business_central.logic.documents import (
     BILL_TO,
-    LINES,
-    ORDERS,
+    ORDER,
     SELL_TO,
     SHIP_TO,
+    kind_of,
     lines_of,
-    only_orders,
+    one_type,
+    record_of,
     refuse_blocked,
     refuse_released,
 )
 from koppel.sandbox.business_central.logic.exchange import currency_factor
-from koppel.sandbox.business_central.logic.hooks import Logic
+from koppel.sandbox.business_central.logic.hooks import Action, Logic
 from koppel.sandbox.business_central.logic.note import NOTES
 from koppel.sandbox.business_central.logic.numbers import give_number
 from koppel.sandbox.tables import Row
@@ -34,8 +37,8 @@ _TO_LINES = ("shipmentDate", "requestedDeliveryDate")
 
 
 def _prepare(work: Work, row: Row, body: dict[str, Any]) -> None:
-    """A new order is of today."""
-    row |= dict.fromkeys(("orderDate", "postingDate", "shipmentDate"), work.system.today())
+    """A new document is of today."""
+    row |= dict.fromkeys((kind_of(row).date, "postingDate", "shipmentDate"), work.system.today())
 
 
 def _customer_set(work: Work, row: Row, before: str) -> None:
@@ -79,20 +82,22 @@ def _billed_to(work: Work, row: Row) -> None:
 
 def _take(work: Work, row: Row, customer: Row, names: dict[str, str]) -> None:
     """Fields of a customer."""
-    fields = work.store(ORDERS).info.fields
-    work.store(ORDERS).fill(row, {name: customer.get(own, fields[name].empty) for name, own in names.items()})
+    fields = work.store(kind_of(row).headers).info.fields
+    work.store(kind_of(row).headers).fill(
+        row, {name: customer.get(own, fields[name].empty) for name, own in names.items()}
+    )
 
 
 def _refer(work: Work, row: Row, name: str, code: str) -> None:
     """Set a code, and the id of the same reference."""
-    store = work.store(ORDERS)
+    store = work.store(kind_of(row).headers)
     found = work.store(store.info.relations[name]).find(code) if code else None
     store.fill(row, {name: code, store.info.code_pairs[name]: found["id"] if found else ZERO_GUID})
 
 
 def _refuse_lines(work: Work, row: Row, what: str) -> None:
-    if row.get("id") and work.store(LINES).having("documentId", row["id"]):
-        raise errors.not_implemented(f"{what} of an order with lines")
+    if row.get("id") and lines_of(work, row):
+        raise errors.not_implemented(f"{what} of a document with lines")
 
 
 def _currency_set(work: Work, row: Row, before: str) -> None:
@@ -104,26 +109,26 @@ def _currency_set(work: Work, row: Row, before: str) -> None:
 
 def _rate(work: Work, row: Row) -> None:
     factor = currency_factor(work, row.get("currencyCode", ""), row["postingDate"])
-    work.store(ORDERS).fill(row, {"currencyFactor": factor})
+    work.store(kind_of(row).headers).fill(row, {"currencyFactor": factor})
 
 
 def _posting_date_set(work: Work, row: Row, before: str) -> None:
     if not row.get("postingDate"):
-        raise errors.must_have_value("Posting Date", f"Sales Header: Document Type=Order, No.={row.get('number', '')}")
+        raise errors.must_have_value("Posting Date", record_of(row))
     _rate(work, row)
 
 
 def _terms_set(work: Work, row: Row, before: str) -> None:
     """Payment terms, or the date of the document: when it is due, and what prompt payment saves."""
     terms = work.store("paymentTerms").find(row.get("paymentTermsCode", "")) or {}
-    start: str = row.get("orderDate") or row["postingDate"]
+    start: str = row.get(kind_of(row).date) or row["postingDate"]
     early = terms.get("discountDateCalculation", "")
     found: Row = {
         "dueDate": dates.after(start, terms.get("dueDateCalculation", "")),
         "pmtDiscountDate": dates.after(start, early) if early else "0001-01-01",
         "paymentDiscountPercent": terms.get("discountPercent", 0),
     }
-    work.store(ORDERS).fill(row, found)
+    work.store(kind_of(row).headers).fill(row, found)
 
 
 def _prices_set(work: Work, row: Row, before: bool) -> None:
@@ -138,10 +143,10 @@ def _discount_set(work: Work, row: Row, before: Any) -> None:
     wanted = row.get("discountAmount", 0)
     if wanted < 0:
         raise errors.dialog("The invoice discount amount must not be negative.")
-    lines = lines_of(work, row["id"]) if row.get("id") else []
+    lines = lines_of(work, row) if row.get("id") else []
     if wanted and lines:
         totals.check_discount(work, row, lines, exact(wanted))
-    work.store(ORDERS).fill(row, {"invoiceDiscountValue": wanted})
+    work.store(kind_of(row).headers).fill(row, {"invoiceDiscountValue": wanted})
 
 
 def _guarded(work: Work, row: Row, before: Any) -> None:
@@ -160,39 +165,49 @@ def _dimension_set(work: Work, row: Row, before: Any) -> None:
 def _insert(work: Work, row: Row) -> None:
     if not row.get("customerNumber"):
         raise errors.dialog('A "customerNumber" or a "customerId" must be provided.')
-    give_number(work, ORDERS, row, work.store("salesReceivablesSetup").only().get("orderNos", ""))
+    kind = kind_of(row)
+    give_number(work, kind.headers, row, work.store("salesReceivablesSetup").only().get(kind.numbers, ""))
     row["docNoOccurrence"] = 1
 
 
 def _modified(work: Work, before: Row, after: Row) -> None:
     if before.get("invoiceDiscountValue") != after.get("invoiceDiscountValue"):
-        totals.settle(work, after["id"])
+        totals.settle(work, after)
     changed = {name: after.get(name, "0001-01-01") for name in _TO_LINES if before.get(name) != after.get(name)}
     if changed:
-        for line in lines_of(work, after["id"]):
-            work.change(LINES, line["id"], changed)
+        for line in lines_of(work, after):
+            work.change(kind_of(after).lines, line["id"], changed)
 
 
 def _delete(work: Work, row: Row) -> None:
-    """Lines and notes go with their order; nothing may be shipped that was not invoiced."""
-    lines = lines_of(work, row["id"])
+    """Lines and notes go with their document; nothing may be shipped that was not invoiced."""
+    kind, lines = kind_of(row), lines_of(work, row)
     for line in lines:
         posting.refuse_shipped(line)
-    archive_order(work, row, lines, invoiced=False)
-    for table in (LINES, NOTES):
+    if kind is ORDER:
+        archive_order(work, row, lines, invoiced=False)
+    for table in (kind.lines, NOTES):
         for found in work.store(table).having("documentId", row["id"]):
             work.delete(table, found["id"])
 
 
-LOGIC = Logic(
+def _missing(action: str) -> Action:
+    def refuse(work: Work, row: Row) -> str:
+        raise errors.not_implemented(f"the action {action} of quotes")
+
+    return refuse
+
+
+QUOTE_LOGIC = Logic(
     prepare=_prepare,
     validate={
-        "documentType": only_orders,
+        "documentType": one_type,
         "customerNumber": _customer_set,
         "billToCustomerNumber": _bill_to_set,
         "currencyCode": _currency_set,
         "postingDate": _posting_date_set,
         "orderDate": _terms_set,
+        "documentDate": _terms_set,
         "paymentTermsCode": _terms_set,
         "pricesIncludeTax": _prices_set,
         "discountAmount": _discount_set,
@@ -206,6 +221,14 @@ LOGIC = Logic(
     insert=_insert,
     modified=_modified,
     delete=_delete,
+    actions={
+        "release": release.release,
+        "reopen": release.reopen,
+        **{action: _missing(action) for action in ("makeOrder", "makeInvoice", "send")},
+    },
+)
+LOGIC = msgspec.structs.replace(
+    QUOTE_LOGIC,
     actions={
         "release": release.release,
         "reopen": release.reopen,

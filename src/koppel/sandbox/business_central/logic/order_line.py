@@ -1,4 +1,4 @@
-"""Lines of sales orders: defaults from what is sold, quantities, prices and discounts."""
+"""Lines of sales orders and quotes: defaults from what is sold, quantities, prices and discounts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import posting, totals
 from koppel.sandbox.business_central.logic.amounts import HUNDRED, PERCENT, exact, gross_amount, plain, rounded
 from koppel.sandbox.business_central.logic.documents import (
-    LINES,
-    ORDERS,
+    ORDER,
     SOURCES,
-    only_orders,
+    kind_of,
+    lines_of,
+    one_type,
     refuse_goods,
     refuse_released,
 )
@@ -43,16 +44,17 @@ _COUNTS = (
 
 
 def _order(work: Work, row: Row) -> Row:
-    return work.store(ORDERS).rows[row["documentId"]]
+    return work.store(kind_of(row).headers).rows[row["documentId"]]
 
 
 def _record(row: Row) -> str:
-    return f"Sales Line: Document Type=Order, Document No.={row['documentNumber']}, Line No.={row.get('sequence', 0)}"
+    number, place = row["documentNumber"], row.get("sequence", 0)
+    return f"Sales Line: Document Type={kind_of(row).name}, Document No.={number}, Line No.={place}"
 
 
 def _prepare(work: Work, row: Row, body: dict[str, Any]) -> None:
     """A new line takes over what its order says."""
-    order = work.store(ORDERS).rows.get(str(body.get("documentId", "")).lower())
+    order = work.store(kind_of(row).headers).rows.get(str(body.get("documentId", "")).lower())
     if order is None:
         raise errors.dialog("You must specify a document id to get the lines.")
     refuse_released(order)
@@ -64,7 +66,7 @@ def _prepare(work: Work, row: Row, body: dict[str, Any]) -> None:
 
 def _fixed(name: str) -> Validate:
     def check(work: Work, row: Row, before: Any) -> None:
-        if row.get("id") in work.store(LINES).rows and row.get(name) != before:
+        if row.get("id") in work.store(kind_of(row).lines).rows and row.get(name) != before:
             raise errors.dialog(f'The value for "{name}" cannot be modified.')
 
     return check
@@ -147,20 +149,20 @@ def _become(work: Work, row: Row) -> None:
         "unitOfMeasureId": unit["id"] if unit else ZERO_GUID,
         "vatProdPostingGroup": found.get("vatProdPostingGroup", ""),
     }
-    work.store(LINES).fill(row, taken)
+    work.store(kind_of(row).lines).fill(row, taken)
     _rate(work, row)
     _price(work, row, found)
 
 
 def _rate(work: Work, row: Row) -> None:
     percent = percent_of(work, row.get("vatBusPostingGroup", ""), row.get("vatProdPostingGroup", ""))
-    work.store(LINES).fill(row, {"taxPercent": percent, "taxCode": row.get("vatProdPostingGroup", "")})
+    work.store(kind_of(row).lines).fill(row, {"taxPercent": percent, "taxCode": row.get("vatProdPostingGroup", "")})
 
 
 def _price(work: Work, row: Row, source: Row) -> None:
     listed = listed_price(work, _order(work, row), row)
     price = own_price(work, _order(work, row), row, source) if listed is None else listed
-    work.store(LINES).fill(row, {"unitPrice": price})
+    work.store(kind_of(row).lines).fill(row, {"unitPrice": price})
     _discount_by_percent(work, row)
 
 
@@ -170,7 +172,7 @@ def _group_set(work: Work, row: Row, before: str) -> None:
 
 
 def _tax_code_set(work: Work, row: Row, before: str) -> None:
-    work.store(LINES).fill(row, {"vatProdPostingGroup": row.get("taxCode", "")})
+    work.store(kind_of(row).lines).fill(row, {"vatProdPostingGroup": row.get("taxCode", "")})
     _group_set(work, row, before)
 
 
@@ -192,10 +194,11 @@ def _quantity_set(work: Work, row: Row, before: Any) -> None:
         _needs_goods(row)
     if abs(row.get("quantity", 0)) < abs(row.get("shippedQuantity", 0)):
         raise errors.dialog(f"Quantity must not be less than {row['shippedQuantity']} in {_record(row)}.")
-    work.store(LINES).fill(row, posting.open_quantities(row))
+    if kind_of(row) is ORDER:
+        work.store(kind_of(row).lines).fill(row, posting.open_quantities(row))
     price = listed_price(work, _order(work, row), row) if row.get("quantity") else None
     if price is not None:
-        work.store(LINES).fill(row, {"unitPrice": price})
+        work.store(kind_of(row).lines).fill(row, {"unitPrice": price})
     _discount_by_percent(work, row)
 
 
@@ -223,7 +226,7 @@ def _percent_set(work: Work, row: Row, before: Any) -> None:
 def _discount_by_percent(work: Work, row: Row) -> None:
     terms = totals.terms_of(work, _order(work, row))
     amount = rounded(gross_amount(row), terms.precision) * exact(row.get("discountPercent", 0)) / HUNDRED
-    work.store(LINES).fill(row, {"discountAmount": plain(rounded(amount, terms.precision))})
+    work.store(kind_of(row).lines).fill(row, {"discountAmount": plain(rounded(amount, terms.precision))})
 
 
 def _discount_set(work: Work, row: Row, before: Any) -> None:
@@ -237,14 +240,14 @@ def _discount_set(work: Work, row: Row, before: Any) -> None:
     if abs(amount) > abs(gross):
         raise errors.dialog("The value in the Line Discount % field must be between 0 and 100.")
     percent = rounded(amount / gross * HUNDRED, PERCENT) if gross else amount
-    work.store(LINES).fill(row, {"discountPercent": plain(percent)})
+    work.store(kind_of(row).lines).fill(row, {"discountPercent": plain(percent)})
 
 
 def _ship_set(work: Work, row: Row, before: Any) -> None:
     most = row.get("outstandingQuantity", 0)
     if abs(row.get("shipQuantity", 0)) > abs(most):
         raise errors.dialog(f"You cannot ship more than {most} units.")
-    work.store(LINES).fill(row, {"invoiceQuantity": posting.to_invoice(row)})
+    work.store(kind_of(row).lines).fill(row, {"invoiceQuantity": posting.to_invoice(row)})
 
 
 def _invoice_set(work: Work, row: Row, before: Any) -> None:
@@ -264,17 +267,17 @@ def _place_set(work: Work, row: Row, before: Any) -> None:
 
 def _insert(work: Work, row: Row) -> None:
     if not row.get("sequence"):
-        lines = work.store(LINES).having("documentId", row["documentId"])
+        lines = lines_of(work, _order(work, row))
         row["sequence"] = max((line["sequence"] for line in lines), default=0) + _STEP
 
 
 def _inserted(work: Work, row: Row) -> None:
-    totals.settle(work, row["documentId"], touch=True)
+    totals.settle(work, _order(work, row), touch=True)
 
 
 def _modified(work: Work, before: Row, after: Row) -> None:
     if any(before.get(name) != after.get(name) for name in _COUNTS):
-        totals.settle(work, after["documentId"], touch=True)
+        totals.settle(work, _order(work, after), touch=True)
 
 
 def _delete(work: Work, row: Row) -> None:
@@ -284,16 +287,16 @@ def _delete(work: Work, row: Row) -> None:
 
 def _deleted(work: Work, row: Row) -> None:
     """Texts that are attached to a line go with it."""
-    for line in work.store(LINES).having("documentId", row["documentId"]):
+    for line in lines_of(work, _order(work, row)):
         if line.get("attachedToLineNumber") == row["sequence"]:
-            work.delete(LINES, line["id"])
-    totals.settle(work, row["documentId"], touch=True)
+            work.delete(kind_of(row).lines, line["id"])
+    totals.settle(work, _order(work, row), touch=True)
 
 
 LOGIC = Logic(
     prepare=_prepare,
     validate={
-        "documentType": only_orders,
+        "documentType": one_type,
         "documentId": _document_set,
         "sequence": _fixed("sequence"),
         "lineType": _type_set,

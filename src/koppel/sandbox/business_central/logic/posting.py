@@ -57,7 +57,7 @@ def _post(work: Work, order: Row, *, shipping: bool, invoicing: bool) -> str:
             refuse_blocked(customer, "post", shipping=shipping)
     release.release(work, order)
     order = work.store(ORDERS).rows[order["id"]]
-    lines = lines_of(work, order["id"])
+    lines = lines_of(work, order)
     shipped = _shipped(order, lines) if shipping else {}
     billed = _billed(lines, shipped) if invoicing else {}
     if not (billed if invoicing else shipped):
@@ -68,8 +68,8 @@ def _post(work: Work, order: Row, *, shipping: bool, invoicing: bool) -> str:
     _carry_on(work, order, lines, shipped, billed)
     if made is None:
         return ""
-    if all(map(_finished, filter(has_goods, lines_of(work, order["id"])))):
-        _finish(work, order["id"], made)
+    if all(map(_finished, filter(has_goods, lines_of(work, order)))):
+        _finish(work, order, made)
     return f"{INVOICES}({made['id']})"
 
 
@@ -148,22 +148,22 @@ def _carry_on(work: Work, order: Row, lines: list[Row], shipped: dict[str, Any],
         work.change(LINES, line["id"], done | open_quantities(line | done))
     if shipped:
         work.change(ORDERS, order["id"], {"lastShipmentDate": order["postingDate"]})
-    totals.settle(work, order["id"], touch=True)
+    totals.settle(work, order, touch=True)
 
 
 def _finished(line: Row) -> bool:
     return bool(line.get("invoicedQuantity", 0) == line["quantity"])
 
 
-def _finish(work: Work, order_id: str, made: Row) -> None:
+def _finish(work: Work, order: Row, made: Row) -> None:
     """An order that is invoiced altogether is no more; its notes are those of the invoice."""
-    order, lines = work.store(ORDERS).rows[order_id], lines_of(work, order_id)
+    order, lines = work.store(ORDERS).rows[order["id"]], lines_of(work, order)
     archive_order(work, order, lines, invoiced=True)
-    copy_notes(work, order_id, made["id"])
+    copy_notes(work, order["id"], made["id"])
     for table in (LINES, NOTES):
-        for found in work.store(table).having("documentId", order_id):
+        for found in work.store(table).having("documentId", order["id"]):
             work.delete(table, found["id"])
-    work.delete(ORDERS, order_id)
+    work.delete(ORDERS, order["id"])
 
 
 def _invoice(work: Work, order: Row, lines: list[Row], billed: dict[str, Any]) -> Row:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from koppel.catalogue.pages import ZERO_DATE
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic.amounts import UNIT_AMOUNT, exact, plain, rounded
+from koppel.sandbox.business_central.logic.documents import kind_of
 from koppel.sandbox.business_central.logic.unit import ITEM, RESOURCE
 from koppel.sandbox.business_central.logic.vat import percent_of, price_for
 from koppel.sandbox.tables import Row
@@ -54,7 +55,7 @@ def _holds(order: Row, line: Row, price: Row) -> bool:
         "Customer_x0020_Price_x0020_Group": order.get("customerPriceGroup", ""),
     }
     kind, code = price.get("salesType", "Customer"), price.get("salesCode", "")
-    date, last = order.get("orderDate", ""), price.get("endingDate", ZERO_DATE)
+    date, last = order.get(kind_of(order).date, ""), price.get("endingDate", ZERO_DATE)
     return (
         (kind == "All_x0020_Customers" or (bool(code) and buyers.get(kind) == code))
         and price.get("startingDate", "") <= date

@@ -1,4 +1,4 @@
-"""The amounts of an order: computed anew whenever a line, or the invoice discount, changes."""
+"""The amounts of an order or quote: computed anew whenever a line, or the invoice discount, changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import amounts
 from koppel.sandbox.business_central.logic.amounts import ZERO, Terms, exact, plain
-from koppel.sandbox.business_central.logic.documents import LINES, ORDERS, has_goods, lines_of
+from koppel.sandbox.business_central.logic.documents import has_goods, kind_of, lines_of
 from koppel.sandbox.business_central.logic.exchange import precision_of
 from koppel.sandbox.tables import Row
 
@@ -22,22 +22,31 @@ def terms_of(work: Work, document: Row) -> Terms:
     return Terms(document.get("pricesIncludeTax", False), precision)
 
 
-def settle(work: Work, order_id: str, *, touch: bool = False) -> None:
-    """Bring all amounts of an order up to date. ``touch``: its time moves even when they stay (a line came or went)."""
-    order, lines = work.store(ORDERS).rows[order_id], lines_of(work, order_id)
-    terms = terms_of(work, order)
-    discounts = amounts.spread_discount(lines, exact(order.get("invoiceDiscountValue", 0)), terms)
+def settle(work: Work, document: Row, *, touch: bool = False) -> None:
+    """Bring all amounts of a document up to date, as it is stored now. ``touch``: its time moves even when they stay
+    (a line came or went)."""
+    kind = kind_of(document)
+    document = work.store(kind.headers).rows[document["id"]]
+    lines = lines_of(work, document)
+    terms = terms_of(work, document)
+    discounts = amounts.spread_discount(lines, exact(document.get("invoiceDiscountValue", 0)), terms)
     found = amounts.amounts_of(lines, discounts, terms)
     for line, values in zip(lines, found, strict=True):
-        work.change(LINES, line["id"], values | _open_amounts(line, values, terms))
-    shipped = [line for line in lines if has_goods(line)]
-    values = amounts.totals(found) | {"fullyShipped": bool(shipped) and not any(map(_outstanding, shipped))}
-    if work.change(ORDERS, order_id, values) is order and touch:
-        work.touch(ORDERS, order_id)
+        work.change(kind.lines, line["id"], _shown(work, kind.lines, values | _open_amounts(line, values, terms)))
+    values = _shown(work, kind.headers, amounts.totals(found) | {"fullyShipped": _is_shipped(lines)})
+    if work.change(kind.headers, document["id"], values) is document and touch:
+        work.touch(kind.headers, document["id"])
 
 
-def _outstanding(line: Row) -> bool:
-    return bool(line.get("outstandingQuantity"))
+def _shown(work: Work, table: str, values: Row) -> Row:
+    """Those of the values that a table has: quotes know of nothing that is shipped."""
+    fields = work.store(table).info.fields
+    return {name: value for name, value in values.items() if name in fields}
+
+
+def _is_shipped(lines: list[Row]) -> bool:
+    goods = [line for line in lines if has_goods(line)]
+    return bool(goods) and not any(line.get("outstandingQuantity") for line in goods)
 
 
 def _open_amounts(line: Row, values: Row, terms: Terms) -> Row:
@@ -50,11 +59,13 @@ def _open_amounts(line: Row, values: Row, terms: Terms) -> Row:
     }
 
 
-def check_discount(work: Work, order: Row, lines: list[Row], wanted: Decimal) -> None:
+def check_discount(work: Work, document: Row, lines: list[Row], wanted: Decimal) -> None:
     """``ServiceError`` when no line allows an invoice discount, or when it is more than those lines cost."""
-    most = sum(amounts.discountable(lines, terms_of(work, order)), ZERO)
+    most = sum(amounts.discountable(lines, terms_of(work, document)), ZERO)
     if most <= ZERO:
-        raise errors.dialog(f"No line of order {order['number']} allows an invoice discount.")
+        raise errors.dialog(
+            f"No line of {kind_of(document).name.lower()} {document['number']} allows an invoice discount."
+        )
     if wanted > most:
         raise errors.dialog(
             f"The invoice discount amount {wanted} must not be larger than the amount of the lines that allow an "

@@ -21,6 +21,7 @@ ORDER_LINES = "salesOrderLines"
 _LINES = {
     PRICE_LINES: ("assetType", "assetNo"),
     ORDER_LINES: ("lineType", "lineObjectNumber"),
+    "salesQuoteLines": ("lineType", "lineObjectNumber"),
     "postedSalesInvoiceLines": ("lineType", "lineObjectNumber"),
 }
 """Tables that refer to items and resources alike: by their kind and their number."""
