@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -51,12 +52,22 @@ class Place(msgspec.Struct, frozen=True):
 
     def tell(self, control: str, method: str, body: object) -> None:
         """Change the clock, the faults or the limits of the sandbox."""
-        request = urllib.request.Request(f"{self.base_url}/sandbox/{control}", json.dumps(body).encode(), method=method)
+        self._send(control, method, json.dumps(body).encode())
+
+    def ask(self, control: str) -> dict[str, Any]:
+        """What the sandbox says of its clock, faults, limits or webhooks."""
+        told: dict[str, Any] = json.loads(self._send(control, "GET", None))
+        return told
+
+    def _send(self, control: str, method: str, body: bytes | None) -> bytes:
+        request = urllib.request.Request(f"{self.base_url}/sandbox/{control}", body, method=method)
         trusting = ssl.create_default_context(cafile=self.ca_file)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting)
         )
-        opener.open(request, timeout=30).close()
+        with opener.open(request, timeout=30) as answer:
+            found: bytes = answer.read()
+            return found
 
     def cpu_seconds(self) -> float:
         """Processor time that the sandbox has used so far."""

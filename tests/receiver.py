@@ -13,7 +13,7 @@ from aiohttp import web
 class Receiver:
     """``posts`` are the bodies, ``headers`` and ``queries`` what came with each; ``status`` is what is answered.
 
-    ``shakes``: whether it answers the handshake.
+    ``seconds``: how long that takes; ``shakes``: whether it answers the handshake.
     """
 
     def __init__(self) -> None:
@@ -22,6 +22,7 @@ class Receiver:
         self.queries: list[dict[str, str]] = []
         self.status = 200
         self.shakes = True
+        self.seconds = 0.0
         self.base = ""
         self._came = asyncio.Event()
 
@@ -38,8 +39,10 @@ class Receiver:
         self.posts.append(await request.json())
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         self.queries.append(dict(request.query))
+        answer = web.Response(status=self.status)
         self._came.set()
-        return web.Response(status=self.status)
+        await asyncio.sleep(self.seconds)
+        return answer
 
     async def until(self, enough: Callable[[], bool]) -> None:
         """Wait for posts."""

@@ -211,21 +211,23 @@ class Subscriptions:
             task.add_done_callback(self._tasks.discard)
 
     async def _tell(self, url: str, seconds: float) -> None:
+        """One post after the other: what changes while one is under way is for the next."""
         await asyncio.sleep(seconds)
-        self._waiting.discard(url)
         told = [one for one in self.all.values() if one.url == url and one.changes and not self._is_over(one)]
         entries = [entry for one in told for entry in self._entries(one)]
-        if not entries:
-            return
-        counts = {one.id: len(one.changes) for one in told}
-        status, _ = await post(url, orjson.dumps({"value": entries}))
+        posted = [(one, one.changes) for one in told]
+        for one in told:
+            one.changes = []
+        status, _ = await post(url, orjson.dumps({"value": entries})) if entries else (200, b"")
+        self._waiting.discard(url)
         if 200 <= status < 300:
             for one in told:
-                del one.changes[: counts[one.id]]
                 one.tries = 0
-                if one.changes:
-                    self._tell_later(url, self.timing.delay)
+            if any(one.changes for one in self.all.values() if one.url == url):
+                self._tell_later(url, self.timing.delay)
         elif status in _AGAIN or status >= 500:
+            for one, changes in posted:
+                one.changes = [*changes, *one.changes]
             self._try_again(url, told)
         else:
             self._end(told)
