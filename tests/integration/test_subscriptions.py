@@ -1,4 +1,4 @@
-"""Koppel sees to it that Business Central tells of changes, and goes on telling."""
+"""Koppel sees to it that both systems tell of changes, and go on telling."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from world import World, new_world
 
 from koppel.jobs import subscriptions
-from koppel.jobs.webhooks import concerned
+from koppel.jobs.webhooks import SECRET_HEADER, concerned
 from koppel.sandbox.business_central.subscriptions import Subscription
+from koppel.sandbox.tokens import KOPPEL
 from koppel.store.database import Database
 from receiver import Receiver, receiving
 
@@ -76,3 +77,39 @@ async def test_a_receiver_that_is_not_there_is_told(world: World, receiver: Rece
     refused = await keep(world, receiver)
     assert "did not answer with the validation token" in refused["customers"]
     assert there(world) == {}
+
+
+async def steps(world: World) -> set[tuple[str, str]]:
+    """Table and message of every step that posts."""
+    rows = await world.alice.rows("sdkmessageprocessingsteps")
+    named = (str(row["name"]).removeprefix("Koppel: ").partition(" of ") for row in rows)
+    return {(message, table) for message, _, table in named}
+
+
+async def test_dataverse_tells_of_every_table_by_a_step_for_each_message(world: World, receiver: Receiver) -> None:
+    await keep(world, receiver)
+    found = await steps(world)
+    assert {("Create", "account"), ("Update", "account"), ("Delete", "account"), ("Update", "contact")} <= found
+    await keep(world, receiver)
+    assert await steps(world) == found
+    assert len(await world.alice.rows("sdkmessageprocessingsteps")) == len(found)
+    assert len(await world.alice.rows("serviceendpoints")) == 1
+    account = await world.alice.create("accounts", name="Adatum", customertypecode=3)
+    await receiver.until(lambda: bool(receiver.posts))
+    assert receiver.posts[0]["PrimaryEntityId"] == account["accountid"]
+    assert receiver.headers[0][SECRET_HEADER] == "a secret"
+
+
+async def test_steps_that_nobody_needs_are_taken_away(world: World, receiver: Receiver) -> None:
+    await keep(world, receiver)
+    world.change("CONTACT", enabled=False)
+    await keep(world, receiver)
+    assert not any(table == "contact" for _, table in await steps(world))
+    assert ("Update", "account") in await steps(world)
+
+
+async def test_who_may_not_register_is_told(world: World, receiver: Receiver) -> None:
+    world.sandbox.dataverse.missing_privileges[KOPPEL.id] = {"prvCreateServiceEndpoint"}
+    refused = await keep(world, receiver)
+    assert "prvCreateServiceEndpoint" in refused["Dataverse"]
+    assert "customers" in there(world)

@@ -1,22 +1,24 @@
-"""Keeping Business Central telling of changes: what is missing is subscribed to, what ends soon is renewed.
+"""Keeping both systems telling of changes: what is missing is subscribed to, what ends soon is renewed.
 
-It forgets a subscription after three days, and deletes it when the receiver answers amiss; so they are looked at each
-hour. Dataverse's webhooks are registered once, by a person.
+Business Central forgets a subscription after three days, and deletes it when the receiver answers amiss; so it is
+looked at each hour. Registrations in Dataverse stay.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from xml.sax.saxutils import quoteattr
 
 from koppel.errors import DataError, LockedError, NotFoundError, PrivilegeError
-from koppel.jobs.webhooks import Tables
-from koppel.odata.records import Side
+from koppel.jobs.webhooks import SECRET_HEADER, Tables
+from koppel.odata.literals import quote
+from koppel.odata.records import Record, Scalar, Side
 from koppel.store.database import Database
 from koppel.store.locks import mapping_lock
 from koppel.systems.business_central import BusinessCentral, Subscription
-from koppel.systems.system import System
+from koppel.systems.system import Create, System, Update
 
 log = logging.getLogger("koppel.jobs")
 
@@ -29,21 +31,27 @@ LOCK = "webhooks"
 async def keep(
     database: Database, systems: Mapping[Side, System], tables: Tables, url: str, secret: str
 ) -> dict[str, str]:
-    """See that Business Central posts to ``url``; the tables that cannot be subscribed to, each with the reason.
+    """See that both systems post to ``url``; the tables of which one does not, each with the reason.
 
     Nothing happens while another process is at it.
     """
-    system = systems["business_central"]
-    assert isinstance(system, BusinessCentral)
+    ours = systems["business_central"]
+    assert isinstance(ours, BusinessCentral)
     async with database.connect() as connection:
         try:
             async with mapping_lock(connection, LOCK):
-                return await _keep_all(system, tables, f"{url}/webhooks/business-central", secret)
+                refused = await _keep_business_central(ours, tables, f"{url}/webhooks/business-central", secret)
+                try:
+                    return refused | await _keep_dataverse(
+                        systems["dataverse"], tables, f"{url}/webhooks/dataverse", secret
+                    )
+                except (DataError, NotFoundError, PrivilegeError) as error:
+                    return refused | {"Dataverse": error.message}
         except LockedError:
             return {}
 
 
-async def _keep_all(system: BusinessCentral, tables: Tables, url: str, secret: str) -> dict[str, str]:
+async def _keep_business_central(system: BusinessCentral, tables: Tables, url: str, secret: str) -> dict[str, str]:
     there = {one.resource.strip("/"): one for one in await system.subscriptions(url)}
     refused: dict[str, str] = {}
     for side, table in tables:
@@ -63,3 +71,71 @@ async def _keep_one(system: BusinessCentral, one: Subscription | None, table: st
         await system.subscribe(table, url, secret)
     elif one.expiration_date_time < datetime.now(UTC) + ENOUGH:
         await system.renew(one, table, secret)
+
+
+MESSAGES = ("Create", "Update", "Delete")
+HEADER = 5
+"""``authtype``: the secret is sent in a header."""
+POST_OPERATION, ASYNCHRONOUS, WEBHOOK = 40, 1, 8
+
+
+async def _keep_dataverse(system: System, tables: Tables, url: str, secret: str) -> dict[str, str]:
+    """An endpoint that bears the secret in a header, and a step for each message of each table that posts to it."""
+    endpoint = await _endpoint(system, url, secret)
+    wanted = {table for side, table in tables if side == "dataverse"}
+    messages = await _rows(system, "sdkmessage", ("name",), _any("name", MESSAGES))
+    filters = await _rows(
+        system, "sdkmessagefilter", ("primaryobjecttypecode", "sdkmessageid"), _any("primaryobjecttypecode", wanted)
+    )
+    names = {row.id: row.values[0] for row in messages}
+    needed = {row.id: row for row in filters if row.values[1] in names}
+    steps = await _rows(
+        system, "sdkmessageprocessingstep", ("sdkmessagefilterid",), f"_eventhandler_value eq {endpoint}"
+    )
+    there = {str(step.values[0]) for step in steps}
+    new = [_step(row, str(names[str(row.values[1])]), endpoint) for id, row in needed.items() if id not in there]
+    made = await system.create("sdkmessageprocessingstep", new, ()) if new else []
+    left = [Update(step.id, step.version, {}) for step in steps if step.values[0] not in needed]
+    if left:
+        await system.delete("sdkmessageprocessingstep", left)
+    refused = {str(new[place].values["name"]): one.error.message for place, one in enumerate(made) if one.error}
+    untold = wanted - {str(row.values[0]) for row in needed.values()}
+    return refused | dict.fromkeys(sorted(untold), "Dataverse posts nothing of this table")
+
+
+async def _endpoint(system: System, url: str, secret: str) -> str:
+    """The id of the endpoint that posts to ``url``, with the secret as it is now."""
+    header = f'<setting name="{SECRET_HEADER}" value={quoteattr(secret)} />'
+    settings: dict[str, Scalar] = {"authtype": HEADER, "authvalue": f"<settings>{header}</settings>"}
+    found = await _rows(system, "serviceendpoint", ("url",), f"contract eq {WEBHOOK} and url eq {quote(url)}")
+    if found:
+        (written,) = await system.update("serviceendpoint", [Update(found[0].id, found[0].version, settings)], ())
+    else:
+        row: dict[str, Scalar] = {"name": f"Koppel {url}", "url": url, "contract": WEBHOOK, **settings}
+        (written,) = await system.create("serviceendpoint", [Create("", row)], ())
+    if written.error:
+        raise written.error
+    return found[0].id if found else written.id
+
+
+def _step(row: Record, message: str, endpoint: str) -> Create:
+    values: dict[str, Scalar] = {
+        "name": f"Koppel: {message} of {row.values[0]}",
+        "stage": POST_OPERATION,
+        "mode": ASYNCHRONOUS,
+        "rank": 1,
+        "supporteddeployment": 0,
+        "asyncautodelete": True,
+        "sdkmessageid": row.values[1],
+        "sdkmessagefilterid": row.id,
+        "eventhandler_serviceendpoint": endpoint,
+    }
+    return Create("", values)
+
+
+async def _rows(system: System, table: str, columns: tuple[str, ...], filter: str) -> list[Record]:
+    return [record async for page in system.query(table, columns, filter=filter) for record in page.records]
+
+
+def _any(column: str, values: Iterable[str]) -> str:
+    return " or ".join(f"{column} eq {quote(value)}" for value in sorted(values))
