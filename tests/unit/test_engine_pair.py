@@ -35,6 +35,13 @@ def test_a_change_goes_to_the_other_side_alone() -> None:
     assert back.reason == "changed in Dataverse"
 
 
+def test_a_pair_that_needs_its_reference_says_which_and_where() -> None:
+    refusal = merge(table(lookup(required=True)), ("XX",), (None,)).refusal
+    assert refusal is not None
+    assert (refusal.side, refusal.via, refusal.value) == ("business_central", "SALESPEOPLE", "XX")
+    assert refusal.remedy == "couple or synchronise XX in SALESPEOPLE, then this record goes through by itself"
+
+
 def test_a_new_spelling_in_a_group_is_agreed_and_the_rest_of_it_written() -> None:
     loud = msgspec.structs.replace(
         field("street", group="address"), to_dataverse=(upper,), to_business_central=(upper,)
