@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 AL := tree-sitter-al==4.5.0 --no-deps --only-binary=:all: --python-version 3.12 --upgrade \
   --target $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
-.PHONY: demo test lint bench simulate mutants clean
+.PHONY: demo test lint bench simulate soak mutants clean
 
 demo: .venv/ready
 	@$(BIN)/koppel demo
@@ -34,6 +34,10 @@ bench: .venv/ready-dev
 simulate: .venv/ready-dev
 	@PYTHONPATH=tests:tests/integration $(BIN)/python -m simulation \
 	  $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(if $(TWICE),--twice)
+
+# Serve and a worker, people, faults, deaths and restarts, for so many minutes; then nothing may differ.
+soak: .venv/ready-dev
+	@PYTHONPATH=tests:tests/e2e $(BIN)/python tests/soak.py --minutes $(or $(MINUTES),30) --seed $(or $(SEED),0)
 
 # What the tests of the engine do not notice; only functions that changed since the last time are tried again.
 mutants: .venv/ready-mutation

@@ -165,10 +165,10 @@ class Shell:
         return self._as_person(side, write)
 
     def _as_person(self, side: Side, work: Callable[[System], Coroutine[Any, Any, T]]) -> T:
-        return asyncio.run(_closing(_connected(load_config(self.folder / "koppel.yaml"), side), work))
+        return asyncio.run(_closing(connected(load_config(self.folder / "koppel.yaml"), side), work))
 
 
-def _connected(config: Config, side: Side) -> System:
+def connected(config: Config, side: Side) -> System:
     """The side as somebody who works there sees it."""
     end = getattr(config, side)
     who = PEOPLE[side]
