@@ -34,7 +34,9 @@ async def test_nothing_is_told_as_long_as_all_is_well(scheduled: Connection, pos
     assert posts.posts == []
 
 
-async def test_a_mapping_that_has_not_run_is_told_once_and_when_it_ran(scheduled: Connection, posts: Receiver) -> None:
+async def test_def_14_a_mapping_that_has_not_run_is_told_once_and_when_it_ran(
+    scheduled: Connection, posts: Receiver
+) -> None:
     target = Alerts(url=posts.url)
     await scheduled.execute(LATE)
     assert await alerts.tell(scheduled, target)

@@ -171,7 +171,7 @@ async def test_a_thousand_posts_at_once_are_there_when_they_are_answered(site: S
     assert {record for _, _, record in await site.waiting()} == set(ids)
 
 
-async def test_a_post_leads_to_a_run(site: Site) -> None:
+async def test_eng_342_a_post_leads_to_a_run(site: Site) -> None:
     world = site.world
     for name in ("SALESPEOPLE", "CURRENCY"):
         await world.sync(name, full=True)
