@@ -18,6 +18,7 @@ from koppel.errors import (
     VersionError,
 )
 from koppel.odata.records import Page, Record
+from koppel.sandbox.dataverse.webhooks import message_id
 from koppel.sandbox.faults import Faults, SystemFaults
 from koppel.sandbox.tokens import KOPPEL
 from koppel.systems.dataverse import Dataverse
@@ -234,7 +235,10 @@ async def test_one_bad_row_does_not_stop_the_others(client: Dataverse) -> None:
 
 
 async def test_create_without_bulk_action(world: World, client: Dataverse) -> None:
-    world.sandbox.dataverse.bulk["account"] = frozenset()
+    dataverse = world.sandbox.dataverse
+    for name in dataverse.bulk["account"]:
+        dataverse.store.remove("sdkmessagefilter", message_id(f"account/{name}"))
+    dataverse.bulk["account"] = frozenset()
     results = await client.create("account", [*accounts(250), Create("", {"name": "Its own id"})], NAME)
     assert errors(results) == [None] * 251
     assert all(result.version for result in results)

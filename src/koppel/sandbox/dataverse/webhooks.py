@@ -216,13 +216,13 @@ def load_messages(dataverse: Dataverse, tables: Iterable[str], bulk: Callable[[s
     """The messages that steps are registered for, and which table has which; ``bulk``: the bulk messages of a table."""
     of = {table: (CREATE, UPDATE, DELETE, *sorted(bulk(table))) for table in tables}
     names = sorted({name for found in of.values() for name in found})
-    dataverse.load("sdkmessage", [{"sdkmessageid": _id(name), "name": name} for name in names])
+    dataverse.load("sdkmessage", [{"sdkmessageid": message_id(name), "name": name} for name in names])
     dataverse.load(
         "sdkmessagefilter",
         [
             {
-                "sdkmessagefilterid": _id(f"{table}/{name}"),
-                "_sdkmessageid_value": _id(name),
+                "sdkmessagefilterid": message_id(f"{table}/{name}"),
+                "_sdkmessageid_value": message_id(name),
                 "primaryobjecttypecode": table,
                 "secondaryobjecttypecode": "none",
             }
@@ -232,5 +232,6 @@ def load_messages(dataverse: Dataverse, tables: Iterable[str], bulk: Callable[[s
     )
 
 
-def _id(name: str) -> str:
+def message_id(name: str) -> str:
+    """The id of a message, or of one of a table (``account/Create``): the same in every sandbox."""
     return str(uuid5(NAMESPACE_URL, name))
