@@ -212,3 +212,23 @@ async def test_explained(world: World, customer: Row) -> None:
     assert found.answer.startswith(
         "not coupled, and left alone unless statecode eq 1 and (lastbackofficesubmit eq null"
     )
+
+
+@pytest.mark.rule("AVAIL-01")
+async def test_stock_that_moved_arrives_although_nobody_touched_the_item(world: World, customer: Row) -> None:
+    await stock(world)
+    bike = await world.bob.one("items", "number eq 'BIKE'")
+    row = world.sandbox.business_central.companies[COMPANY].stores["items"].rows[bike["id"]]
+    world.sandbox.business_central.load(COMPANY, "items", [{**row, "inventory": 10}])
+    await world.sync("ITEM-PRODUCT")
+    made = await order(world, customer, await of_product(world, "BIKE", 3))
+    await world.sync(ORDER)
+    await act(world, made, "release")
+    touched = (await world.bob.row("items", bike["id"]))["lastModifiedDateTime"]
+    await act(world, made, "ship")
+    after = await world.bob.row("items", bike["id"])
+    assert (after["inventory"], after["lastModifiedDateTime"]) == (7, touched)
+    result = await world.sync("ITEM-PRODUCT")
+    assert result.counts["updated"] == 1
+    assert (await world.alice.one("products", "productnumber eq 'BIKE'"))["quantityonhand"] == 7
+    await world.quiet("ITEM-PRODUCT")
