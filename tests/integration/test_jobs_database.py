@@ -19,7 +19,8 @@ AWAY_SECONDS = 10
 
 
 @pytest.fixture(params=programs(), ids=lambda path: str(path).split("/")[-4] + path.parent.name)
-async def place(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Cluster, World]]:
+async def place(request: pytest.FixtureRequest, postgres: str) -> AsyncIterator[tuple[Cluster, World]]:
+    """``postgres`` comes first: for root it makes the programs of the wheel reachable to other accounts."""
     with running(request.param) as cluster:
         async with open_database(cluster.url, Path()) as database, new_world(database) as world:
             for name in ("SALESPEOPLE", "CURRENCY"):
