@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from weakref import WeakKeyDictionary
+from contextlib import suppress
 
 import msgspec
 from starlette.applications import Starlette
@@ -39,6 +39,15 @@ def build_app(served: Served) -> Starlette:
     """The application."""
     tables = webhooks.concerned(served.mappings)
     inbox = Inbox(served.database)
+    me = ""
+
+    async def own_user() -> str:
+        """Koppel's user in Dataverse, asked for once; nobody as long as there is no answer."""
+        nonlocal me
+        if not me:
+            with suppress(RemoteError):
+                me = await served.systems["dataverse"].who_am_i()
+        return me
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -68,8 +77,7 @@ def build_app(served: Served) -> Starlette:
 
     async def dataverse(request: Request) -> Response:
         header = request.headers.get(webhooks.SECRET_HEADER, "")
-        own = await _own_user(served)
-        told = webhooks.told_by_dataverse(await _body(request), header, served.secret, own, tables)
+        told = webhooks.told_by_dataverse(await _body(request), header, served.secret, await own_user(), tables)
         await inbox.take(told)
         return Response(status_code=204)
 
@@ -82,20 +90,6 @@ def build_app(served: Served) -> Starlette:
         + (taken if served.secret else []),
         exception_handlers={KoppelError: _refused},
     )
-
-
-_OWN: WeakKeyDictionary[System, str] = WeakKeyDictionary()
-
-
-async def _own_user(served: Served) -> str:
-    """Koppel's user in Dataverse, asked for once; nobody as long as there is no answer."""
-    system = served.systems["dataverse"]
-    if system not in _OWN:
-        try:
-            _OWN[system] = await system.who_am_i()
-        except RemoteError:
-            return ""
-    return _OWN[system]
 
 
 async def _body(request: Request) -> bytes:
