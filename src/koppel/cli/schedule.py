@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -101,7 +102,7 @@ def run_now(names: Names, config: ConfigPath = None, as_json: AsJson = False) ->
     _run_soon(names, config, as_json, held_too=False)
 
 
-def _run_soon(names: list[str], config: Any, as_json: bool, *, held_too: bool) -> None:
+def _run_soon(names: list[str], config: Path | None, as_json: bool, *, held_too: bool) -> None:
     async def work(session: Session, output: Output) -> int:
         chosen = _named(session, names)
         entries = await _entries(session)

@@ -87,7 +87,7 @@ async def _serve(config: Config, host: str, port: int, concurrency: int) -> None
 
 
 async def _subscribe(config: Config, mappings: Mapping[str, TableMapping], opened: Opened) -> None:
-    """See each hour that Business Central tells of changes."""
+    """See each hour that both systems tell of changes."""
     if config.webhooks is None:
         return
     url, secret, told = config.webhooks.url, config.webhooks.secret.value(), dict[str, str]()

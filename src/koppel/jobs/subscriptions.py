@@ -6,7 +6,6 @@ looked at each hour. Registrations in Dataverse stay.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import quoteattr
@@ -19,8 +18,6 @@ from koppel.store.database import Database
 from koppel.store.locks import mapping_lock
 from koppel.systems.business_central import BusinessCentral, Subscription
 from koppel.systems.system import Create, System, Update
-
-log = logging.getLogger("koppel.jobs")
 
 AGAIN_SECONDS = 3600.0
 ENOUGH = timedelta(days=2)

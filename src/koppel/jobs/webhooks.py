@@ -19,6 +19,7 @@ from koppel.odata.records import Side
 from koppel.store import notices
 from koppel.store.database import Database
 from koppel.store.notices import ANY, Notice
+from koppel.sync.prepare import SIDES
 
 _T = TypeVar("_T")
 
@@ -28,7 +29,7 @@ SECRET_HEADER = "x-koppel-secret"
 Tables = Mapping[tuple[Side, str], Sequence[tuple[str, bool]]]
 """By side and table, the mappings that a change concerns, and whether the changed row is a record of theirs."""
 
-_RESOURCE = re.compile(r"companies\([^)]*\)/(?P<table>\w+)(?:\((?P<id>[^)]*)\))?(?P<more>\?.*)?$")
+_RESOURCE = re.compile(r"companies\([^)]*\)/(?P<table>\w+)(?:\((?P<id>[^)]*)\))?(?:\?.*)?$")
 
 
 class _Change(msgspec.Struct, rename="camel"):
@@ -62,8 +63,7 @@ def concerned(mappings: Mapping[str, TableMapping]) -> Tables:
         if not (mapping.enabled and whole.enabled and whole.wake_on_events):
             continue
         own = not mapping.part_of and mapping.kind == "records"
-        sides: tuple[Side, Side] = ("business_central", "dataverse")
-        for side in sides:
+        for side in SIDES:
             end = mapping.endpoint(side)
             tables = {end.table: own, **{watch.table: False for watch in end.watch if watch.table != end.table}}
             for table, is_record in tables.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 
 import psycopg
@@ -43,7 +43,6 @@ class Worker:
         brakes: Brakes = Brakes(),
         keep_jobs: int = 0,
         tells: Alerts | None = None,
-        queues: Sequence[str] = (queue.QUEUE,),
         concurrency: int = 4,
     ) -> None:
         self._opened = opened
@@ -51,7 +50,6 @@ class Worker:
         self._keep_jobs = keep_jobs
         self._tells = tells
         self._mappings = mappings
-        self._queues = queues
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
 
@@ -95,7 +93,7 @@ class Worker:
         """A run that loses the database leaves its job to be found by others, as this worker's heart stops."""
         worker: asyncio.Task[object] = asyncio.create_task(
             app.run_worker_async(
-                queues=list(self._queues),
+                queues=[queue.QUEUE],
                 concurrency=self._concurrency,
                 install_signal_handlers=False,
                 delete_jobs="always",
