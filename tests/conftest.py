@@ -15,6 +15,7 @@ from koppel.sandbox.business_central import work
 from koppel.sandbox.dataverse import service
 from koppel.store.database import Connection, Database, open_database
 from postgres_server import EMPTY, administer, other_database, own_server
+from receiver import Receiver, receiving
 
 # How long an example takes is no property of the code: tests never measure time. What is tried is the same every time;
 # --hypothesis-profile=explore looks further.
@@ -75,3 +76,10 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
     """A connection to the test's own database."""
     async with database.connect() as connection:
         yield connection
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Somebody who takes posts."""
+    async with receiving() as found:
+        yield found

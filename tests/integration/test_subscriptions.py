@@ -12,15 +12,9 @@ from koppel.jobs.webhooks import SECRET_HEADER, concerned
 from koppel.sandbox.business_central.subscriptions import Subscription
 from koppel.sandbox.tokens import KOPPEL
 from koppel.store.database import Database
-from receiver import Receiver, receiving
+from receiver import Receiver
 
 DAY = 24 * 3600.0
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
 
 
 @pytest.fixture

@@ -10,15 +10,9 @@ import pytest
 from business_central_company import COMPANION, ROOT, STANDARD, USER, Answer, World
 
 from koppel.sandbox.business_central.subscriptions import Timing
-from receiver import Receiver, receiving
+from receiver import Receiver
 
 SECRET = "a secret"
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
 
 
 @pytest.fixture

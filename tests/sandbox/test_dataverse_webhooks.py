@@ -14,16 +14,10 @@ from koppel.jobs.webhooks import SECRET_HEADER, Tables, told_by_dataverse
 from koppel.odata.batch import Part, encode_request
 from koppel.odata.literals import parse_instant
 from koppel.store.notices import Notice
-from receiver import Receiver, receiving
+from receiver import Receiver
 
 CONTRACTS = "http://schemas.microsoft.com/xrm/2011/Contracts"
 SECRET = '<settings><setting name="x-koppel-secret" value="a secret" /></settings>'
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
 
 
 @pytest.fixture
