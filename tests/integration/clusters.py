@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from koppel.store.embedded import _let_run, _let_through
+
 DEBIAN = Path("/usr/lib/postgresql")
 ACCOUNTS = ("postgres", "pgserver", "nobody")
 """Who runs it in the place of root, which it refuses: the first that there is."""
@@ -62,6 +64,8 @@ def running(programs: Path) -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="koppel-cluster-"))
     try:
         if account:
+            _let_through(programs)
+            _let_run(programs)
             shutil.chown(folder, account)
         cluster = Cluster(programs, folder, account)
         cluster.create()
