@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,12 @@ def shell() -> Iterator[Shell]:
         shell.run("full", "--yes", "--keep-creating")
         shell.run("schedule", "hold", "all")
         yield shell
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -135,11 +142,12 @@ def _accounts(shell: Shell) -> int:
 
 
 def test_what_is_served(shell: Shell) -> None:
-    with at_work(shell, "serve", "--port", "8799") as working:
-        until(lambda: _answers("http://127.0.0.1:8799/ready"))
-        assert requests.get("http://127.0.0.1:8799/health").json() == {"status": "ok"}
-        assert "koppel_jobs_total" in requests.get("http://127.0.0.1:8799/metrics").text
-        assert "serving on http://127.0.0.1:8799" in stopped(working)
+    port = free_port()
+    with at_work(shell, "serve", "--port", str(port)) as working:
+        until(lambda: _answers(f"http://127.0.0.1:{port}/ready"))
+        assert requests.get(f"http://127.0.0.1:{port}/health").json() == {"status": "ok"}
+        assert "koppel_jobs_total" in requests.get(f"http://127.0.0.1:{port}/metrics").text
+        assert f"serving on http://127.0.0.1:{port}" in stopped(working)
 
 
 def _phone(shell: Shell) -> object:
@@ -160,12 +168,13 @@ def _answers(url: str) -> bool:
 
 
 def test_an_edit_that_is_told_arrives_within_seconds(shell: Shell) -> None:
+    port = free_port()
     with (shell.folder / "koppel.yaml").open("a") as config:
-        config.write("webhooks: {url: 'http://127.0.0.1:8798', secret: {env: KOPPEL_WEBHOOK_SECRET}}\n")
+        config.write(f"webhooks: {{url: 'http://127.0.0.1:{port}', secret: {{env: KOPPEL_WEBHOOK_SECRET}}}}\n")
     os.environ["KOPPEL_WEBHOOK_SECRET"] = "known to both"
     shell.tell("webhooks", {"delay": 0.1})
     shell.run("sync", "customer")
-    with at_work(shell, "serve", "--port", "8798") as working:
+    with at_work(shell, "serve", "--port", str(port)) as working:
         shell.run("schedule", "resume", "customer")
         until(lambda: entry(shell, "CUSTOMER")["state"] == "inactive" and _is_told(shell))
         there = _accounts(shell)
