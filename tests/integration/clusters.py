@@ -53,7 +53,10 @@ class Cluster:
 
     def _run(self, program: str, *words: str) -> None:
         command = [str(self._programs / program), *words]
-        subprocess.run(command, cwd=self._folder, user=self._account, check=True, stdout=subprocess.DEVNULL, timeout=60)
+        # Not in root's group either, which may be allowed less than anybody.
+        person = pwd.getpwnam(self._account) if self._account else None
+        who: dict[str, Any] = {"user": person.pw_uid, "group": person.pw_gid, "extra_groups": []} if person else {}
+        subprocess.run(command, cwd=self._folder, check=True, stdout=subprocess.DEVNULL, timeout=60, **who)
 
 
 @contextmanager
