@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from world import World, new_world
@@ -12,6 +14,7 @@ from koppel.jobs.webhooks import SECRET_HEADER, concerned
 from koppel.sandbox.business_central.subscriptions import Subscription
 from koppel.sandbox.tokens import KOPPEL
 from koppel.store.database import Database
+from koppel.systems.transport import Request, unreachable
 from receiver import Receiver
 
 DAY = 24 * 3600.0
@@ -107,3 +110,55 @@ async def test_who_may_not_register_is_told(world: World, receiver: Receiver) ->
     refused = await keep(world, receiver)
     assert "prvCreateServiceEndpoint" in refused["Dataverse"]
     assert "customers" in there(world)
+
+
+async def waits(world: World, receiver: Receiver, *, looks: int) -> list[float]:
+    """The seconds between so many looks; they take no time here. Before the last one everything comes in reach."""
+    seconds: list[float] = []
+
+    async def sleep(wait: float) -> None:
+        seconds.append(wait)
+        if len(seconds) == looks - 1:
+            world.line.before, receiver.shakes = None, True
+        if len(seconds) == looks:
+            raise asyncio.CancelledError
+
+    tables = concerned(world.mappings)
+    with suppress(asyncio.CancelledError):
+        await subscriptions.keep_on(
+            world.database, world.session.systems, tables, receiver.base, "a secret", sleep=sleep
+        )
+    return seconds
+
+
+@pytest.mark.parametrize("place", ["/bc/", "/dataverse/"])
+async def test_a_system_that_is_out_of_reach_is_asked_again_soon(world: World, receiver: Receiver, place: str) -> None:
+    async def out_of_reach(number: int, request: Request) -> None:
+        if place in request.url:
+            raise unreachable(request, "nobody listens")
+
+    world.line.before = out_of_reach
+    found = await waits(world, receiver, looks=8)
+    assert found[:7] == [2, 4, 8, 16, 32, 60, 60]
+    assert "customers" in there(world)
+    assert ("Update", "account") in await steps(world)
+
+
+async def test_who_does_not_answer_yet_is_subscribed_later_each_time(world: World, receiver: Receiver) -> None:
+    receiver.shakes = False
+    assert (await waits(world, receiver, looks=4))[:3] == [2, 4, 8]
+    assert "customers" in there(world)
+
+
+async def test_an_error_that_nobody_expected_ends_nothing(world: World, receiver: Receiver) -> None:
+    async def stumble(number: int, request: Request) -> None:
+        raise ZeroDivisionError
+
+    world.line.before = stumble
+    assert (await waits(world, receiver, looks=3))[:2] == [2, 4]
+    assert "customers" in there(world)
+
+
+async def test_where_everything_is_told_it_is_looked_at_each_hour(world: World, receiver: Receiver) -> None:
+    assert await keep(world, receiver) == {}
+    assert await waits(world, receiver, looks=2) == [3600, 3600]

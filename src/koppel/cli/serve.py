@@ -13,7 +13,6 @@ import typer
 
 from koppel.cli.running import DONE, ConfigPath, guarded, run_to_end
 from koppel.config import Config, find_config, load_config
-from koppel.errors import KoppelError
 from koppel.jobs import subscriptions, webhooks
 from koppel.jobs.worker import Worker
 from koppel.mapping.model import TableMapping
@@ -87,21 +86,9 @@ async def _serve(config: Config, host: str, port: int, concurrency: int) -> None
 
 
 async def _subscribe(config: Config, mappings: Mapping[str, TableMapping], opened: Opened) -> None:
-    """See each hour that both systems tell of changes."""
-    if config.webhooks is None:
-        return
-    url, secret, told = config.webhooks.url, config.webhooks.secret.value(), dict[str, str]()
-    tables = webhooks.concerned(mappings)
-    while True:
-        try:
-            refused = await subscriptions.keep(opened.database, opened.systems, tables, url, secret)
-        except KoppelError as error:
-            refused = {"webhooks": error.message}
-        for what, why in refused.items():
-            if told.get(what) != why:
-                log.warning("%s: changes are not told, they are asked for as the schedule says: %s", what, why)
-        told = refused
-        await asyncio.sleep(subscriptions.AGAIN_SECONDS)
+    if config.webhooks:
+        url, secret = config.webhooks.url, config.webhooks.secret.value()
+        await subscriptions.keep_on(opened.database, opened.systems, webhooks.concerned(mappings), url, secret)
 
 
 def _log_to_terminal() -> None:

@@ -6,11 +6,13 @@ looked at each hour. Registrations in Dataverse stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import quoteattr
 
-from koppel.errors import DataError, LockedError, NotFoundError, PrivilegeError
+from koppel.errors import DataError, KoppelError, LockedError, NotFoundError, PrivilegeError
 from koppel.jobs.webhooks import SECRET_HEADER, Tables
 from koppel.odata.literals import quote
 from koppel.odata.records import Record, Scalar, Side
@@ -19,10 +21,46 @@ from koppel.store.locks import mapping_lock
 from koppel.systems.business_central import BusinessCentral, Subscription
 from koppel.systems.system import Create, System, Update
 
+log = logging.getLogger("koppel.jobs")
+
 AGAIN_SECONDS = 3600.0
+SOON_SECONDS = 2.0
+"""Until what went wrong is tried again, for the first time; then after twice as long each time."""
+OUT_OF_REACH_SECONDS = 60.0
+"""The longest wait for a system or a database that is out of reach: what it would have told is not told."""
 ENOUGH = timedelta(days=2)
 """What lasts longer is not renewed yet."""
 LOCK = "webhooks"
+
+
+async def keep_on(
+    database: Database,
+    systems: Mapping[Side, System],
+    tables: Tables,
+    url: str,
+    secret: str,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """``keep`` each hour, and sooner what went wrong, until cancelled. Each reason is logged once."""
+    told: dict[str, str] = {}
+    wait = SOON_SECONDS
+    while True:
+        longest = AGAIN_SECONDS
+        try:
+            refused = await keep(database, systems, tables, url, secret)
+        except KoppelError as error:
+            refused, longest = {"webhooks": error.message}, OUT_OF_REACH_SECONDS
+        except Exception as error:
+            log.exception("webhooks: an error that nobody expected")
+            refused, longest = {"webhooks": repr(error)}, OUT_OF_REACH_SECONDS
+        for what, why in refused.items():
+            if told.get(what) != why:
+                log.warning("%s: changes are not told, they are asked for as the schedule says: %s", what, why)
+        told = refused
+        wait = min(wait, longest) if refused else AGAIN_SECONDS
+        await sleep(wait)
+        wait = 2 * wait if refused else SOON_SECONDS
 
 
 async def keep(
