@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from world import World, new_world
 
@@ -23,6 +24,7 @@ from koppel.store.schedules import Entry
 from koppel.sync.open import Opened
 from koppel.systems.transport import Request as HttpRequest
 from koppel.systems.transport import no_answer
+from postgres_server import administer
 
 
 @pytest.fixture
@@ -168,6 +170,56 @@ async def test_a_bug_stops_one_mapping_for_a_while_and_no_other(world: World, mo
     assert "ZeroDivisionError" in failed.message
     await run_by_itself(world.session, "CONTACT")
     assert (await entry(world, "CONTACT")).attempts == 0
+
+
+async def on_hold_and_to_be_asked(world: World) -> None:
+    await world.session.connection.execute(
+        "UPDATE schedule SET state = 'inactive', looked = NULL, next_run = clock_timestamp() + interval '1 hour'"
+    )
+    await world.session.connection.commit()
+
+
+async def test_a_statement_that_fails_outside_of_a_job_is_noted(world: World) -> None:
+    await on_hold_and_to_be_asked(world)
+    await world.session.connection.execute("ALTER TABLE cursor RENAME TO elsewhere")
+    await run_by_itself(world.session, "CUSTOMER")
+    failed = await entry(world)
+    assert failed.attempts == 1
+    assert 'relation "cursor" does not exist' in failed.message
+    assert failed.next_run - failed.now > timedelta(seconds=20)
+    assert await run_by_itself(world.session, "CUSTOMER") == []
+    await world.session.connection.execute("ALTER TABLE elsewhere RENAME TO cursor")
+    await schedules.resume(world.session.connection, ["CUSTOMER"])
+    await run_by_itself(world.session, "CUSTOMER")
+    assert (await entry(world)).attempts == 0
+
+
+async def test_a_bug_that_leaves_a_transaction_in_ruins_is_noted(world: World) -> None:
+    async def stumble(number: int, request: HttpRequest) -> None:
+        with suppress(psycopg.errors.DivisionByZero):
+            await world.session.connection.execute("SELECT 1 / 0")
+        raise ZeroDivisionError
+
+    await on_hold_and_to_be_asked(world)
+    world.line.before = stumble
+    await run_by_itself(world.session, "CUSTOMER")
+    failed = await entry(world)
+    assert (failed.state, failed.attempts) == ("ready", 1)
+    assert "ZeroDivisionError" in failed.message
+
+
+async def test_a_database_that_is_lost_in_mid_run_is_no_failure_of_the_mapping(world: World) -> None:
+    async def lose(number: int, request: HttpRequest) -> None:
+        administer(world.database.url, f"SELECT pg_terminate_backend({backend}, 5000)")
+
+    backend = world.session.connection.pgconn.backend_pid
+    world.line.before = lose
+    with pytest.raises(psycopg.OperationalError):
+        await run_by_itself(world.session, "CUSTOMER")
+    world.line.before = None
+    await world.reopen()
+    assert (await entry(world)).attempts == 0
+    assert len(await run_by_itself(world.session, "CUSTOMER")) == 1
 
 
 async def test_a_mapping_that_somebody_is_at_is_tried_again_soon(world: World) -> None:

@@ -6,9 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-import psycopg
-
-from koppel.errors import KoppelError, LockedError, StoppedError, StoreError
+from koppel.errors import KoppelError, LockedError, StoppedError
 from koppel.jobs import schedule
 from koppel.jobs.schedule import Times
 from koppel.store import notices, schedules
@@ -29,7 +27,7 @@ MOST_RECORDS = 1_000
 async def run_by_itself(session: Session, name: str) -> list[Finished]:
     """Run a mapping if it is due, and note when it is due next. Nothing if somebody was faster.
 
-    ``StoreError`` when the database is lost; other errors are noted, for another try.
+    Raises when the database is lost; other errors are noted, for another try.
     """
     entry = await schedules.get(session.connection, name)
     told = await notices.find(session.connection, name)
@@ -48,13 +46,11 @@ async def run_by_itself(session: Session, name: str) -> list[Finished]:
         finished = [one async for one in run_in_order(session, [name], request)]
     except StoppedError:
         return []  # it is due still, and another worker goes on
-    except (StoreError, psycopg.Error):
-        raise
-    except KoppelError as error:
-        finished = [Finished(mapping=name, error=error)]
     except Exception as error:
-        log.exception("%s: an error that nobody expected", name)
-        finished = [Finished(mapping=name, error=KoppelError(f"unexpected: {error!r}", remedy=REPORT))]
+        if session.connection.closed:
+            raise
+        await session.connection.rollback()  # a statement that failed would have the note fail, too
+        finished = [Finished(mapping=name, error=_explained(name, error))]
     ended = _ended(times, entry, request, finished, await schedules.clock(session.connection))
     if not ended.message:
         await notices.done(session.connection, told)
@@ -64,6 +60,13 @@ async def run_by_itself(session: Session, name: str) -> list[Finished]:
     for one in finished:
         _tell(one)
     return finished
+
+
+def _explained(name: str, error: Exception) -> KoppelError:
+    if isinstance(error, KoppelError):
+        return error
+    log.exception("%s: an error that nobody expected", name)
+    return KoppelError(f"unexpected: {error!r}", remedy=REPORT)
 
 
 def _tell(one: Finished) -> None:
