@@ -114,6 +114,34 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         load_mappings([tmp_path / "nowhere"])
 
 
+def test_of_two_mappings_for_the_same_one_is_on(tmp_path: Path) -> None:
+    text = SOUND + "instead_of: CUSTOMER\n"
+    assert mistakes(tmp_path, dealer=text) == [
+        "dealer.yaml:7: `CUSTOMER` is on, too, and only one of the two can be",
+        "  Write `enabled: false` in a copy of standard/customer.yaml, or here.",
+    ]
+    assert load_mappings([folder(tmp_path, dealer=text + "enabled: false\n")])["CUSTOMER"].enabled
+    assert mistakes(tmp_path, dealer=text.replace("CUSTOMER", "CUSTOMR")) == [
+        "dealer.yaml:7: there is no mapping `CUSTOMR`",
+        "  Did you mean `CUSTOMER`?",
+    ]
+
+
+def test_what_is_on_depends_on_nothing_whose_stand_in_is_off_too(tmp_path: Path) -> None:
+    off = "enabled: false\n"
+    first = SOUND.replace("DEALER", "FIRST") + off
+    other = SOUND.replace("DEALER", "OTHER") + off + "instead_of: FIRST\n"
+    needing = SOUND.replace("[SALESPEOPLE]", "[FIRST, OTHER]")
+    assert mistakes(tmp_path, first=first, other=other, needing=needing) == [
+        "needing.yaml:4: neither `FIRST` nor `OTHER` is on",
+        "  Take `enabled: false` out of the file of one of them, or switch `DEALER` off, too.",
+    ]
+    for files in ({"first": SOUND.replace("DEALER", "FIRST")}, {"other": other.replace(off, "")}, {"needing": off}):
+        sound = {"first": first, "other": other, "needing": needing}
+        given = {name: text if text != off else needing + off for name, text in (sound | files).items()}
+        assert load_mappings([folder(tmp_path, **given)])
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -170,7 +198,7 @@ def test_mistakes_name_line_and_remedy(tmp_path: Path, old: str, new: str, said:
         ),
         (
             "dataverse: b, compute: unit.groupname, direction: to_dataverse",
-            "7: there is no compute rule `unit.groupname`\n  Did you mean `unit.group_name`?",
+            "7: there is no compute rule `unit.groupname`\n  Did you mean `unit.group_name`",
         ),
         (
             "business_central: a, dataverse: b, lookup: {mapping: CURRENCY, by: currency.kode}",

@@ -40,6 +40,9 @@ def test_every_rule_they_name_exists() -> None:
         ("SALESPEOPLE", "from_dataverse", "salespeoplePurchasers", "systemuser", 5, 2),
         ("CURRENCY", "to_dataverse", "currencies", "transactioncurrency", 4, 0),
         ("UNIT OF MEASURE", "to_dataverse", "unitsOfMeasure", "uomschedule", 2, 0),
+        ("UNIT GROUP", "to_dataverse", "unitGroups", "uomschedule", 2, 0),
+        ("ITEM UOM", "to_dataverse", "itemUnitsOfMeasure", "uom", 3, 0),
+        ("RESOURCE UOM", "to_dataverse", "resourceUnitsOfMeasure", "uom", 3, 0),
         ("PAYMENT TERMS", "to_dataverse", "paymentTerms", "account", 1, 0),
         ("SHIPMENT METHOD", "to_dataverse", "shipmentMethods", "account", 1, 0),
         ("SHIPPING AGENT", "to_dataverse", "shippingAgents", "account", 1, 0),
@@ -67,7 +70,16 @@ def test_what_they_pair(name: str, direction: str, table: str, partner: str, fie
 def test_they_only_keep_coupled_records_in_step_and_ask_in_conflicts() -> None:
     assert all(mapping.conflicts == "ask" for mapping in STANDARD.values())
     creating = {"POSTEDSALESLINE-INV", "SALESORDER-ORDER", "SALESPRC-PRODPRICE", "SALES ORDER NOTES"}
+    creating |= {"UNIT GROUP", "ITEM UOM", "RESOURCE UOM"}
     assert {mapping.name for mapping in STANDARD.values() if not mapping.only_coupled} == creating
+
+
+def test_what_goes_beyond_the_request_is_off() -> None:
+    assert {mapping.name for mapping in STANDARD.values() if not mapping.enabled} == {
+        "UNIT GROUP",
+        "ITEM UOM",
+        "RESOURCE UOM",
+    }
 
 
 @pytest.mark.rule("SP-01")

@@ -33,6 +33,8 @@ def among(mapping: TableMapping, kinds: Mapping[str, str]) -> Iterator[Finding]:
         if not any(lookup.mapping == mapping.goes_with and lookup.by == "key" for lookup in lookups):
             remedy = f"Map one field with `lookup: {{mapping: {mapping.goes_with}}}`."
             yield Finding(("goes_with",), "it cannot be told which records go along with which", remedy)
+    if mapping.instead_of:
+        yield from _known(mapping.instead_of, kinds, ("instead_of",))
     for index, name in enumerate(mapping.brings):
         yield from _known(name, kinds, ("brings", index))
         if name == mapping.name or kinds.get(name) == "options":
@@ -75,6 +77,22 @@ def _part(mapping: TableMapping, mappings: Mapping[str, TableMapping]) -> Iterat
     if mapping.direction != "to_dataverse":
         message = "parts are sent from Business Central to Dataverse only"
         yield Finding(("part_of",), message, "Write `direction: to_dataverse`, or leave `part_of` out.")
+
+
+def alternatives(mappings: Mapping[str, TableMapping], mapping: TableMapping) -> Iterator[Finding]:
+    """Of two mappings that take each other's place one is on, as far as a mapping that is on depends on them."""
+    if not mapping.enabled:
+        return
+    other = mappings.get(mapping.instead_of)
+    if other is not None and other.enabled:
+        remedy = f"Write `enabled: false` in a copy of {other.file}, or here."
+        yield Finding(("instead_of",), f"`{other.name}` is on, too, and only one of the two can be", remedy)
+    for index, name in enumerate(mapping.depends_on):
+        needed = mappings.get(name)
+        other = mappings.get(needed.instead_of) if needed else None
+        if needed and other and not needed.enabled and not other.enabled:
+            remedy = f"Take `enabled: false` out of the file of one of them, or switch `{mapping.name}` off, too."
+            yield Finding(("depends_on", index), f"neither `{other.name}` nor `{needed.name}` is on", remedy)
 
 
 def cycle(mappings: Mapping[str, TableMapping]) -> list[str]:

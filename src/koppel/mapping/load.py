@@ -28,6 +28,9 @@ ORDER = (
     "SALESPEOPLE",
     "CURRENCY",
     "UNIT OF MEASURE",
+    "UNIT GROUP",
+    "ITEM UOM",
+    "RESOURCE UOM",
     "PAYMENT TERMS",
     "SHIPMENT METHOD",
     "SHIPPING AGENT",
@@ -204,7 +207,7 @@ def _check(
     for name, document in by_name.items():
         mapping = mappings[name]
         findings = [*checks.within(mapping), *contradictions(mapping), *checks.among(mapping, kinds)]
-        findings += checks.parts(mappings, mapping)
+        findings += [*checks.parts(mappings, mapping), *checks.alternatives(mappings, mapping)]
         findings += checks.rule_names(mapping, known_rules) if known_rules is not None else ()
         for finding in findings:
             document.add(finding.where, finding.message, finding.remedy, offset=finding.offset)

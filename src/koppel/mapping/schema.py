@@ -63,6 +63,7 @@ DESCRIPTIONS = {
     "Schedule.inactivity": "Minutes on hold after a run without changes, unless a change wakes it; 0: never on hold.",
     "Schedule.hold": "true: on hold until somebody resumes it.",
     "MappingFile.enabled": "false: the mapping is off, every run leaves it out.",
+    "MappingFile.instead_of": "Mapping whose place this one takes: one of the two is on.",
     "MappingFile.overrides": "`standard`: this file replaces the standard mapping of the same name.",
     "MappingFile.kind": "`records` pairs records; `options` pairs codes with the options of a choice column.",
     "MappingFile.business_central": "The table of Business Central.",
