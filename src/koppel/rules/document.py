@@ -15,6 +15,38 @@ PRODUCTS: Mapping[str, str] = {ITEM: "ITEM-PRODUCT", RESOURCE: "RESOURCE-PRODUCT
 """The mapping that couples what a line of a type sells."""
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """A document of Dataverse that becomes one of Business Central.
+
+    ``word``: what people call it. ``number``: its column with the number; ``details`` are its lines there, ``link``
+    their column that names it. ``headers``, ``lines``: the tables of Business Central. ``days``: columns with a day,
+    and what they are there. ``as_it_is``: prices keep their VAT, and every text stands below its line.
+    """
+
+    word: str
+    number: str
+    details: str
+    link: str
+    headers: str
+    lines: str
+    days: Mapping[str, str]
+    as_it_is: bool = False
+
+
+_DELIVERY = {"requestdeliveryby": "requestedDeliveryDate"}
+ORDER = Kind("order", "ordernumber", "salesorderdetail", "salesorderid", "salesOrders", "salesOrderLines", _DELIVERY)
+QUOTE = Kind(
+    "quote",
+    "quotenumber",
+    "quotedetail",
+    "quoteid",
+    "salesQuotes",
+    "salesQuoteLines",
+    {**_DELIVERY, "effectiveto": "validUntilDate"},
+    as_it_is=True,
+)
+
+
 class Line(msgspec.Struct, frozen=True):
     """What a line sells: the type as Business Central's pages spell it, and the number of the item or resource."""
 

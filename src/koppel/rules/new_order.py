@@ -1,4 +1,5 @@
-"""What a new order of Business Central takes from Dataverse's: customer, currency, header, lines (SO-03 … SO-14)."""
+"""What a new order or quote of Business Central takes from Dataverse's: customer, currency, header, lines (SO-03 …
+SO-14)."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Found, Need, Parts, complete
 from koppel.odata.records import Scalar
 from koppel.rules.currency import LOCAL_CURRENCY, local_code
-from koppel.rules.document import amount
-from koppel.rules.order_line import COLUMNS, LINES, Line, Terms, discountable, new_lines
+from koppel.rules.document import ORDER, Kind, amount
+from koppel.rules.order_line import COLUMNS, Line, Terms, discountable, line_needs, new_lines
 
 REFERENCE = 35
 """Characters that a reference to another document takes."""
@@ -63,18 +64,18 @@ def _account_ids(batch: Batch) -> list[Scalar]:
     return [account or parents.get(contact) for account, contact in customers]
 
 
-def _customers(batch: Batch) -> list[Found | Refusal]:
-    """Business Central's customer of each order, or why there is none (SO-04)."""
+def _customers(batch: Batch, kind: Kind) -> list[Found | Refusal]:
+    """Business Central's customer of each document, or why there is none (SO-04)."""
     accounts = {row["accountid"]: row for row in batch.table("accounts")}
     buyers = {row["dataverse_id"]: row["business_central_id"] for row in batch.table("buyers")}
     customers = {row["id"]: row for row in batch.table("customers")}
     return [
-        _no_customer(id, accounts.get(id), buyers.get(id)) or customers.get(buyers.get(id)) or _lost(accounts[id])
+        _no_customer(kind, id, accounts.get(id), buyers.get(id)) or customers.get(buyers.get(id)) or _lost(accounts[id])
         for id in _account_ids(batch)
     ]
 
 
-def _no_customer(id: Scalar, account: Found | None, coupled: Scalar) -> Refusal | None:
+def _no_customer(kind: Kind, id: Scalar, account: Found | None, coupled: Scalar) -> Refusal | None:
     refusal = Refusal(code="SO-04", message="", field="customerid", value=str(id or ""))
     if id is None:
         message, remedy = "it has no account: nobody, or a contact without a company", "name the account that buys"
@@ -86,7 +87,7 @@ def _no_customer(id: Scalar, account: Found | None, coupled: Scalar) -> Refusal 
     elif coupled is None:
         refusal = msgspec.structs.replace(refusal, kind="dependency", via="CUSTOMER")
         message = f"account {account['name']} is not coupled in CUSTOMER"
-        remedy = "couple or synchronise it in CUSTOMER, then this order goes through by itself"
+        remedy = f"couple or synchronise it in CUSTOMER, then this {kind.word} goes through by itself"
     else:
         return None
     return msgspec.structs.replace(refusal, message=message, remedy=remedy)
@@ -155,55 +156,72 @@ _ADDRESS = {
     "country": "Country",
     "stateorprovince": "State",
 }
+_DAY = "2026-01-31"
 _PREFIXES = {"billto_": "billTo", "shipto_": "shipTo"}
-_COPIED = ("ordernumber", "name", "description", "requestdeliveryby", "discountpercentage", *_OPTIONS)
+_COPIED = ("name", "description", "discountpercentage", *_OPTIONS)
 
 
-@complete(
-    side="dataverse",
-    reads=(
-        *("customerid_account", "customerid_contact", "transactioncurrencyid", "freightamount"),
+def columns_of(kind: Kind) -> tuple[str, ...]:
+    """The columns of Dataverse that ``new_documents`` looks at."""
+    return (
+        *("customerid_account", "customerid_contact", "transactioncurrencyid", "freightamount", kind.number),
         *_COPIED,
+        *kind.days,
         *TOTALS,
         *(prefix + part for prefix in _PREFIXES for part in _ADDRESS),
-    ),
-    needs=(
+    )
+
+
+def needs_of(kind: Kind) -> tuple[Need, ...]:
+    """The tables that ``new_documents`` looks at."""
+    return (
         *_ACCOUNTS,
         *_CURRENCIES,
         *(Need(name=mapping, options=mapping) for _, mapping in _OPTIONS.values()),
-        *LINES,
-    ),
-    writes={
+        *line_needs(kind),
+    )
+
+
+def written_of(kind: Kind) -> Mapping[str, tuple[str, ...]]:
+    """What ``new_documents`` supplies."""
+    return {
         "": (
-            *("customerId", "currencyCode", "yourReference", "externalDocumentNumber", "requestedDeliveryDate"),
-            *("paymentDiscountPercent", "workDescription"),
+            *("customerId", "currencyCode", "yourReference", "externalDocumentNumber"),
+            *("paymentDiscountPercent", "workDescription", *kind.days.values()),
             *(name for name, _ in _OPTIONS.values()),
             *(prefix + name for prefix in _PREFIXES.values() for name in _ADDRESS.values()),
         ),
-        "salesOrderLines": COLUMNS,
-    },
-)
+        kind.lines: COLUMNS,
+    }
+
+
+@complete(side="dataverse", reads=columns_of(ORDER), needs=needs_of(ORDER), writes=written_of(ORDER))
 def with_lines(batch: Batch) -> list[Parts | Refusal]:
     """The whole order of Business Central, its lines included, or why it cannot be made (SO-03)."""
-    customers, payers = _customers(batch), {row["number"]: row for row in batch.table("payers")}
+    return new_documents(batch, ORDER)
+
+
+def new_documents(batch: Batch, kind: Kind) -> list[Parts | Refusal]:
+    """Whole documents of Business Central, their lines included, or why they cannot be made."""
+    customers, payers = _customers(batch, kind), {row["number"]: row for row in batch.table("payers")}
     terms = {
         record.id: _terms(payers.get(customer["billToCustomerNo"], customer))
         for record, customer in zip(batch.records, customers, strict=True)
         if not isinstance(customer, Refusal)
     }
-    lines = new_lines(batch, terms)
+    lines = new_lines(batch, kind, terms)
     codes = {column: _codes(batch, mapping) for column, (_, mapping) in _OPTIONS.items()}
     both = batch.parameters.get("payment_discount") is True
     return [
-        _new_order(customer, currency, lines.get(record.id, []), {**order, **_coded(order, codes)}, both=both)
-        for record, order, customer, currency in zip(
-            batch.records, orders(batch), customers, _currencies(batch), strict=True
+        _new_document(kind, customer, currency, lines.get(record.id, []), {**row, **_coded(row, codes)}, both=both)
+        for record, row, customer, currency in zip(
+            batch.records, rows_of(batch), customers, _currencies(batch), strict=True
         )
     ]
 
 
-def orders(batch: Batch) -> list[Found]:
-    """The orders by column name."""
+def rows_of(batch: Batch) -> list[Found]:
+    """The records by column name."""
     return [{name: record.values[place] for name, place in batch.columns.items()} for record in batch.records]
 
 
@@ -220,8 +238,14 @@ def _terms(payer: Found) -> Terms:
     return Terms(str(payer["vatBusPostingGroup"] or ""), bool(payer["pricesIncludingVAT"]))
 
 
-def _new_order(
-    customer: Found | Refusal, currency: str | Refusal, lines: list[Line] | Refusal, order: Found, *, both: bool
+def _new_document(
+    kind: Kind,
+    customer: Found | Refusal,
+    currency: str | Refusal,
+    lines: list[Line] | Refusal,
+    row: Found,
+    *,
+    both: bool,
 ) -> Parts | Refusal:
     if isinstance(customer, Refusal):
         return customer
@@ -229,16 +253,16 @@ def _new_order(
         return currency
     if isinstance(lines, Refusal):
         return lines
-    header = {"customerId": customer["id"], "currencyCode": currency, **_header(order, both=both)}
-    return _no_discount(order, lines) or {**header, "salesOrderLines": lines}
+    header = {"customerId": customer["id"], "currencyCode": currency, **_header(kind, row, both=both)}
+    return _no_discount(row, lines) or {**header, kind.lines: lines}
 
 
-def _header(order: Found, *, both: bool) -> dict[str, Scalar]:
+def _header(kind: Kind, order: Found, *, both: bool) -> dict[str, Scalar]:
     """What a new order takes from Dataverse's (SO-05 … SO-08); what is blank there stays as the customer has it."""
     found: dict[str, Scalar] = {
-        "yourReference": order["ordernumber"],
+        "yourReference": order[kind.number],
         "externalDocumentNumber": str(order["name"] or "")[:REFERENCE].strip(),
-        "requestedDeliveryDate": order["requestdeliveryby"],
+        **{name: str(order[column] or "")[: len(_DAY)] for column, name in kind.days.items()},
         **{name: order[column] for column, (name, _) in _OPTIONS.items()},
         "paymentDiscountPercent": order["discountpercentage"] if both else None,
         "workDescription": order["description"],
@@ -256,7 +280,7 @@ def _addresses(order: Found) -> dict[str, Scalar]:
 
 
 def order_discount(order: Found) -> Decimal:
-    """Both discounts of an order, as an amount (SO-14)."""
+    """Both discounts of an order or quote, as an amount (SO-14)."""
     if not (order["discountamount"] or order["discountpercentage"]):
         return Decimal(0)
     return amount(order["totallineitemamount"]) - amount(order["totalamountlessfreight"])

@@ -1,4 +1,4 @@
-"""Lines of Dataverse's orders become lines of Business Central's (SO-09 … SO-13)."""
+"""Lines of Dataverse's orders and quotes become lines of Business Central's (SO-09 … SO-13, QUOTE-04)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Found, Need
 from koppel.odata.records import Scalar
-from koppel.rules.document import ITEM, PRODUCTS, RESOURCE, amount, money
+from koppel.rules.document import ITEM, ORDER, PRODUCTS, RESOURCE, Kind, amount, money
 
 Line = dict[str, Scalar]
 COLUMNS = (
@@ -32,7 +32,7 @@ _PRICE_DECIMALS = 5
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What prices depend on: the VAT group of whoever pays, and whether prices include VAT in the new order."""
+    """What prices depend on: the VAT group of whoever pays, and whether prices include VAT in the new document."""
 
     vat_group: str = ""
     with_tax: bool = False
@@ -78,25 +78,24 @@ def _write_ins(batch: Batch, type: str) -> list[Scalar]:
     return [row["writeInProductNo"] for row in batch.table("sales_setup") if row["writeInProductType"] == type]
 
 
-LINES = (
-    Need(
+def line_needs(kind: Kind) -> tuple[Need, ...]:
+    """What ``new_lines`` looks at."""
+    details = Need(
         name="details",
         side="dataverse",
-        table="salesorderdetail",
+        table=kind.details,
         columns=(
-            "salesorderid",
-            "sequencenumber",
-            "productid",
-            "productdescription",
-            "description",
-            "quantity",
-            "priceperunit",
-            "volumediscountamount",
-            "manualdiscountamount",
+            kind.link,
+            *("sequencenumber", "productid", "productdescription", "description"),
+            *("quantity", "priceperunit", "baseamount", "volumediscountamount", "manualdiscountamount"),
         ),
-        key="salesorderid",
+        key=kind.link,
         of=lambda batch: [record.id for record in batch.records],
-    ),
+    )
+    return details, *_ARTICLES
+
+
+_ARTICLES = (
     Need(
         name="products",
         side="dataverse",
@@ -117,25 +116,25 @@ LINES = (
     *(_written_in(type) for type in PRODUCTS),
     Need(name="written in", table="items", columns=("number", "type"), key="number", of=lambda b: _write_ins(b, ITEM)),
 )
-"""What ``new_lines`` looks at."""
+"""What lines are of."""
 
 
-def new_lines(batch: Batch, terms: Mapping[str, Terms]) -> dict[str, list[Line] | Refusal]:
-    """The lines of new orders by the id of Dataverse's order, or why one of them cannot be made.
+def new_lines(batch: Batch, kind: Kind, terms: Mapping[str, Terms]) -> dict[str, list[Line] | Refusal]:
+    """The lines of new documents by the id of Dataverse's, or why one of them cannot be made.
 
-    ``terms``: of the orders in question. Columns that the batch needs: ``ordernumber``, ``freightamount``.
+    ``terms``: of the documents in question. Column that the batch needs: ``freightamount``.
     """
-    articles, write_in = _articles(batch), _write_in(batch)
+    articles, write_in = _articles(batch, kind), _write_in(batch)
     details: dict[Scalar, list[Found]] = {}
     for row in batch.table("details"):
-        details.setdefault(row["salesorderid"], []).append(row)
+        details.setdefault(row[kind.link], []).append(row)
     found: dict[str, list[Line] | Refusal] = {}
     freights = zip(batch.records, batch.column("freightamount"), strict=True)
     for record, freight in freights:
         if record.id in terms:
             rows = sorted(details.get(record.id, ()), key=lambda row: int(row["sequencenumber"] or 0))
             sold = [(row, articles[row["productid"]] if row["productid"] else write_in) for row in rows]
-            found[record.id] = _lines(sold, terms[record.id], _freight(batch, amount(freight)))
+            found[record.id] = _lines(kind, sold, terms[record.id], _freight(batch, amount(freight)))
     return found
 
 
@@ -150,15 +149,15 @@ def _price(line: Line) -> Decimal:
 
 
 def _lines(
-    sold: Sequence[tuple[Found, _Article | Refusal]], terms: Terms, freight: Line | Refusal | None
+    kind: Kind, sold: Sequence[tuple[Found, _Article | Refusal]], terms: Terms, freight: Line | Refusal | None
 ) -> list[Line] | Refusal:
     lines: list[Line] = []
     for row, article in sold:
         if isinstance(article, Refusal):
             return article
         place = _STEP * (len(lines) + 1)
-        line = _line(row, article, terms)
-        first, texts = _texts(row, article)
+        line = _line(kind, row, article, terms)
+        first, texts = _texts(kind, row, article)
         lines.append({"sequence": place, **line, **first})
         for number, text in enumerate(texts, 1):
             attached: Line = {"lineType": "Comment", "description": text, "attachedToLineNumber": place}
@@ -168,11 +167,10 @@ def _lines(
     return [*lines, {"sequence": _STEP * (len(lines) + 1), **freight}] if freight else lines
 
 
-def _line(row: Found, article: _Article, terms: Terms) -> Line:
+def _line(kind: Kind, row: Found, article: _Article, terms: Terms) -> Line:
     """Quantity, then price, then discount: each of them sets those behind it anew (SO-11)."""
-    quantity, price = amount(row["quantity"]), amount(row["priceperunit"])
-    if not terms.with_tax:
-        price /= 1 + article.vat.get(terms.vat_group, Decimal(0)) / 100
+    quantity = amount(row["quantity"])
+    price = _price_as_it_is(row, quantity) if kind.as_it_is else _price_of(row, article, terms)
     discount = quantity * amount(row["volumediscountamount"]) + amount(row["manualdiscountamount"])
     return {
         "lineType": article.type,
@@ -183,13 +181,26 @@ def _line(row: Found, article: _Article, terms: Terms) -> Line:
     }
 
 
-def _texts(row: Found, article: _Article) -> tuple[Line, list[str]]:
+def _price_of(row: Found, article: _Article, terms: Terms) -> Decimal:
+    """The price of a unit, without the VAT that it includes for customers like this one (SO-11)."""
+    vat = Decimal(0) if terms.with_tax else article.vat.get(terms.vat_group, Decimal(0))
+    return amount(row["priceperunit"]) / (1 + vat / 100)
+
+
+def _price_as_it_is(row: Found, quantity: Decimal) -> Decimal:
+    """The price at which the line comes to what it does in Dataverse, before discounts (QUOTE-04)."""
+    if row["baseamount"] is None or not quantity:
+        return amount(row["priceperunit"])
+    return amount(row["baseamount"]) / quantity
+
+
+def _texts(kind: Kind, row: Found, article: _Article) -> tuple[Line, list[str]]:
     """The line's own text, where it is another one than that of what it sells, and the texts below it (SO-12)."""
     text = str(row["description"] or row["productdescription"] or "").strip()
     parts = list(_parts(text))
     if row["productid"] is None:
         return ({"description": parts[0]}, parts[1:]) if parts else ({}, [])
-    return {}, [] if text == article.text.strip() else parts
+    return {}, parts if kind.as_it_is or text != article.text.strip() else []
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -214,7 +225,7 @@ def _freight(batch: Batch, freight: Decimal) -> Line | Refusal | None:
     )
 
 
-def _articles(batch: Batch) -> dict[Scalar, _Article | Refusal]:
+def _articles(batch: Batch, kind: Kind) -> dict[Scalar, _Article | Refusal]:
     """What products of Dataverse are in Business Central, by id (SO-09)."""
     coupled = {t: {r["dataverse_id"]: r["business_central_id"] for r in batch.table(f"coupled {t}")} for t in PRODUCTS}
     goods = {row["id"]: row for type in PRODUCTS for row in batch.table(type)}
@@ -223,7 +234,7 @@ def _articles(batch: Batch) -> dict[Scalar, _Article | Refusal]:
     for product in batch.table("products"):
         type = _SOLD_AS.get(product["producttypecode"], "")
         partner = coupled.get(type, {}).get(product["productid"])
-        refusal = _unsold(product, type, partner, goods)
+        refusal = _unsold(kind, product, type, partner, goods)
         found[product["productid"]] = refusal or _article(type, goods[partner], vat)
     return found
 
@@ -235,21 +246,23 @@ def _article(type: str, row: Found, vat: Iterable[tuple[Scalar, Scalar, Scalar]]
     return _Article(type, str(row["number"]), str(row["displayName"] or ""), percent)
 
 
-def _unsold(product: Found, type: str, partner: Scalar, goods: Mapping[Scalar, Found]) -> Refusal | None:
+def _unsold(kind: Kind, product: Found, type: str, partner: Scalar, goods: Mapping[Scalar, Found]) -> Refusal | None:
     number = str(product["productnumber"])
     refusal = Refusal(code="SO-09", message="", field="productid", value=number)
     if product["statecode"] != _ACTIVE:
-        message, remedy = "is not active", "publish or revise it in Dataverse, or take it off the order, then retry"
+        message, remedy = (
+            "is not active",
+            f"publish or revise it in Dataverse, or take it off the {kind.word}, then retry",
+        )
     elif not type:
         message = "is neither Sales Inventory nor a Service"
-        remedy = (
-            "only products of these two types are items and resources; write the line in, and submit the order again"
-        )
+        again = "submit the order again" if kind is ORDER else f"activate the {kind.word} again"
+        remedy = f"only products of these two types are items and resources; write the line in, and {again}"
     elif partner is None:
         mapping = PRODUCTS[type]
         refusal = msgspec.structs.replace(refusal, kind="dependency", via=mapping, value=str(product["productid"]))
         message = f"is not coupled in {mapping}"
-        remedy = f"synchronise {number} in {mapping}, then this order goes through by itself"
+        remedy = f"synchronise {number} in {mapping}, then this {kind.word} goes through by itself"
     elif partner not in goods:
         message = f"is coupled to a {type.lower()} that was deleted"
         remedy = f"uncouple {number} in {PRODUCTS[type]} and couple it with another {type.lower()}, then retry"
