@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -118,7 +118,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ``database``: a PostgreSQL address; without it Koppel runs its own in ``folder``. ``mappings``: folders of mapping
     files. ``functions``: the folder of Python modules whose functions they name. ``webhooks``: without
     them, changes are only asked for. ``keep_jobs``: days after which workers delete jobs and their logs.
-    ``alerts``: who is told when something is wrong.
+    ``alerts``: who is told when something is wrong. ``company_stamp``: which rows of Dataverse belong to one of several
+    companies (GEN-06): those of ``all`` tables that can, or ``documents`` alone.
     """
 
     business_central: BusinessCentral
@@ -132,6 +133,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: Webhooks | None = None
     keep_jobs: int = 90
     alerts: Alerts | None = None
+    company_stamp: Literal["none", "all", "documents"] = "none"
 
 
 DESCRIPTIONS = {
@@ -144,6 +146,7 @@ DESCRIPTIONS = {
     "Config.brakes": "What a job may do before it stops and asks.",
     "Config.webhooks": "How the systems tell `koppel serve` of changes.",
     "Config.keep_jobs": "Days after which workers delete jobs and their logs; 0: never.",
+    "Config.company_stamp": "Which rows of Dataverse belong to one of several companies.",
     "Config.alerts": "Who is told when a mapping has not run, keeps failing, or has conflicts.",
     "Alerts.url": "Address that gets a POST with `text` and `alerts`, as chat programs and monitors take it.",
     "Alerts.mail": "Who gets a mail.",
@@ -281,6 +284,9 @@ brakes: {deletions: 50, changes_percent: 30}
 # webhooks:
 #   url: https://koppel.example.com
 #   secret: {env: KOPPEL_WEBHOOK_SECRET}
+
+# If several companies share this Dataverse: whose rows are whose (all, documents).
+# company_stamp: all
 
 # Who is told when a mapping has not run for long, keeps failing, or has conflicts.
 # alerts:

@@ -7,7 +7,6 @@ from typing import Any
 from world import ADDRESS, COMPANION, World
 from world_data import Row
 
-from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sandbox.tokens import BOB
 from koppel.systems.auth import Credentials, tokens_for
 from koppel.systems.transport import AsgiTransport, Request
@@ -40,7 +39,7 @@ PRODUCTS: dict[str, list[Row]] = {
 async def open_shop(world: World) -> Row:
     """Set-up tables are synchronised, write-ins and freight are set up; a customer, who has an account."""
     for table, rows in SHOP.items():
-        world.sandbox.business_central.load(COMPANY, table, rows)
+        world.sandbox.business_central.load(world.company, table, rows)
     for name in ON:
         await world.sync(name, full=True)
     customer = await world.bob.create("customers", displayName="Adatum", vatBusPostingGroup="HOME")
@@ -138,7 +137,7 @@ async def lines_here(world: World, number: str = "ORD-1") -> list[Row]:
 async def act(world: World, made: Row, action: str) -> None:
     """What Bob does with the order of Business Central that was made of this one: release, ship, ..."""
     found = await here(world, made["ordernumber"])
-    company = world.sandbox.business_central.companies[COMPANY].id
+    company = world.sandbox.business_central.companies[world.company].id
     root = f"{ADDRESS}/bc/v2.0/Production/api/{COMPANION}/companies({company})/"
     transport = AsgiTransport(world.sandbox.faults.app)
     tokens = tokens_for(Credentials("common", BOB.client_id, BOB.secret, f"{ADDRESS}/.default", ADDRESS), transport)

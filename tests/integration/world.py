@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 import psycopg
 from psycopg.pq import ConnStatus
-from world_data import Row, set_up
+from world_data import Row, fill, set_up
 
 import koppel.rules  # noqa: F401 (registers the rules that mappings name)
 from koppel.engine.rule import RULES
@@ -40,6 +40,7 @@ from koppel.sync.prepare import SIDES
 from koppel.sync.request import Request, Result
 from koppel.sync.run import plan, synchronise
 from koppel.sync.session import Session
+from koppel.sync.set_up import as_set_up
 from koppel.systems.auth import Credentials, tokens_for
 from koppel.systems.business_central import BusinessCentral
 from koppel.systems.dataverse import Dataverse
@@ -161,8 +162,10 @@ class World:
         route: str,
         mappings: Mapping[str, TableMapping],
         known: Mapping[Side, dict[str, TableSchema]],
+        company: str = COMPANY,
     ) -> None:
         self.sandbox = sandbox
+        self.company = company
         self.known = known
         self.database = database
         self.route = route
@@ -170,8 +173,8 @@ class World:
         self.line = Line(sandbox)
         self.slept: list[float] = []
         self.alice = Person(sandbox, ALICE, f"{ADDRESS}/dataverse/api/data/v9.2/")
-        company = sandbox.business_central.companies[COMPANY].id
-        self.bob = Person(sandbox, BOB, f"{ADDRESS}/bc/v2.0/Production/api/{COMPANION}/companies({company})/")
+        id = sandbox.business_central.companies[company].id
+        self.bob = Person(sandbox, BOB, f"{ADDRESS}/bc/v2.0/Production/api/{COMPANION}/companies({id})/")
         self.robot = Person(sandbox, KOPPEL, f"{ADDRESS}/dataverse/api/data/v9.2/")
         self._stack = AsyncExitStack()
         self.session: Session
@@ -191,7 +194,7 @@ class World:
             systems={
                 "business_central": BusinessCentral(
                     f"{ADDRESS}/bc/v2.0/Production",
-                    COMPANY,
+                    self.company,
                     self.route,
                     self.line,
                     tokens_for(_credentials(KOPPEL), AsgiTransport(self.sandbox.app)),
@@ -290,6 +293,11 @@ class World:
 
         self.change(name, fields=tuple(edited(old) for old in self.mappings[name].fields))
 
+    async def set_up(self, **settings: Any) -> None:
+        """Change what the configuration says of all mappings, and begin a new session with it."""
+        self.mappings = await as_set_up(self.session.systems, self.mappings, **settings)
+        await self.reopen()
+
     # what there is
 
     async def coupling(self, key: str, name: str = "CUSTOMER") -> Coupling:
@@ -338,7 +346,7 @@ class World:
 
     def stored_customer(self, key: str) -> Row:
         """A customer as the table holds it: columns that are empty are absent."""
-        return self.sandbox.business_central.companies[COMPANY].stores["customers"].rows[key]
+        return self.sandbox.business_central.companies[self.company].stores["customers"].rows[key]
 
     async def label(self, column: str, value: int) -> str:
         """The label of an option of ``account``."""
@@ -393,3 +401,17 @@ async def new_world(
         yield world
     finally:
         await world.close()
+
+
+@asynccontextmanager
+async def next_door(world: World, database: Database) -> AsyncIterator[World]:
+    """Another company of the same environment, and a Koppel of its own that brings it into the same Dataverse."""
+    name = "Fabrikam"
+    world.sandbox.business_central.add_company(name, local_currency="USD")
+    fill(world.sandbox, name)
+    neighbour = World(world.sandbox, database, world.route, _standard_mappings(), world.known, name)
+    await neighbour.open()
+    try:
+        yield neighbour
+    finally:
+        await neighbour.close()

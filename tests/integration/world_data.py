@@ -54,6 +54,11 @@ ROWS: dict[str, list[Row]] = {
 
 def set_up(sandbox: Sandbox) -> None:
     """What customers and accounts refer to: salespeople and users, currencies, terms."""
-    for table, rows in ROWS.items():
-        sandbox.business_central.load(COMPANY, table, rows, user=BOB.id)
+    fill(sandbox, COMPANY)
     sandbox.dataverse.load("systemuser", USERS)
+
+
+def fill(sandbox: Sandbox, company: str) -> None:
+    """The set-up tables of one company."""
+    for table, rows in ROWS.items():
+        sandbox.business_central.load(company, table, rows, user=BOB.id)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, compute, follow, gone, refuse
 from koppel.odata.records import Scalar
+from koppel.rules.company import stamp
 from koppel.rules.document import amount, rows_by_document
 from koppel.rules.new_order import REFERENCE, TOTALS, order_discount, rows_of
 
@@ -172,7 +173,7 @@ def _is_taken_over(order: Found) -> bool:
 def hand_back(batch: Batch) -> list[FollowUp]:
     """Dataverse's order is marked as taken over, last of all: so it is not offered again (SO-17).
 
-    It stays submitted; one that was left open on the way is submitted again.
+    It stays submitted, and belongs to the company; one that was left open on the way is submitted again.
     """
     today = batch.today.isoformat()
     return [
@@ -182,6 +183,7 @@ def hand_back(batch: Batch) -> list[FollowUp]:
             id=str(order["id"]),
             values={
                 "lastbackofficesubmit": today,
+                **stamp(batch),
                 **({"statecode": SUBMITTED} if order["statecode"] == ACTIVE else {}),
             },
             record=str(order["id"]),

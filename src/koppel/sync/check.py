@@ -17,6 +17,7 @@ from koppel.odata.records import SPOKEN, ZERO_GUID, Side
 from koppel.store.database import address, open_database
 from koppel.sync.open import connect_business_central, connect_dataverse, known_mappings
 from koppel.sync.prepare import SIDES, Ready, prepare
+from koppel.sync.set_up import as_set_up
 from koppel.systems.system import System
 
 Level = Literal["ok", "warning", "error"]
@@ -45,6 +46,11 @@ async def check(config: Config) -> AsyncIterator[Finding]:
             if finding.level != "error":
                 reached[side] = system
         yield await _reach_database(config)
+        if len(reached) == len(SIDES):
+            try:
+                mappings = await as_set_up(reached, mappings, config.company_stamp)
+            except KoppelError as error:
+                yield _failed("koppel.yaml", error)
         for mapping in mappings.values():
             async for finding in _check_mapping(mapping, reached):
                 yield finding

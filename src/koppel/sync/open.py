@@ -10,6 +10,7 @@ import msgspec
 import koppel.rules
 from koppel.config import Auth, Config
 from koppel.engine.brakes import Brakes
+from koppel.mapping.company import Stamping
 from koppel.mapping.load import load_mappings
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
@@ -17,6 +18,7 @@ from koppel.store.database import Database, open_database
 from koppel.store.jobs import interrupt_orphans
 from koppel.sync.review import with_creating
 from koppel.sync.session import Session
+from koppel.sync.set_up import as_set_up
 from koppel.systems.auth import Credentials, tokens_for
 from koppel.systems.business_central import BusinessCentral
 from koppel.systems.dataverse import Dataverse
@@ -74,10 +76,12 @@ def _credentials(auth: Auth, scope: str) -> Credentials:
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """Connections that several sessions may share: those to both systems, and the database."""
+    """Connections that several sessions may share: those to both systems, and the database; and how mappings are set
+    up for them."""
 
     systems: Mapping[Side, System]
     database: Database
+    company_stamp: Stamping = "none"
 
 
 @asynccontextmanager
@@ -88,7 +92,11 @@ async def open_connections(config: Config) -> AsyncIterator[Opened]:
         stack.push_async_callback(business_central.close)
         stack.push_async_callback(dataverse.close)
         database = await stack.enter_async_context(open_database(config.database, config.folder / "database"))
-        yield Opened(systems={"business_central": business_central, "dataverse": dataverse}, database=database)
+        yield Opened(
+            systems={"business_central": business_central, "dataverse": dataverse},
+            database=database,
+            company_stamp=config.company_stamp,
+        )
 
 
 @asynccontextmanager
@@ -101,7 +109,7 @@ async def session_on(
         yield Session(
             systems=opened.systems,
             connection=connection,
-            mappings=await with_creating(connection, mappings),
+            mappings=await as_set_up(opened.systems, await with_creating(connection, mappings), opened.company_stamp),
             brakes=brakes,
         )
 

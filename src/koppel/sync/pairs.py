@@ -85,7 +85,7 @@ async def plan_pairs(
     told = {place: outside_of(scope, incoming, pair, refusals) for place, pair in enumerate(pairs)}
     outside = {place: sides for place, sides in told.items() if sides}
     inside = [pair for place, pair in enumerate(pairs) if place not in outside]
-    left = await _leave(session, scope, [pairs[place] for place in outside], list(outside.values()), incoming)
+    left = await _leave(session, scope, [pairs[place] for place in outside], list(outside.values()), incoming, refusals)
     left = [_released(scope, action, failed.get(action.business_central_id)) for action in left]
     return [*(await merge_all(session, scope, inside, incoming, refusals) if inside else ()), *left]
 
@@ -143,9 +143,15 @@ def _is_awaited(scope: Scope, end: End, coupling: Coupling) -> bool:
 
 
 async def _leave(
-    session: Session, scope: Scope, pairs: Sequence[CoupledPair], outside: Sequence[Sequence[Side]], incoming: Incoming
+    session: Session,
+    scope: Scope,
+    pairs: Sequence[CoupledPair],
+    outside: Sequence[Sequence[Side]],
+    incoming: Incoming,
+    refusals: Mapping[str, Refusal],
 ) -> list[Action]:
-    """Follow the mapping's ``left_filter`` for pairs of which these sides are outside."""
+    """Follow the mapping's ``left_filter`` for pairs of which these sides are outside; what rules refuse is not
+    carried."""
     ready = scope.ready
     carries = pairs and ready.mapping.left_filter == "carry"
     ours, theirs = [pair[1] for pair in pairs], [pair[2] for pair in pairs]
@@ -155,7 +161,7 @@ async def _leave(
         left = _outside_as_it_is(scope, pair, sides)
         name = ready.business_central.name_of(pair[1])
         action = plan_outside(ready.mapping, left, name=name, tell=incoming.why != "changed")
-        if carries and not left.new:
+        if carries and not left.new and not any(_refusal(refusals, s, r) for s, r in zip(SIDES, pair[1:], strict=True)):
             action = _carried(_merge_one(scope, pair, known, incoming, ready.gate), action)
         again = incoming.why in ("again", "chosen")
         noted = action.kind in ("nothing", "update")

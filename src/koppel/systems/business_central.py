@@ -84,7 +84,7 @@ class BusinessCentral:
 
     async def environment(self) -> str:
         """The company's id."""
-        return (await self._company_path()).lower()
+        return (await self._id_of_company()).lower()
 
     async def tables(self) -> list[str]:
         """Entity sets of the connection's route."""
@@ -310,15 +310,18 @@ class BusinessCentral:
             return self._models[route]
 
     async def _company_path(self) -> str:
-        """``companies({id})``, the id found by name if need be."""
+        return f"companies({await self._id_of_company()})"
+
+    async def _id_of_company(self) -> str:
+        """The company's id, found by name if need be."""
         if is_guid(self._company):
-            return f"companies({self._company})"
+            return self._company
         async with self._asking:
             if not self._company_id:
                 url = f"{self._address}{self._route}/companies?$select=id,name,displayName"
                 body = _succeeded(await self._sender.get(url)).body
                 self._company_id = _company_named(self._company, msgspec.json.decode(body, type=_Companies))
-        return f"companies({self._company_id})"
+        return self._company_id
 
 
 class _Company(msgspec.Struct, rename="camel"):

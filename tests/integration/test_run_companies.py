@@ -1,0 +1,239 @@
+"""Several companies of Business Central in one Dataverse: each has its own rows, and takes nobody else's (GEN-06 …)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from order_scenes import ORDER, here, open_shop, order, stock, submitted, there, written_in
+from world import World, new_world, next_door
+from world_data import Row
+
+from koppel.mapping.load import load_mappings
+from koppel.store.database import Database, open_database
+from koppel.systems.transport import Request as HttpRequest
+
+STAMP = "_bcbi_companyid_value"
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_world(database) as world:
+        await world.set_up(stamping="all")
+        yield world
+
+
+@pytest.fixture
+async def neighbour(world: World, empty_database: str) -> AsyncIterator[World]:
+    async with open_database(empty_database, Path()) as database, next_door(world, database) as neighbour:
+        await neighbour.set_up(stamping="all")
+        yield neighbour
+
+
+def id_of(world: World) -> str:
+    return world.sandbox.business_central.companies[world.company].id
+
+
+# the stamp
+
+
+@pytest.mark.rule("GEN-06")
+async def test_what_comes_from_a_company_is_stamped_with_it(world: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    account = await world.account_of(customer)
+    assert account[STAMP] == id_of(world)
+    row = await world.alice.row("bcbi_companies", account[STAMP])
+    assert (row["bcbi_externalid"], row["bcbi_name"]) == (id_of(world), "Adventure Works")
+    await world.quiet("CUSTOMER")
+
+
+@pytest.mark.rule("GEN-06")
+async def test_the_row_that_stands_for_the_company_is_found_by_its_external_id(world: World) -> None:
+    row = await world.alice.create("bcbi_companies", bcbi_externalid=id_of(world), bcbi_name="AW")
+    world.mappings = dict(load_mappings())
+    await world.set_up(stamping="all")
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    assert (await world.account_of(customer))[STAMP] == row["bcbi_companyid"] != id_of(world)
+    assert len(await world.alice.rows("bcbi_companies")) == 1
+
+
+@pytest.mark.rule("GEN-06")
+async def test_a_customer_made_of_an_account_stamps_that(world: World) -> None:
+    account = await world.alice.create("accounts", name="Adatum", customertypecode=3)
+    await world.sync(full=True)
+    assert (await world.customer_of(account))["displayName"] == "Adatum"
+    assert (await world.alice.row("accounts", account["accountid"]))[STAMP] == id_of(world)
+    await world.quiet("CUSTOMER")
+
+
+@pytest.mark.rule("GEN-06")
+async def test_a_stamp_that_was_taken_away_is_put_back_with_the_next_change(world: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    account = await world.account_of(customer)
+    await world.alice.update("accounts", account["accountid"], {"bcbi_CompanyId@odata.bind": None})
+    await world.sync()
+    assert (await world.account_of(customer))[STAMP] == id_of(world)
+    await world.quiet("CUSTOMER")
+
+
+@pytest.mark.rule("PL-07")
+@pytest.mark.rule("PROD-11")
+async def test_products_and_price_lists_are_stamped(world: World) -> None:
+    await open_shop(world)
+    await stock(world)
+    world.sandbox.business_central.load(world.company, "customerPriceGroups", [{"code": "RETAIL"}])
+    await world.sync("CUSTPRCGRP-PRICE", full=True)
+    products = await world.alice.rows("products")
+    assert {row["productnumber"]: row[STAMP] for row in products} == dict.fromkeys(
+        ("BIKE", "BELL", "LIFT"), id_of(world)
+    )
+    assert (await world.alice.one("pricelevels", "name eq 'RETAIL'"))[STAMP] == id_of(world)
+    await world.quiet("ITEM-PRODUCT", "CUSTPRCGRP-PRICE")
+
+
+@pytest.mark.rule("GEN-06")
+@pytest.mark.rule("SO-17")
+async def test_a_submitted_order_is_stamped_and_stays_submitted(world: World) -> None:
+    made = await order(world, await open_shop(world), written_in("Painting"))
+    await world.sync(ORDER)
+    row = await there(world, made)
+    assert (row[STAMP], row["statecode"], row["lastbackofficesubmit"] is None) == (id_of(world), 1, False)
+    await world.quiet(ORDER)
+
+
+@pytest.mark.rule("CONT-09")
+async def test_a_contact_made_of_one_of_dataverse_stamps_that(world: World) -> None:
+    customer = await open_shop(world)
+    parent = {"parentcustomerid_account@odata.bind": f"/accounts({(await world.account_of(customer))['accountid']})"}
+    made = await world.alice.create("contacts", {"firstname": "Kim", "lastname": "Abercrombie", **parent})
+    await world.sync("CONTACT", full=True)
+    assert (await world.bob.one("contacts", "type eq 'Person'"))["displayName"] == "Kim Abercrombie"
+    assert (await world.alice.row("contacts", made["contactid"]))[STAMP] == id_of(world)
+    await world.quiet("CONTACT")
+
+
+# the filter
+
+
+@pytest.mark.rule("GEN-07")
+async def test_each_company_synchronises_its_own_accounts(world: World, neighbour: World) -> None:
+    ours = await world.bob.create("customers", displayName="Adatum")
+    theirs = await neighbour.bob.create("customers", displayName="Contoso")
+    nobodys = await world.alice.create("accounts", name="Northwind", customertypecode=3)
+    for each in (neighbour, world, neighbour):
+        await each.sync(full=True)
+    taken = await world.alice.row("accounts", nobodys["accountid"])
+    assert taken[STAMP] == id_of(neighbour)
+    assert {c.business_central_key for c in await world.couplings()} == {ours["number"]}
+    assert {row["displayName"] for row in await world.bob.rows("customers")} == {"Adatum"}
+    assert {row["displayName"] for row in await neighbour.bob.rows("customers")} == {"Contoso", "Northwind"}
+    assert (await neighbour.account_of(theirs))[STAMP] == id_of(neighbour)
+    for each in (world, neighbour):
+        assert await each.failures() == []
+        await each.quiet("CUSTOMER")
+    await world.alice.update("accounts", taken["accountid"], telephone1="555-1")
+    await world.sync()
+    await neighbour.sync()
+    assert (await neighbour.customer_of(taken))["phoneNumber"] == "555-1"
+    assert len(await world.bob.rows("customers")) == 1
+
+
+@pytest.mark.rule("GEN-07")
+@pytest.mark.rule("SO-01")
+async def test_each_company_takes_the_orders_of_its_own_customers(world: World, neighbour: World) -> None:
+    ours = await open_shop(world)
+    theirs = await open_shop(neighbour)
+    first = await order(world, ours, written_in("Painting"), ordernumber="ORD-1", **of(world))
+    second = await order(neighbour, theirs, written_in("Polish"), ordernumber="ORD-2", **of(neighbour))
+    for each in (world, neighbour, world):
+        await each.sync(ORDER)
+    assert (await here(world, "ORD-1"))["customerNumber"] == ours["number"]
+    assert (await here(neighbour, "ORD-2"))["customerNumber"] == theirs["number"]
+    for each, made in ((world, first), (neighbour, second)):
+        assert len(await each.bob.rows("salesOrders")) == 1
+        assert (await there(each, made))[STAMP] == id_of(each)
+        await each.quiet(ORDER)
+
+
+def of(world: World) -> Row:
+    """What says which company a row is for."""
+    return {"bcbi_CompanyId@odata.bind": f"/bcbi_companies({id_of(world)})"}
+
+
+@pytest.mark.rule("GEN-07")
+async def test_people_say_which_company_a_document_is_for(world: World, neighbour: World) -> None:
+    for each in (world, neighbour):
+        each.mappings = dict(load_mappings())
+        await each.set_up(stamping="documents")
+    ours, theirs = await open_shop(world), await open_shop(neighbour)
+    assert await world.alice.rows("accounts", f"{STAMP} ne null") == []
+    nobodys = await order(world, ours, written_in("Painting"))
+    await order(neighbour, theirs, written_in("Polish"), ordernumber="ORD-2", **of(neighbour))
+    for each in (world, neighbour):
+        await each.sync(ORDER)
+    assert await world.bob.rows("salesOrders") == []
+    assert (await here(neighbour, "ORD-2"))["customerNumber"] == theirs["number"]
+    await world.alice.update("salesorders", nobodys["salesorderid"], statecode=0, statuscode=2)
+    await world.alice.update("salesorders", nobodys["salesorderid"], of(world))
+    await submitted(world, nobodys)
+    await world.sync(ORDER)
+    assert (await here(world))["customerNumber"] == ours["number"]
+
+
+@pytest.mark.rule("GEN-07")
+async def test_a_row_that_passed_to_another_company_is_left_alone(world: World, neighbour: World) -> None:
+    await open_shop(world)
+    await open_shop(neighbour)
+    await stock(world)
+    bike = await world.alice.one("products", "productnumber eq 'BIKE'")
+    await neighbour.sync("CUSTOMER", full=True)  # its row is there
+    await world.alice.update("products", bike["productid"], of(neighbour))
+    item = await world.bob.one("items", "number eq 'BIKE'")
+    await world.bob.update("items", item["id"], blocked=True, displayName="Tricycle")
+    result = await world.sync("ITEM-PRODUCT")
+    assert result.write_requests == 0
+    now = await world.alice.row("products", bike["productid"])
+    assert (now["name"], now["statecode"], now[STAMP]) == ("Bicycle", 0, id_of(neighbour))
+    assert any("outside the filter" in line for line in result.notices)
+
+
+@pytest.mark.rule("GEN-07")
+async def test_a_record_with_the_id_of_another_companys_row_does_not_take_it(world: World, neighbour: World) -> None:
+    """Who copies a company copies the ids of its records."""
+    ours = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    values = {"id": ours["id"], "number": ours["number"], "displayName": "Adatum (copy)"}
+    neighbour.sandbox.business_central.load(neighbour.company, "customers", [values])
+    await neighbour.sync(full=True)
+    account = await world.account_of(ours)
+    assert (account["name"], account[STAMP]) == ("Adatum", id_of(world))
+    assert await neighbour.couplings() == []
+    (failure,) = await neighbour.failures()
+    assert "outside the filter of Dataverse" in failure.message
+
+
+@pytest.mark.rule("GEN-07")
+async def test_eng_347_of_two_that_take_a_row_at_once_the_first_has_it(world: World, neighbour: World) -> None:
+    await world.sync("CURRENCY", full=True)
+    await neighbour.sync("CURRENCY", full=True)
+    nobodys = await world.alice.create("accounts", name="Northwind", customertypecode=3)
+
+    async def meanwhile(number: int, request: HttpRequest) -> None:
+        if request.method == "POST" and b"Northwind" in (request.body or b""):
+            world.line.after = None
+            await neighbour.sync(full=True)
+
+    world.line.after = meanwhile
+    result = await world.sync(full=True)
+    assert (await world.alice.row("accounts", nobodys["accountid"]))[STAMP] == id_of(neighbour)
+    assert (await neighbour.customer_of(nobodys))["displayName"] == "Northwind"
+    assert any("outside the filter of Dataverse" in line for line in result.notices), result.notices
+    await world.alice.update("accounts", nobodys["accountid"], telephone1="555-1")
+    for each in (world, neighbour):
+        await each.sync()
+        await each.quiet("CUSTOMER")
+    assert (await world.alice.row("accounts", nobodys["accountid"]))[STAMP] == id_of(neighbour)
