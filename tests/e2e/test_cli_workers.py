@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import requests
@@ -18,6 +19,7 @@ from command_line import SECRET, Shell, open_shell
 from koppel.sandbox.tokens import KOPPEL
 
 NEW = 1_500
+WRONG_CLOCK = str(Path(__file__).parents[1] / "wrong_clock.py")
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +47,9 @@ Working = subprocess.Popen[str]
 
 
 @contextmanager
-def at_work(shell: Shell, *words: str) -> Iterator[Working]:
-    """A process beside the commands that are typed."""
-    command = [sys.executable, "-m", "koppel.cli", *words]
+def at_work(shell: Shell, *words: str, ahead: float = 0) -> Iterator[Working]:
+    """A process beside the commands that are typed, whose clock may be off by some seconds."""
+    command = [sys.executable, *([WRONG_CLOCK, str(ahead)] if ahead else ["-m", "koppel.cli"]), *words]
     env = {**os.environ, SECRET: KOPPEL.secret}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=shell.folder, env=env) as process:
         try:
@@ -114,7 +116,7 @@ def test_a_worker_runs_what_is_resumed_and_stops_when_told(shell: Shell) -> None
 
 
 def test_another_worker_takes_over_from_one_that_is_killed(shell: Shell) -> None:
-    there = _accounts(shell)
+    there = accounts(shell)
     shell.add_all("business_central", "customers", [{"displayName": f"Customer {n}"} for n in range(NEW)])
     shell.tell("faults", {"dataverse": {"latency": 0.3}, "business_central": {"latency": 0.3}})
     before = shell.writes()
@@ -133,10 +135,10 @@ def test_another_worker_takes_over_from_one_that_is_killed(shell: Shell) -> None
     assert datetime.fromisoformat(jobs["done"]["started"]).timestamp() - killed < 15
     shell.run("sync", "customer")
     assert shell.json("verify", "customer")["sound"]
-    assert _accounts(shell) - there == NEW
+    assert accounts(shell) - there == NEW
 
 
-def _accounts(shell: Shell) -> int:
+def accounts(shell: Shell) -> int:
     rows: dict[str, int] = requests.get(f"{shell.sandbox.base_url}/sandbox/state").json()["dataverse"]["rows"]
     return rows["account"]
 
@@ -177,10 +179,10 @@ def test_an_edit_that_is_told_arrives_within_seconds(shell: Shell) -> None:
     with at_work(shell, "serve", "--port", str(port)) as working:
         shell.run("schedule", "resume", "customer")
         until(lambda: entry(shell, "CUSTOMER")["state"] == "inactive" and _is_told(shell))
-        there = _accounts(shell)
+        there = accounts(shell)
         shell.add("business_central", "customers", displayName="Told by a webhook")
         told = time.monotonic()
-        until(lambda: _accounts(shell) == there + 1)
+        until(lambda: accounts(shell) == there + 1)
         assert time.monotonic() - told < 15
         shell.edit("dataverse", "account", "name", "Told by a webhook", telephone1="555-0199")
         told = time.monotonic()

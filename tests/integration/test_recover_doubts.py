@@ -277,7 +277,7 @@ class Breakdown:
 async def test_an_answer_that_tells_nothing_is_none(standard: World, answer: Response) -> None:
     world = standard
     await world.alice.create("accounts", name="Adatum", customertypecode=3)
-    world.line._inner = Breakdown(world.line._inner, answer)  # type: ignore[assignment]
+    world.line.inner = Breakdown(world.line.inner, answer)
     for _ in range(2):
         await world.sync(full=True)
     assert len(await world.bob.rows("customers")) == len(await world.couplings()) == 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from world import World, new_world
 from world_data import PAM, Row
@@ -13,6 +14,8 @@ from koppel.store import couplings, failures
 from koppel.store.couplings import Coupling
 from koppel.store.database import Connection, Database
 from koppel.store.failures import Failure
+from koppel.systems.transport import Request, Response, Transport
+from wrong_clock import clock_off
 
 TWO_READS = {"business_central": 1, "dataverse": 1}
 LATE = "UPDATE failure SET next_try = now() - interval '1 second'"
@@ -122,6 +125,42 @@ async def test_an_error_that_may_pass_is_tried_less_and_less_often(connection: C
     assert len(await failures.due(connection, "CONTACT")) == 1
     await failures.record(connection, [failed(kind="transient", code="another")])
     assert (await failures.find(connection))[0].next_try is None
+
+
+class Busy:
+    """A Business Central that is too busy for the first part of a batch that writes, for 40 seconds."""
+
+    def __init__(self, line: Transport) -> None:
+        self._line = line
+
+    async def send(self, request: Request) -> Response:
+        if not (request.url.endswith("/$batch") and b'"PATCH"' in request.body):
+            return await self._line.send(request)
+        first, *others = msgspec.json.decode(request.body)["requests"]
+        rest = await self._line.send(msgspec.structs.replace(request, body=msgspec.json.encode({"requests": others})))
+        error = {"error": {"code": "Application_TooManyRequests", "message": "too many requests"}}
+        busy = {"id": first["id"], "status": 429, "headers": {"Retry-After": "40"}, "body": error}
+        answers = [busy, *msgspec.json.decode(rest.body)["responses"]]
+        return msgspec.structs.replace(rest, body=msgspec.json.encode({"responses": answers}))
+
+    async def close(self) -> None:
+        await self._line.close()
+
+
+@pytest.mark.parametrize("seconds", [-300, 300])
+async def test_what_a_system_asked_for_is_waited_by_the_clock_of_the_database(world: World, seconds: float) -> None:
+    customers = [await world.bob.create("customers", displayName=name) for name in ("Adatum", "Contoso")]
+    await world.sync(create=True)
+    for customer in customers:
+        account = await world.account_of(customer)
+        await world.alice.update("accounts", account["accountid"], telephone1="5")
+    world.line.inner = Busy(world.line.inner)
+    with clock_off(seconds):
+        await world.sync()
+    [failure] = await world.failures()
+    assert failure.next_try is not None
+    assert failure.last_at is not None
+    assert timedelta(seconds=35) < failure.next_try - failure.last_at < timedelta(seconds=45)
 
 
 async def test_a_system_may_say_when(connection: Connection) -> None:

@@ -46,7 +46,7 @@ from koppel.systems.business_central import BusinessCentral
 from koppel.systems.dataverse import Dataverse
 from koppel.systems.governor import BUSINESS_CENTRAL, DATAVERSE, Governor, Limits
 from koppel.systems.schema import TableSchema
-from koppel.systems.transport import AsgiTransport, Response
+from koppel.systems.transport import AsgiTransport, Response, Transport
 from koppel.systems.transport import Request as HttpRequest
 from postgres_server import EMPTY, administer
 
@@ -66,7 +66,7 @@ class Line:
     may do whatever it likes; once ``dead``, nothing goes through any more."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._inner = AsgiTransport(sandbox.app)
+        self.inner: Transport = AsgiTransport(sandbox.app)
         self.requests: list[HttpRequest] = []
         self.before: Hook | None = None
         self.after: Hook | None = None
@@ -81,7 +81,7 @@ class Line:
             await self.before(number, request)
         self._live()
         log.debug("%d %s %s %r", number, request.method, request.url, request.body)
-        answer = await self._inner.send(request)
+        answer = await self.inner.send(request)
         log.debug("%d %d %r", number, answer.status, answer.body)
         if self.after is not None:
             await self.after(number, request)

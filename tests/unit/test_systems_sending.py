@@ -192,6 +192,13 @@ def test_retry_after_as_a_date() -> None:
     assert 55 < found <= 60
 
 
+def test_retry_after_as_a_date_by_the_clock_of_who_says_it() -> None:
+    """A part of a batch has no date of its own; an answer has."""
+    now = datetime.now(UTC) - timedelta(minutes=5)
+    date, until = (format_datetime(at, usegmt=True) for at in (now, now + timedelta(seconds=7)))
+    assert retry_after(answer(503, retry_after=until, date=date)) == 7
+
+
 async def test_in_order_keeps_the_order_and_stops_at_a_failure() -> None:
     done: list[int] = []
 

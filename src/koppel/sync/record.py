@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from koppel.engine.translate import Waiting
 from koppel.engine.values import UNKNOWN, Unknown
 from koppel.errors import RemoteError, TransientError
 from koppel.odata.records import Record, Scalar, Side
-from koppel.store import conflicts, couplings, failures, history, intents, jobs, partings, pending
+from koppel.store import conflicts, couplings, failures, history, intents, jobs, partings, pending, schedules
 from koppel.store.couplings import Coupling
 from koppel.store.database import Connection
 from koppel.store.intents import Intent
@@ -299,7 +299,8 @@ def _conflict(session: Session, mapping: str, action: Action, group: str) -> con
 
 async def _record_failures(session: Session, ready: Ready, settled: Sequence[Done]) -> None:
     mapping = ready.mapping.name
-    failed = [found for one in settled if (found := _failure(session, ready, one))]
+    now = await schedules.clock(session.connection)
+    failed = [found for one in settled if (found := _failure(session, ready, one, now))]
     await failures.record(session.connection, failed)
     bad = {(failure.side, failure.record_id) for failure in failed}
     through = [one for one in settled if not _mates(one, bad) and not _left_alone(one)]
@@ -318,7 +319,7 @@ def _left_alone(one: Done) -> bool:
     return one.action.kind in ("nothing", "update") and one.action.base is None
 
 
-def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | None:
+def _failure(session: Session, ready: Ready, one: Done, now: datetime) -> failures.Failure | None:
     """The failure of an action that was refused by rules, by the merge or by a system."""
     action = one.action
     reason: Refusal | RemoteError | None = one.error or action.refusal
@@ -340,16 +341,16 @@ def _failure(session: Session, ready: Ready, one: Done) -> failures.Failure | No
         version=versions_of(*action.records),
         digest=ready.mapping.digest,
         job=session.job,
-        **_next_try(ready, reason),
+        **_next_try(ready, reason, now),
     )
 
 
-def _next_try(ready: Ready, reason: Refusal | RemoteError) -> dict[str, Any]:
-    """What a failure waits for: a coupling, or the time that a system asked for."""
+def _next_try(ready: Ready, reason: Refusal | RemoteError, now: datetime) -> dict[str, Any]:
+    """What a failure waits for: a coupling, or the time that a system asked for, by the database's clock."""
     if isinstance(reason, Refusal) and reason.via:
         return {"via": reason.via, "refers_by": refers_by(ready, reason), "reference": reason.value}
     if isinstance(reason, TransientError) and reason.retry_after:
-        return {"next_try": datetime.now(UTC) + timedelta(seconds=reason.retry_after)}
+        return {"next_try": now + timedelta(seconds=reason.retry_after)}
     return {}
 
 

@@ -368,7 +368,12 @@ class _NumberedPart(msgspec.Struct, omit_defaults=True):
 class _Answer(msgspec.Struct):
     status: int
     id: str | None = None
+    headers: Mapping[str, object] | None = None
     body: msgspec.Raw = msgspec.Raw(b"")
+
+    def response(self, *, doubtful: bool) -> Response:
+        headers = {name.lower(): str(value) for name, value in (self.headers or {}).items()}
+        return Response(self.status, headers, bytes(self.body), doubtful)
 
 
 class _Answers(msgspec.Struct):
@@ -398,7 +403,7 @@ def _answers(answer: Response, count: int) -> list[Response]:
         found = msgspec.json.decode(_succeeded(answer).body, type=_Answers).responses
     except msgspec.DecodeError as error:
         raise DataError(f"the answer to a batch cannot be read: {error}") from error
-    by_id = {part.id: Response(part.status, {}, bytes(part.body), answer.doubtful) for part in found}
+    by_id = {part.id: part.response(doubtful=answer.doubtful) for part in found}
     stopped = Response(503, {}, b'{"error":{"code":"","message":"the batch ended before this part"}}')
     return [by_id.get(str(number), stopped) for number in range(1, count + 1)]
 

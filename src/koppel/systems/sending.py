@@ -195,16 +195,21 @@ class Sender:
 
 
 def retry_after(answer: Response) -> float | None:
-    """Seconds that the system asks to wait, as a number or a date; ``None`` when it does not say."""
+    """Seconds that the system asks to wait, as a number or a date by its own clock; ``None`` when it does not say."""
     text = answer.headers.get("retry-after", "")
     try:
         return max(0.0, float(text))
     except ValueError:
         pass
     try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(text) - _answered_at(answer)).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+def _answered_at(answer: Response) -> datetime:
+    date = answer.headers.get("date")
+    return parsedate_to_datetime(date) if date else datetime.now(UTC)
 
 
 async def in_order(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
