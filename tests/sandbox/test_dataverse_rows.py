@@ -244,6 +244,19 @@ async def test_deleting_takes_along_unlinks_or_is_refused(org: Organisation) -> 
     assert (refused.status, refused.code) == (405, "0x80040227")
 
 
+async def test_statistics_of_an_account_are_linked_and_unlinked(org: Organisation) -> None:
+    """The table that the connector's solution adds: money in a currency, and a lookup of the account to it."""
+    statistics = await org.create("nav_accountstatisticses", nav_name="Contoso", nav_balancelcy=12.345)
+    row = await org.read(f"nav_accountstatisticses({statistics})")
+    assert (row["nav_balancelcy"], row["nav_balancelcy_base"], row["statuscode"]) == (12.35, 12.35, 1)
+    bound = {"nav_accountstatisticsid@odata.bind": f"/nav_accountstatisticses({statistics})"}
+    account = await org.create("accounts", name="Contoso", **bound)
+    found = await org.read(f"accounts({account})?$expand=nav_accountstatisticsid($select=nav_name)")
+    assert found["nav_accountstatisticsid"]["nav_name"] == "Contoso"
+    assert (await org.delete(f"nav_accountstatisticses({statistics})")).status == 204
+    assert (await org.read(f"accounts({account})"))["_nav_accountstatisticsid_value"] is None
+
+
 async def test_generated_addresses_follow_the_host_the_mount_and_the_version(org: Organisation) -> None:
     answer = await org.send("POST", "contacts", {"lastname": "A"}, mount="/dataverse", root="/api/data/v9.0/")
     assert answer.headers["odata-entityid"] == f"https://org.test/dataverse/api/data/v9.0/contacts({answer.id})"

@@ -94,8 +94,8 @@ class Navigation(msgspec.Struct, frozen=True):
 class TableInfo(msgspec.Struct, frozen=True):
     """A table: its key and what its fields refer to. See companion.yaml for the words.
 
-    ``blank``: fields of the key that may be blank. ``code_pairs`` is ``pairs`` the other way round: code field -> id
-    field of the same reference.
+    ``of``: the table whose rows it shows, with figures of theirs. ``blank``: fields of the key that may be blank.
+    ``code_pairs`` is ``pairs`` the other way round: code field -> id field of the same reference.
     """
 
     name: str
@@ -110,6 +110,7 @@ class TableInfo(msgspec.Struct, frozen=True):
     local_currency: str
     fields: dict[str, Field]
     computed: bool
+    of: str = ""
 
 
 class Page(msgspec.Struct, frozen=True, eq=False):
@@ -259,6 +260,7 @@ def _table(name: str, facts: dict[str, Any], entity: dict[str, Any] | None, fiel
         local_currency=facts.get("local_currency", ""),
         fields=fields,
         computed=facts.get("computed", False),
+        of=facts.get("of", ""),
     )
 
 

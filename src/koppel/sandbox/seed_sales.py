@@ -171,6 +171,7 @@ class _Maker:
             "open": bool(remaining),
             "amount": plain(amount),
             "amountLCY": self._local(amount),
+            "salesLCY": self._local(exact(invoice.get("totalAmountExcludingTax", 0))) if kind == "Invoice" else 0,
             "remainingAmount": plain(remaining),
             "remainingAmtLCY": self._local(remaining),
         }

@@ -9,6 +9,7 @@ from koppel.catalogue.pages import Navigation, Page
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.calls import Call, Reply, write_options
 from koppel.sandbox.business_central.company import BusinessCentral, Company
+from koppel.sandbox.business_central.figures import source_with_figures
 from koppel.sandbox.business_central.information import information_by_filter, information_of
 from koppel.sandbox.business_central.paging import Source, count, rows_of_page, source_among, source_of, token_after
 from koppel.sandbox.business_central.query import Expand, Query, navigate, read_query
@@ -20,14 +21,14 @@ from koppel.sandbox.tables import Row
 def read_set(system: BusinessCentral, call: Call, company: Company, page: Page) -> Reply:
     """GET of an entity set."""
     query = _query(system, call, company, page)
-    source = source_of(_store(company, page, query), query)
+    source = _source(system, company, page, query)
     return collection(system, call, query, source, full_writer(call, company, page, query), _place(company, page))
 
 
 def read_count(system: BusinessCentral, call: Call, company: Company, page: Page) -> Reply:
     """GET of a set's ``/$count``: plain text."""
     query = _query(system, call, company, page)
-    number = count(source_of(_store(company, page, query), query), query.filter)
+    number = count(_source(system, company, page, query), query.filter)
     return Reply(200, str(number).encode(), {"content-type": "text/plain"})
 
 
@@ -133,6 +134,12 @@ def _related(company: Company, step: Navigation, page: Page, row: Row) -> Row | 
 
 def _query(system: BusinessCentral, call: Call, company: Company, page: Page) -> Query:
     return read_query(system.catalogue, page, call.options, company.local_currency)
+
+
+def _source(system: BusinessCentral, company: Company, page: Page, query: Query) -> Source:
+    if page.table.of:
+        return source_with_figures(company, system.today(), query)
+    return source_of(_store(company, page, query), query)
 
 
 def _store(company: Company, page: Page, query: Query) -> Store:

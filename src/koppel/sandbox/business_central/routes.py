@@ -9,6 +9,7 @@ from koppel.odata.literals import is_guid
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.calls import Call, Reply, Segment, split_path
 from koppel.sandbox.business_central.company import BusinessCentral, Company, Right
+from koppel.sandbox.business_central.figures import Figures
 from koppel.sandbox.business_central.metadata import metadata, service_document
 from koppel.sandbox.business_central.paging import count, source_of
 from koppel.sandbox.business_central.query import navigate, read_query
@@ -122,7 +123,7 @@ def _in_company(system: BusinessCentral, call: Call, company: Company, segments:
     if head.key is None:
         _check_right(system, call, page)
         return _on_set(system, call, company, page, rest)
-    row = _row(company, page, head.key)
+    row = _row(system, company, page, head.key)
     if rest:
         return _below_row(system, call, company, page, row, rest)
     return _on_row(system, call, company, page, row)
@@ -166,13 +167,14 @@ def _on_set(system: BusinessCentral, call: Call, company: Company, page: Page, r
     raise errors.method_not_allowed(call.method, page.set_name)
 
 
-def _row(company: Company, page: Page, key: str) -> Row:
+def _row(system: BusinessCentral, company: Company, page: Page, key: str) -> Row:
     row_id = key.removeprefix(f"{page.key}=")
     if not is_guid(row_id):
         raise errors.bad_key(key)
     if page.table.computed:
         raise errors.dialog("id type not specified.")
-    row = company.stores[page.set_name].rows.get(row_id.lower())
+    rows = Figures(company, system.today()) if page.table.of else company.stores[page.set_name].rows
+    row = rows.get(row_id.lower())
     if row is None:
         raise errors.not_found(page.table.caption, f"SystemId='{row_id.lower()}'")
     return row
@@ -215,7 +217,7 @@ def _on_lines(
     """What is addressed through the document that it belongs to."""
     step, lines = navigate(system.catalogue, page, rest[0].name)
     if rest[0].key is not None:
-        line = _row(company, lines, rest[0].key)
+        line = _row(system, company, lines, rest[0].key)
         if line.get(step.child) != row["id"]:
             raise errors.not_found(lines.table.caption, f"SystemId='{line['id']}'")
         if len(rest) > 1:

@@ -282,7 +282,7 @@ def _change(store: Store, row_id: str, before: Row | None) -> Change | None:
 
 def _can_be_told(page: Page) -> bool:
     """Rows of a table of their own, addressed by their own id."""
-    return not page.parent and not page.table.computed and page.set_name != COMPANIES
+    return not (page.parent or page.table.computed or page.table.of) and page.set_name != COMPANIES
 
 
 def _said(call: Call, found: Subscription | None = None) -> tuple[str, str, str]:

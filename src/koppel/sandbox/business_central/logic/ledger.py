@@ -29,10 +29,13 @@ def post_invoice(work: Work, invoice: Row) -> Row:
     total = exact(invoice.get("totalAmountIncludingTax", 0))
     row: Row = {"documentType": "Invoice", "documentNumber": invoice["number"], "dueDate": invoice.get("dueDate")}
     row |= {"description": f"Order {invoice['orderNumber']}", "documentDate": invoice["invoiceDate"]}
-    return _post(work, invoice, row, total, remaining=total, date=invoice["postingDate"])
+    sales = exact(invoice.get("totalAmountExcludingTax", 0))
+    return _post(work, invoice, row, total, remaining=total, date=invoice["postingDate"], sales=sales)
 
 
-def _post(work: Work, invoice: Row, values: Row, amount: Decimal, *, remaining: Decimal, date: str) -> Row:
+def _post(
+    work: Work, invoice: Row, values: Row, amount: Decimal, *, remaining: Decimal, date: str, sales: Decimal = ZERO
+) -> Row:
     store = work.store(ENTRIES)
     local = _local(invoice, amount)
     row: Row = {"id": new_id(), "entryNumber": len(store.rows) + 1}
@@ -44,6 +47,7 @@ def _post(work: Work, invoice: Row, values: Row, amount: Decimal, *, remaining: 
         "postingDate": date,
         "amount": plain(amount),
         "amountLCY": local,
+        "salesLCY": _local(invoice, sales),
         **_open(invoice, remaining),
     }
     store.fill(row, {name: value for name, value in values.items() if value is not None})
@@ -100,17 +104,20 @@ def cancel(work: Work, number: str) -> None:
         )
     memo: Row = {}
     give_number(work, INVOICES, memo, work.store("salesReceivablesSetup").only().get("postedCreditMemoNos", ""))
-    _apply(work, invoice, entry, "Credit_x0020_Memo", memo["number"], exact(entry.get("amount", 0)))
+    sales = -exact(invoice.get("totalAmountExcludingTax", 0))
+    _apply(work, invoice, entry, "Credit_x0020_Memo", memo["number"], exact(entry.get("amount", 0)), sales)
     work.flow(INVOICES, invoice["id"], {"cancelled": True})
 
 
-def _apply(work: Work, invoice: Row, entry: Row, kind: str, number: str, amount: Decimal) -> None:
+def _apply(
+    work: Work, invoice: Row, entry: Row, kind: str, number: str, amount: Decimal, sales: Decimal = ZERO
+) -> None:
     """A new entry against the invoice's, applied to it with all of its amount."""
     today = work.system.today()
     closed = {"closedByEntryNumber": entry["entryNumber"], "closedAtDate": today}
     named = {"documentType": kind, "documentNumber": number, "documentDate": today}
     named["description"] = f"{kind.replace('_x0020_', ' ')} for invoice {invoice['number']}"
-    made = _post(work, invoice, named | closed, -amount, remaining=ZERO, date=today)
+    made = _post(work, invoice, named | closed, -amount, remaining=ZERO, date=today, sales=sales)
     _settle(work, invoice, entry, exact(entry.get("remainingAmount", 0)) - amount, made["entryNumber"])
 
 

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from koppel.sandbox.business_central.work import Work
 
 _STEP = 10_000
-_FROM_ORDER = ("customerNumber", "currencyCode", "vatBusPostingGroup", "shipmentDate", "requestedDeliveryDate")
+_FROM_ORDER = (
+    *("customerNumber", "billToCustomerNumber", "currencyCode", "vatBusPostingGroup"),
+    *("shipmentDate", "requestedDeliveryDate"),
+)
 _OF_THE_LINE = frozenset(
     {*_FROM_ORDER, "id", "documentId", "documentNumber", "documentType", "sequence", "systemCreatedAt"}
 )
