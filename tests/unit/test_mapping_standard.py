@@ -56,6 +56,8 @@ def test_every_rule_they_name_exists() -> None:
         ("SALESORDER-ORDER", "both", "salesOrders", "salesorder", 26, 1),
         ("OPPORTUNITY", "both", "opportunities", "opportunity", 9, 3),
         ("SALES ORDER NOTES", "both", "recordNotes", "annotation", 2, 0),
+        ("SALESQUOTE-QUOTE", "from_dataverse", "salesQuotes", "quote", 2, 0),
+        ("SALES QUOTE NOTES", "from_dataverse", "recordNotes", "annotation", 2, 0),
         ("POSTEDSALESINV-INV", "to_dataverse", "postedSalesInvoices", "invoice", 31, 0),
         ("POSTEDSALESLINE-INV", "to_dataverse", "postedSalesInvoiceLines", "invoicedetail", 13, 0),
     ],
@@ -70,7 +72,7 @@ def test_what_they_pair(name: str, direction: str, table: str, partner: str, fie
 def test_they_only_keep_coupled_records_in_step_and_ask_in_conflicts() -> None:
     assert all(mapping.conflicts == "ask" for mapping in STANDARD.values())
     creating = {"POSTEDSALESLINE-INV", "SALESORDER-ORDER", "SALESPRC-PRODPRICE", "SALES ORDER NOTES"}
-    creating |= {"UNIT GROUP", "ITEM UOM", "RESOURCE UOM"}
+    creating |= {"SALESQUOTE-QUOTE", "SALES QUOTE NOTES", "UNIT GROUP", "ITEM UOM", "RESOURCE UOM"}
     assert {mapping.name for mapping in STANDARD.values() if not mapping.only_coupled} == creating
 
 
@@ -79,6 +81,8 @@ def test_what_goes_beyond_the_request_is_off() -> None:
         "UNIT GROUP",
         "ITEM UOM",
         "RESOURCE UOM",
+        "SALESQUOTE-QUOTE",
+        "SALES QUOTE NOTES",
     }
 
 

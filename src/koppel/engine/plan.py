@@ -112,8 +112,10 @@ class _Partner:
         if not step.end.creatable or step.field.mapping.last:
             # It can only be written later: as long as it is not, there is no agreement about it.
             self.own[step.place] = UNKNOWN
-            if self.leads and step.field.mapping.direction == "both":
-                self.partner[step.place] = UNKNOWN  # what the system puts there by itself is no edit
+            direction = step.field.mapping.direction
+            if (self.leads and direction == "both") or direction == "from_dataverse":
+                # What the system puts there by itself is no edit, and the record is looked at once it was read there.
+                self.partner[step.place] = UNKNOWN
             if step.end.updatable:
                 self.later[step.end.column] = wanted
             return

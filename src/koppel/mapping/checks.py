@@ -59,7 +59,7 @@ def parts(mappings: Mapping[str, TableMapping], mapping: TableMapping) -> Iterat
     """What does not fit together in a mapping whose records are parts of others, or consist of parts."""
     if mapping.part_of:
         yield from _part(mapping, mappings)
-    elif all(other.part_of != mapping.name for other in mappings.values()):
+    elif not mapping.rules.complete and all(other.part_of != mapping.name for other in mappings.values()):
         for index, field in enumerate(mapping.fields):
             if field.last:
                 message = "no mapping is `part_of` this one: there is nothing to wait for"

@@ -46,6 +46,8 @@ ORDER = (
     "POSTEDSALESINV-INV",
     "POSTEDSALESLINE-INV",
     "SALES ORDER NOTES",
+    "SALESQUOTE-QUOTE",
+    "SALES QUOTE NOTES",
 )
 """The standard order, where dependencies leave a choice."""
 

@@ -123,7 +123,7 @@ DESCRIPTIONS = {
     "FieldMapping.on_locked": "What a change does in a column that takes none any more: keep it, or fail the record.",
     "FieldMapping.on_missing": "What an option that is not coupled does: leave the field empty, or fail the record.",
     "FieldMapping.keep_blank": "true: a blank never overwrites a value.",
-    "FieldMapping.last": "true: written once all parts of the record (`part_of`) are there.",
+    "FieldMapping.last": "true: written once all parts of the record (`part_of`, rows below it) are there.",
     "FieldMapping.required": "true: a record whose blank would have to be written is held instead.",
     "FieldMapping.to_dataverse": "Steps that a value goes through on its way to Dataverse.",
     "FieldMapping.from_dataverse": "Steps that a value goes through on its way to Business Central.",

@@ -1,16 +1,17 @@
-"""Notes of sales orders: whose they are, and HTML against plain text (NOTE-…)."""
+"""Notes of sales orders and quotes: whose they are, and HTML against plain text (NOTE-…)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from html import escape, unescape
 
 from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Need, complete, compute, refuse
 from koppel.odata.records import Scalar
 
-ORDERS = "SALESORDER-ORDER"
+ORDERS, QUOTES = "SALESORDER-ORDER", "SALESQUOTE-QUOTE"
+_TAKEN_OVER = (1, 2)
+"""The states of quotes that go to Business Central: active and won."""
 TITLE = 250
 """Characters that Business Central has room for in the description of a note."""
 
@@ -61,53 +62,60 @@ def marked_up(text: str) -> str:
     return "".join(f"<p>{escape(line, quote=False)}</p>" for line in text.split("\n"))
 
 
-def _refused(ids: Iterable[Scalar], coupled: set[Scalar]) -> list[Refusal | None]:
-    return [
-        None
-        if id in coupled
-        else Refusal(
-            code="NOTE-03",
-            message="its order is not coupled",
-            remedy="nothing is to be done: the note follows once its order is coupled",
-            field="documentId",
-            value=str(id or ""),
-            skip=True,
-        )
-        for id in ids
-    ]
+def _documents(mapping: str, column: str) -> Need:
+    """The couplings of the documents that ``column`` names."""
+    key = "business_central_id" if column == "documentId" else "dataverse_id"
+    return Need(name="documents", couplings=mapping, key=key, of=lambda batch: batch.column(column))
 
 
-@refuse(
-    reads=("documentId",),
-    needs=(
-        Need(
-            name="orders",
-            couplings=ORDERS,
-            key="business_central_id",
-            of=lambda batch: batch.column("documentId"),
-        ),
-    ),
-)
+def _refused(batch: Batch, column: str, word: str, key: str = "dataverse_id") -> list[Refusal | None]:
+    coupled = {row[key] for row in batch.table("documents")}
+    return [None if id in coupled else _alone(str(id or ""), word) for id in batch.column(column)]
+
+
+def _alone(document: str, word: str) -> Refusal:
+    return Refusal(
+        code="NOTE-03",
+        message=f"its {word} is not coupled",
+        remedy=f"nothing is to be done: the note follows once its {word} is coupled",
+        field="documentId",
+        value=document,
+        skip=True,
+    )
+
+
+@refuse(reads=("documentId",), needs=(_documents(ORDERS, "documentId"),))
 def of_coupled_order(batch: Batch) -> list[Refusal | None]:
     """Notes of orders that are not coupled stay where they are (NOTE-03)."""
-    return _refused(batch.column("documentId"), {row["business_central_id"] for row in batch.table("orders")})
+    return _refused(batch, "documentId", "order", "business_central_id")
+
+
+@refuse(side="dataverse", reads=("objectid_salesorder",), needs=(_documents(ORDERS, "objectid_salesorder"),))
+def on_coupled_order(batch: Batch) -> list[Refusal | None]:
+    """Annotations of orders that are not coupled stay where they are (NOTE-04)."""
+    return _refused(batch, "objectid_salesorder", "order")
 
 
 @refuse(
     side="dataverse",
-    reads=("objectid_salesorder",),
+    reads=("objectid_quote",),
     needs=(
+        _documents(QUOTES, "objectid_quote"),
         Need(
-            name="orders",
-            couplings=ORDERS,
-            key="dataverse_id",
-            of=lambda batch: batch.column("objectid_salesorder"),
+            name="quotes",
+            side="dataverse",
+            table="quote",
+            columns=("quoteid", "statecode"),
+            key="quoteid",
+            of=lambda batch: batch.column("objectid_quote"),
         ),
     ),
 )
-def on_coupled_order(batch: Batch) -> list[Refusal | None]:
-    """Annotations of orders that are not coupled stay where they are (NOTE-04)."""
-    return _refused(batch.column("objectid_salesorder"), {row["dataverse_id"] for row in batch.table("orders")})
+def on_coupled_quote(batch: Batch) -> list[Refusal | None]:
+    """Annotations of quotes that are not coupled, and will not be as they are, stay where they are (QUOTE-04)."""
+    coming = {row["quoteid"] for row in batch.table("quotes") if row["statecode"] in _TAKEN_OVER}
+    refusals = zip(batch.column("objectid_quote"), _refused(batch, "objectid_quote", "quote"), strict=True)
+    return [None if id in coming else refusal for id, refusal in refusals]
 
 
 @compute(side="dataverse", reads=("notetext",))

@@ -33,9 +33,9 @@ async def left_behind(
 ) -> dict[str, Action]:
     """By id, records whose partner was deleted or left its filter: what the mapping had uncoupled is not made anew by
     just any run, not at all as long as it is only outside the filter, and only for a person who asks where the mapping
-    leaves it alone. A mapping that says which records are ``new`` says it of these too."""
+    leaves it alone. A mapping that says which records are ``new``, and does not leave them, says it of these too."""
     mapping, side = scope.ready.mapping, incoming.side
-    if mapping.endpoint(side).new:
+    if mapping.endpoint(side).new and mapping.deletions != "leave":
         return {}
     gone = await partings.left(session.connection, mapping.name, other(side), [record.id for record in records])
     if not gone:

@@ -29,6 +29,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 ORDER = Kind("Order", ORDERS, LINES, "orderDate", "orderNos")
 QUOTE = Kind("Quote", "salesQuotes", "salesQuoteLines", "documentDate", "quoteNos")
+KINDS = (ORDER, QUOTE)
 
 
 def kind_of(row: Row) -> Kind:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from koppel.sandbox.business_central import errors
+from koppel.sandbox.business_central.logic.documents import KINDS
 from koppel.sandbox.business_central.logic.hooks import Logic
 from koppel.sandbox.business_central.store import shown_time
 from koppel.sandbox.tables import Row
@@ -34,7 +35,7 @@ def _document_set(work: Work, row: Row, before: str) -> None:
     document = row.get("documentId", "")
     if row.get("linkId") and document != before:
         raise errors.dialog('The value for "documentId" cannot be modified.')
-    if document not in work.store("salesOrders").rows:
+    if not any(document in work.store(kind.headers).rows for kind in KINDS):
         raise errors.no_related("Record ID", "Record Link", document, "Sales Header")
 
 
