@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from order_scenes import ORDER, here, open_shop, order, stock, submitted, there, written_in
+from order_scenes import ORDER, act, here, open_shop, order, stock, submitted, there, written_in
 from world import World, new_world, next_door
 from world_data import Row
 
+from koppel.errors import RemoteError
 from koppel.mapping.load import load_mappings
+from koppel.sandbox.tokens import KOPPEL
 from koppel.store.database import Database, open_database
+from koppel.sync.request import Request
+from koppel.sync.run import plan
+from koppel.sync.uncouple import uncouple
 from koppel.systems.transport import Request as HttpRequest
 
 STAMP = "_bcbi_companyid_value"
@@ -237,3 +242,92 @@ async def test_eng_347_of_two_that_take_a_row_at_once_the_first_has_it(world: Wo
         await each.sync()
         await each.quiet("CUSTOMER")
     assert (await world.alice.row("accounts", nobodys["accountid"]))[STAMP] == id_of(neighbour)
+
+
+# uncoupling
+
+
+@pytest.mark.rule("GEN-08")
+async def test_a_row_that_is_uncoupled_belongs_to_nobody(world: World, neighbour: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    account = await world.account_of(customer)
+    assert await uncouple(world.session, "CUSTOMER", [customer["number"]]) == 1
+    assert (await world.alice.row("accounts", account["accountid"]))[STAMP] is None
+    assert await world.couplings() == []
+    await neighbour.sync(full=True)
+    assert (await neighbour.customer_of(account))["displayName"] == "Adatum"
+    assert (await world.alice.row("accounts", account["accountid"]))[STAMP] == id_of(neighbour)
+
+
+@pytest.mark.rule("GEN-08")
+async def test_the_stamp_of_another_company_is_not_cleared(world: World, neighbour: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    await neighbour.bob.create("customers", displayName="Contoso")
+    await neighbour.sync(full=True)
+    account = await world.account_of(customer)
+    await world.alice.update("accounts", account["accountid"], of(neighbour))
+    await uncouple(world.session, "CUSTOMER", everything=True)
+    assert (await world.alice.row("accounts", account["accountid"]))[STAMP] == id_of(neighbour)
+
+
+@pytest.mark.rule("GEN-08")
+async def test_a_submitted_order_is_opened_to_be_cleared_and_stays_submitted(world: World) -> None:
+    made = await order(world, await open_shop(world), written_in("Painting"))
+    await world.sync(ORDER)
+    await uncouple(world.session, ORDER, [(await here(world))["number"]])
+    row = await there(world, made)
+    assert (row[STAMP], row["statecode"], row["statuscode"]) == (None, 1, 3)
+    await world.quiet(ORDER)
+
+
+@pytest.mark.rule("GEN-08")
+@pytest.mark.rule("SO-32")
+async def test_an_order_whose_partner_was_deleted_is_nobodys_again(world: World) -> None:
+    made = await order(world, await open_shop(world), written_in("Painting"))
+    await world.sync(ORDER)
+    await world.bob.delete("salesOrders", (await here(world))["id"])
+    await world.sync(ORDER, full=True)
+    row = await there(world, made)
+    assert (row[STAMP], row["statecode"], row["lastbackofficesubmit"]) == (None, 0, None)
+
+
+@pytest.mark.rule("GEN-08")
+@pytest.mark.rule("SO-30")
+async def test_an_invoiced_order_stays_with_its_company(world: World) -> None:
+    made = await order(world, await open_shop(world), written_in("Painting"))
+    await world.sync(ORDER)
+    for action in ("release", "shipAndInvoice"):
+        await act(world, made, action)
+    await world.sync(ORDER)
+    row = await there(world, made)
+    assert (row[STAMP], row["statecode"]) == (id_of(world), 4)
+    assert await world.couplings(ORDER) == []
+
+
+@pytest.mark.rule("GEN-08")
+async def test_a_row_that_a_filter_uncouples_is_cleared_and_the_plan_says_so(world: World) -> None:
+    world.change(left_filter="uncouple")
+    await world.reopen()
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    account = await world.account_of(customer)
+    await world.bob.update("customers", customer["id"], blocked="All")
+    (action,) = [action async for action in plan(world.session, "CUSTOMER", Request()) if action.kind == "uncouple"]
+    assert [(write.table, write.values) for write in action.before] == [("account", {"bcbi_companyid": None})]
+    await world.sync()
+    assert (await world.alice.row("accounts", account["accountid"]))[STAMP] is None
+    assert await world.couplings() == []
+
+
+@pytest.mark.rule("GEN-08")
+async def test_a_pair_whose_stamp_cannot_be_cleared_stays_coupled(world: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    world.sandbox.dataverse.missing_privileges[KOPPEL.id] = {"prvWriteAccount"}
+    with pytest.raises(RemoteError):
+        await uncouple(world.session, "CUSTOMER", [customer["number"]])
+    assert len(await world.couplings()) == 1
+    world.sandbox.dataverse.missing_privileges.clear()
+    await world.quiet("CUSTOMER")

@@ -120,6 +120,8 @@ def steps_of(fields: tuple[Field, ...], side: Side, drift: Drift) -> Steps:
     leading = {f.index for f in fields if f.mapping.direction == blocked and f.end(side).column}
     # What the other side only receives overwrites what it brought along, as soon as the new record is read.
     unread = {f.index for f in fields if f.index in leading and (f.mapping.drift or drift) == "overwrite"}
+    # So does a constant that the record from which it is made has to get.
+    unread |= {f.index for f in fields if f.mapping.direction == blocked and f.mapping.fixed}
     left_empty = tuple(UNKNOWN if f.index in unread else _left_empty(f, side) for f in fields)
     places = {f.end(side).column: f.index for f in going}
     return Steps(tuple(_step(f, side) for f in going), left_empty, places)

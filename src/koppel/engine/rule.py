@@ -1,6 +1,6 @@
 """Rules: what a table needs beyond copying fields, as pure functions over batches of records.
 
-A mapping names them (``module.function``). There are six kinds:
+A mapping names them (``module.function``). There are seven kinds:
 
 ``compute``  the source's value of a field, or the references of a lookup, before the merge
 ``refuse``   a reason why a record must not synchronise
@@ -8,6 +8,7 @@ A mapping names them (``module.function``). There are six kinds:
 ``precede``  writes that must be there before a record's own
 ``follow``   writes that come after it
 ``gone``     writes to a record whose partner was deleted, before the two are uncoupled
+``uncouple`` writes to a record before it is uncoupled, whatever for
 
 A rule declares the other tables it needs; the shell fetches those in bulk for the whole batch and hands them in.
 """
@@ -26,7 +27,7 @@ from koppel.engine.translate import References
 from koppel.errors import MappingError
 from koppel.odata.records import Record, Scalar, Side
 
-RuleKind = Literal["compute", "references", "refuse", "complete", "precede", "follow", "gone"]
+RuleKind = Literal["compute", "references", "refuse", "complete", "precede", "follow", "gone", "uncouple"]
 Of = Literal["new", "coupled", "all"]
 Found = Mapping[str, Scalar]
 """One row of a table that a rule needs, by column name."""
@@ -35,8 +36,8 @@ Found = Mapping[str, Scalar]
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule sees: records of one side, and the rows of the tables it declared.
 
-    ``columns`` names the places of ``Record.values``. ``partners``: for ``precede``, ``follow`` and ``gone`` rules the
-    ids of the records' partners, blank where one is still to be made. For ``references`` rules ``keys`` and ``ids``
+    ``columns`` names the places of ``Record.values``. ``partners``: for rules that plan writes the ids of the records'
+    partners, blank where one is still to be made. For ``references`` rules ``keys`` and ``ids``
     hold the values of the lookup's columns in the chunk (Business Central, Dataverse) and there are no records.
     ``today`` is the work date.
     """
@@ -220,11 +221,23 @@ def gone(
     return register
 
 
+def uncouple(
+    *, reads: tuple[str, ...] = (), side: Side = "business_central", needs: tuple[Need, ...] = ()
+) -> Callable[[WritesFunction], WritesFunction]:
+    """Register a function that plans what is written to ``side``'s records before they are uncoupled."""
+
+    def register(function: WritesFunction) -> WritesFunction:
+        _register("uncouple", function, side=side, reads=reads, needs=needs)
+        return function
+
+    return register
+
+
 def undeclared(rule: Rule, results: Iterable[Any]) -> set[tuple[str, str]]:
     """Table and column of what a rule supplied to Business Central, or planned to write there, without saying so."""
     if rule.kind == "complete" and rule.side == "dataverse":
         written = {place for parts in results if not isinstance(parts, Refusal) for place in _supplied(parts)}
-    elif rule.kind in ("precede", "follow", "gone"):
+    elif rule.kind in ("precede", "follow", "gone", "uncouple"):
         ups = [up for up in results if up.side == "business_central"]
         written = {(up.table, column) for up in ups for column in up.values}
     else:

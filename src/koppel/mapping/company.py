@@ -36,7 +36,7 @@ def _of_company(mapping: TableMapping, company: str, stamping: Stamping) -> Tabl
         return mapping
     known = msgspec.structs.replace(
         mapping,
-        parameters={**mapping.parameters, "company": company},
+        parameters={**mapping.parameters, "company": company, "company_table": table},
         rules=msgspec.structs.replace(mapping.rules, precede=("company.row_first", *mapping.rules.precede)),
     )
     is_shared = stamping == "documents" and table not in DOCUMENTS | {"invoice"}
@@ -49,10 +49,14 @@ def _stamped(mapping: TableMapping, company: str, *, exactly: bool) -> TableMapp
     own = f"_{STAMP}_value eq {company}"
     mine = own if exactly else f"({own} or _{STAMP}_value eq null)"
     filter = f"({mapping.dataverse.filter}) and {mine}" if mapping.dataverse.filter else mine
-    refuse = (*mapping.rules.refuse, "company.is_another_ones")
+    rules = msgspec.structs.replace(
+        mapping.rules,
+        refuse=(*mapping.rules.refuse, "company.is_another_ones"),
+        uncouple=(*mapping.rules.uncouple, "company.release"),
+    )
     return msgspec.structs.replace(
         mapping,
         dataverse=msgspec.structs.replace(mapping.dataverse, filter=filter),
-        rules=msgspec.structs.replace(mapping.rules, refuse=refuse),
+        rules=rules,
         fields=(*mapping.fields, FieldMapping(dataverse=STAMP, direction="to_dataverse", constant=company)),
     )

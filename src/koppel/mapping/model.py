@@ -204,7 +204,7 @@ class Hooks(msgspec.Struct, frozen=True):
 
     ``refuse``: records that must not synchronise, with a reason. ``complete``: the missing parts of a creation.
     ``precede``, ``follow``: writes to any table that come before and after a record's own. ``gone``: writes that come
-    before a record is uncoupled whose partner was deleted.
+    before a record is uncoupled whose partner was deleted. ``uncouple``: those that come before any is uncoupled.
     """
 
     refuse: tuple[str, ...] = ()
@@ -212,6 +212,7 @@ class Hooks(msgspec.Struct, frozen=True):
     precede: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    uncouple: tuple[str, ...] = ()
 
 
 class TableMapping(msgspec.Struct, frozen=True, kw_only=True):

@@ -140,6 +140,7 @@ DESCRIPTIONS = {
     "Hooks.complete": "Rules that add what a new record needs.",
     "Hooks.precede": "Rules that plan writes that must come before a record's own.",
     "Hooks.follow": "Rules that plan further writes after one.",
+    "Hooks.uncouple": "Rules that plan what is written to a record before it is uncoupled.",
     "Hooks.gone": "Rules that plan what is written to a record whose partner was deleted, before it is uncoupled.",
 }
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from koppel.engine.action import FollowUp, Refusal
-from koppel.engine.rule import Batch, Need, precede, refuse
+from koppel.engine.rule import Batch, Need, precede, refuse, uncouple
 from koppel.mapping.company import COMPANIES, STAMP
 from koppel.odata.records import Scalar
 
 _NAME_LENGTH = 30
+_OPEN: Mapping[str, Collection[int]] = {"salesorder": (0, 1), "quote": (0,), "opportunity": (0,)}
+"""The states in which a document may lose its stamp: orders that are active or submitted, others that are open."""
 
 
 def stamp(batch: Batch) -> dict[str, Scalar]:
@@ -54,4 +58,23 @@ def row_first(batch: Batch) -> list[FollowUp]:
             reason="records belong to this company (GEN-06)",
         )
         for record in batch.records
+    ]
+
+
+@uncouple(side="dataverse", reads=(STAMP, "statecode"))
+def release(batch: Batch) -> list[FollowUp]:
+    """A row that is uncoupled belongs to no company any more, if it belonged to this one (GEN-08)."""
+    own, table = batch.parameters["company"], str(batch.parameters["company_table"])
+    found = zip(batch.records, batch.column(STAMP), batch.column("statecode"), strict=True)
+    return [
+        FollowUp(
+            side="dataverse",
+            table=table,
+            id=record.id,
+            values={STAMP: None},
+            record=record.id,
+            reason="it is uncoupled (GEN-08)",
+        )
+        for record, company, state in found
+        if company == own and (table not in _OPEN or state in _OPEN[table])
     ]

@@ -42,11 +42,14 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
         *await _partners_gone(session, scope, incoming, side, lost),
         *await _gone(session, scope, incoming, [coupled[id] for id in incoming.deleted if id in coupled]),
     ]
+    rules = ready.mapping.rules
+    actions = [*paired, *fresh, *await with_parting(session, scope, gone, rules.gone)]
+    actions = await with_parting(session, scope, actions, rules.uncouple)
     return Planned(
         side=side,
         why=incoming.why,
         watched=incoming.watched,
-        actions=await with_preceding(session, scope, [*paired, *fresh, *await with_parting(session, scope, gone)]),
+        actions=await with_preceding(session, scope, actions),
         unchanged=_unchanged(session, incoming, [*told, *equal], coupled),
         ignored=ignored,
         looked_at=len(ids),

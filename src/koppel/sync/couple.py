@@ -266,9 +266,9 @@ def coupling_entry(
 
 @asynccontextmanager
 async def coupling_job(session: Session, mapping: str, kind: str) -> AsyncIterator[int]:
-    """A job that only changes what is written down; all of it or nothing."""
+    """A job that changes what is written down, all of it or nothing."""
     async with mapping_lock(session.connection, mapping):
-        job = await jobs.start(session.connection, kind, [mapping])
+        job = session.job = await jobs.start(session.connection, kind, [mapping])
         try:
             yield job
             await session.connection.commit()

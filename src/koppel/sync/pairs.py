@@ -139,7 +139,8 @@ def _is_awaited(scope: Scope, end: End, coupling: Coupling) -> bool:
     if coupling.base is None or not end.deciding:
         return False
     source = decode(scope.codec, coupling.base)[1 if end.side == "business_central" else 0]
-    return any(source[place] is UNKNOWN for place in end.deciding)
+    fields = scope.ready.table.fields
+    return any(source[place] is UNKNOWN and not fields[place].mapping.fixed for place in end.deciding)
 
 
 async def _leave(

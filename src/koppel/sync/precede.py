@@ -11,8 +11,10 @@ import msgspec
 from koppel.engine.action import Action, FollowUp, Refusal, held
 from koppel.engine.plan import other
 from koppel.errors import RemoteError
+from koppel.odata.records import Record
 from koppel.sync.follow import carry_out
 from koppel.sync.needs import run_rule
+from koppel.sync.prepare import End
 from koppel.sync.scope import Scope
 from koppel.sync.session import Session
 
@@ -34,21 +36,43 @@ async def with_preceding(session: Session, scope: Scope, actions: Sequence[Actio
     return found
 
 
-async def with_parting(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Action]:
-    """The actions about pairs of which one record is gone, those that uncouple one with what the mapping's ``gone``
-    rules want to be written to the other record first."""
+async def with_parting(session: Session, scope: Scope, actions: Sequence[Action], names: Sequence[str]) -> list[Action]:
+    """The actions, those that uncouple a pair with what these rules (``gone``, ``uncouple``) want to be written to a
+    record of it first."""
     ready, found = scope.ready, list(actions)
-    for rule in ready.rules(ready.mapping.rules.gone):
+    for rule in ready.rules(names):
         parted = [action for action in found if action.kind == "uncouple" and action.record(rule.side)]
-        records = [record for action in parted if (record := action.record(rule.side))]
+        records = [record for action in parted if (record := _as_written(ready.end(rule.side), action))]
         partners = [action.id(other(rule.side)) for action in parted]
         writes: list[FollowUp] = await run_rule(session, ready, rule, records, partners) if records else []
         found = [_with(action, [w for w in writes if w.record == action.id(rule.side)]) for action in found]
     return found
 
 
+def _as_written(end: End, action: Action) -> Record | None:
+    """The record of an action as it will be once what comes before the action is written."""
+    record = action.record(end.side)
+    row = end.side, end.schema.name, action.id(end.side)
+    written = next((write.values for write in action.before if (write.side, write.table, write.id) == row), None)
+    if record is None or not written:
+        return record
+    values = list(record.values)
+    for column, value in written.items():
+        if column in end.places:
+            values[end.places[column]] = value
+    return msgspec.structs.replace(record, values=tuple(values))
+
+
 def _with(action: Action, writes: Sequence[FollowUp]) -> Action:
-    return msgspec.structs.replace(action, before=(*action.before, *writes)) if writes else action
+    """The action with more to be written first: in one go with what is written to the same row already."""
+    if not writes:
+        return action
+    found = {(write.side, write.table, write.id): write for write in action.before}
+    for write in writes:
+        row = write.side, write.table, write.id
+        known = found.get(row)
+        found[row] = msgspec.structs.replace(known, values={**known.values, **write.values}) if known else write
+    return msgspec.structs.replace(action, before=tuple(found.values()))
 
 
 async def write_first(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Action]:

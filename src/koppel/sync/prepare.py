@@ -394,7 +394,7 @@ def _of_matches(mapping: TableMapping, side: Side) -> list[str]:
 
 def _of_rules(mapping: TableMapping, side: Side, schema: TableSchema) -> list[str]:
     names = [*mapping.rules.refuse, *mapping.rules.complete]
-    names += [*mapping.rules.precede, *mapping.rules.follow, *mapping.rules.gone]
+    names += [*mapping.rules.precede, *mapping.rules.follow, *mapping.rules.gone, *mapping.rules.uncouple]
     names += [field.compute for field in mapping.fields if field.compute and field.enabled]
     rules = [rule_named(name) for name in names]
     return [column for rule in rules if rule.side == side for column in rule.reads if column in schema.columns]

@@ -1,19 +1,24 @@
-"""Uncoupling: records, mappings, and couplings whose records are gone. The data stays as it is on both sides."""
+"""Uncoupling: records, mappings, and couplings whose records are gone. The data stays as it is on both sides, but for
+what rules write to a record that is uncoupled (GEN-08)."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from koppel.engine.action import Action
 from koppel.errors import UsageError
 from koppel.odata.literals import is_guid
-from koppel.odata.records import Side
+from koppel.odata.records import Record, Side
 from koppel.store import conflicts, couplings, failures, history, jobs, options, partings, pending
 from koppel.store.couplings import Coupling
 from koppel.store.options import Option
 from koppel.sync.couple import coupling_entry, coupling_job
+from koppel.sync.follow import carry_out
 from koppel.sync.options import option_entry
 from koppel.sync.orphan import Orphan, orphan_of
+from koppel.sync.precede import with_parting
 from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.scope import open_scope, read_side
 from koppel.sync.session import Session, ready_mapping
 from koppel.systems.dataverse import Dataverse
 
@@ -79,6 +84,7 @@ async def _uncouple(
     session: Session, job: int, mapping: str, pairs: Sequence[Coupling], why: str = "uncoupled by hand"
 ) -> int:
     connection = session.connection
+    await _part(session, mapping, pairs)
     ours, theirs = [pair.business_central_id for pair in pairs], [pair.dataverse_id for pair in pairs]
     await couplings.remove(connection, mapping, "business_central", ours)
     await partings.forget(connection, mapping, [*ours, *theirs])
@@ -93,6 +99,30 @@ async def _uncouple(
     )
     await jobs.count(connection, job, {"uncoupled": len(pairs)})
     return len(pairs)
+
+
+async def _part(session: Session, mapping: str, pairs: Sequence[Coupling]) -> None:
+    """Write to both records of these pairs what rules want to be written before; the first error stops it all."""
+    if not session.mappings[mapping].rules.uncouple:
+        return
+    ready = await ready_mapping(session, mapping)
+    scope = await open_scope(session, ready, create=False)
+    records = {side: await read_side(session, scope, side, [_id(pair, side) for pair in pairs]) for side in SIDES}
+    actions = [_uncoupling(mapping, pair, *(records[side].get(_id(pair, side)) for side in SIDES)) for pair in pairs]
+    parted = await with_parting(session, scope, actions, ready.mapping.rules.uncouple)
+    errors = await carry_out(session, scope, [write for action in parted for write in action.before])
+    for error in errors.values():
+        raise error
+
+
+def _uncoupling(mapping: str, pair: Coupling, ours: Record | None, theirs: Record | None) -> Action:
+    return Action(
+        kind="uncouple",
+        mapping=mapping,
+        business_central_id=pair.business_central_id,
+        dataverse_id=pair.dataverse_id,
+        records=(ours, theirs),
+    )
 
 
 async def _uncouple_options(session: Session, job: int, mapping: str, codes: Sequence[str], everything: bool) -> int:
