@@ -356,6 +356,21 @@ def test_dependencies_come_before_the_standard_order() -> None:
     assert [mapping.name for mapping in in_dependency_order([currency])] == ["CURRENCY"]
 
 
+def test_what_hangs_on_other_couplings_runs_after_them_and_one_way(tmp_path: Path) -> None:
+    one_way = SOUND + "direction: to_dataverse\ncoupled_in: CUSTOMER\n"
+    found = vendor(tmp_path, one_way)
+    assert found.depends_on[-1] == "CUSTOMER"
+    assert found.digest != vendor(tmp_path, SOUND + "direction: to_dataverse\n").digest
+    for name, said in (
+        ("NOBODY", "there is no mapping `NOBODY`"),
+        ("DEALER", "records of this mapping are none of `DEALER`"),
+        ("PAYMENT TERMS", "records of this mapping are none of `PAYMENT TERMS`"),
+    ):
+        assert any(said in line for line in mistakes(tmp_path, vendor=one_way.replace("CUSTOMER", name)))
+    [told, *_] = mistakes(tmp_path, vendor=SOUND + "coupled_in: CUSTOMER\n")
+    assert "is sent from Business Central to Dataverse only" in told
+
+
 @pytest.mark.rule("PL-06")
 def test_what_goes_along_refers_to_what_it_goes_with(tmp_path: Path) -> None:
     field = "  - {business_central: a, dataverse: b, code: true, lookup: {mapping: CURRENCY}}\n"

@@ -11,6 +11,7 @@ from koppel.engine.rule import RULES
 from koppel.mapping.load import load_mappings
 from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.odata.syntax import columns_of, parse_filter
+from koppel.rules.statistics import FIGURES
 
 STANDARD = load_mappings([])
 
@@ -59,6 +60,7 @@ def test_every_rule_they_name_exists() -> None:
         ("SALESQUOTE-QUOTE", "from_dataverse", "salesQuotes", "quote", 2, 0),
         ("SALES QUOTE NOTES", "from_dataverse", "recordNotes", "annotation", 2, 0),
         ("POSTEDSALESINV-INV", "to_dataverse", "postedSalesInvoices", "invoice", 31, 0),
+        ("ACCOUNT STATISTICS", "to_dataverse", "customerStatistics", "nav_accountstatistics", 16, 0),
         ("POSTEDSALESLINE-INV", "to_dataverse", "postedSalesInvoiceLines", "invoicedetail", 13, 0),
     ],
 )
@@ -73,6 +75,7 @@ def test_they_only_keep_coupled_records_in_step_and_ask_in_conflicts() -> None:
     assert all(mapping.conflicts == "ask" for mapping in STANDARD.values())
     creating = {"POSTEDSALESLINE-INV", "SALESORDER-ORDER", "SALESPRC-PRODPRICE", "SALES ORDER NOTES"}
     creating |= {"SALESQUOTE-QUOTE", "SALES QUOTE NOTES", "UNIT GROUP", "ITEM UOM", "RESOURCE UOM"}
+    creating |= {"ACCOUNT STATISTICS"}
     assert {mapping.name for mapping in STANDARD.values() if not mapping.only_coupled} == creating
 
 
@@ -83,6 +86,7 @@ def test_what_goes_beyond_the_request_is_off() -> None:
         "RESOURCE UOM",
         "SALESQUOTE-QUOTE",
         "SALES QUOTE NOTES",
+        "ACCOUNT STATISTICS",
     }
 
 
@@ -190,3 +194,10 @@ def test_codes_are_compared_as_codes() -> None:
     codes = [each for each in named if each.business_central in columns or each.lookup or each.options]
     assert len(codes) > 15
     assert all(each.code for each in codes)
+
+
+def test_the_day_of_statistics_is_that_of_all_their_figures() -> None:
+    mapping = STANDARD["ACCOUNT STATISTICS"]
+    figures = {each.business_central: each.dataverse for each in mapping.fields if each.last}
+    assert figures == FIGURES
+    assert mapping.dataverse.create == dict.fromkeys(FIGURES.values(), 1)

@@ -105,8 +105,12 @@ class _Partner:
             self.own[step.place] = UNKNOWN
         elif isinstance(wanted, TooLong | Unfit):
             self.faults.append(wanted)
-        elif step.constant or step.end.canonical(wanted) is not None:
+        elif step.constant or step.end.canonical(wanted) is not None or self._comes_last(step):
             self._write(step, wanted)
+
+    def _comes_last(self, step: Step) -> bool:
+        """Whether the value takes the place of what the creation puts there, a blank too."""
+        return step.field.mapping.last and step.end.column in self.values
 
     def _write(self, step: Step, wanted: Scalar) -> None:
         if not step.end.creatable or step.field.mapping.last:
@@ -193,10 +197,18 @@ def plan_partner_gone(
         return msgspec.structs.replace(common, reason="deleted on both sides")
     if table.mapping.deletions in ("uncouple", "leave"):
         return msgspec.structs.replace(common, reason=deleted_in(gone))
+    if table.mapping.coupled_in:
+        return held(common, _left_there(table.mapping.coupled_in, gone, ids[0]))
     refusal = _not_followed(table, survivor, record, base, outside)
     if refusal:
         return held(common, refusal)
     return msgspec.structs.replace(common, kind="delete", side=survivor, reason=deleted_in(gone))
+
+
+def _left_there(mapping: str, gone: Side, id: str) -> Refusal:
+    """The record takes part as long as it is coupled in ``mapping``: what becomes of it is decided there."""
+    remedy = f"koppel uncouple {mapping!r} {id}; its partner here is deleted in the next run"
+    return msgspec.structs.replace(_deleted(gone, "", remedy), kind="data")
 
 
 def deleted_in(side: Side) -> str:

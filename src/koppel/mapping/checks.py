@@ -35,6 +35,7 @@ def among(mapping: TableMapping, kinds: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(("goes_with",), "it cannot be told which records go along with which", remedy)
     if mapping.instead_of:
         yield from _known(mapping.instead_of, kinds, ("instead_of",))
+    yield from _coupled_in(mapping, kinds)
     for index, name in enumerate(mapping.brings):
         yield from _known(name, kinds, ("brings", index))
         if name == mapping.name or kinds.get(name) == "options":
@@ -55,15 +56,28 @@ def among(mapping: TableMapping, kinds: Mapping[str, str]) -> Iterator[Finding]:
                 yield Finding(where, f"`{field.options}` is not of kind options", remedy)
 
 
+def _coupled_in(mapping: TableMapping, kinds: Mapping[str, str]) -> Iterator[Finding]:
+    name = mapping.coupled_in
+    if not name:
+        return
+    yield from _known(name, kinds, ("coupled_in",))
+    if name == mapping.name or kinds.get(name) == "options":
+        remedy = "Name the mapping of the same records of Business Central."
+        yield Finding(("coupled_in",), f"records of this mapping are none of `{name}`", remedy)
+    if mapping.direction != "to_dataverse":
+        message = "what hangs on other couplings is sent from Business Central to Dataverse only"
+        yield Finding(("coupled_in",), message, "Write `direction: to_dataverse`, or leave `coupled_in` out.")
+
+
 def parts(mappings: Mapping[str, TableMapping], mapping: TableMapping) -> Iterator[Finding]:
     """What does not fit together in a mapping whose records are parts of others, or consist of parts."""
     if mapping.part_of:
         yield from _part(mapping, mappings)
     elif not mapping.rules.complete and all(other.part_of != mapping.name for other in mappings.values()):
         for index, field in enumerate(mapping.fields):
-            if field.last:
+            if field.last and field.dataverse not in mapping.dataverse.create:
                 message = "no mapping is `part_of` this one: there is nothing to wait for"
-                yield Finding(("fields", index, "last"), message, "Leave `last` out.")
+                yield Finding(("fields", index, "last"), message, "Leave `last` out, or give the column to `create`.")
 
 
 def _part(mapping: TableMapping, mappings: Mapping[str, TableMapping]) -> Iterator[Finding]:

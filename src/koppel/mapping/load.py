@@ -48,6 +48,7 @@ ORDER = (
     "SALES ORDER NOTES",
     "SALESQUOTE-QUOTE",
     "SALES QUOTE NOTES",
+    "ACCOUNT STATISTICS",
 )
 """The standard order, where dependencies leave a choice."""
 
@@ -110,7 +111,8 @@ def digest(mapping: TableMapping) -> str:
     functions = [source_of(name, mapping.functions) for field in fields for name in functions_of(field)]
     left = mapping.left_filter, [end.deactivate for end in (mapping.business_central, mapping.dataverse)]
     said = (mapping.kind, ends, mapping.direction, mapping.parameters, mapping.rules, fields, functions, left)
-    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
+    more = [mapping.coupled_in] if mapping.coupled_in else []
+    return hashlib.sha256(msgspec.json.encode((*said, *more), order="sorted")).hexdigest()[:16]
 
 
 def _said_of(end: Endpoint) -> tuple[object, ...]:
@@ -170,7 +172,8 @@ def _completed(mapping: MappingFile, document: Read, functions: str) -> TableMap
     values["fields"] = tuple(_field(mapping, index, document) for index in range(len(mapping.fields)))
     for side in SIDES:
         values[side] = _endpoint(mapping, side, document)
-    values["depends_on"] = tuple(dict.fromkeys((*mapping.depends_on, *filter(None, [mapping.part_of]))))
+    before = filter(None, [mapping.part_of, mapping.coupled_in])
+    values["depends_on"] = tuple(dict.fromkeys((*mapping.depends_on, *before)))
     loaded = TableMapping(**values)
     return msgspec.structs.replace(loaded, digest=digest(loaded))
 

@@ -222,7 +222,8 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     place this one takes: one of the two is on. A field's ``direction`` never exceeds the mapping's. ``goes_with``: the
     mapping after which this one runs, too, whenever that is run by itself. ``part_of``: the mapping
     whose records these are parts of, lines of a document: they are sent when their whole was created, and never on
-    their own.
+    their own. ``coupled_in``: the mapping in which a record of Business Central has to be coupled to take part here;
+    when it is uncoupled there, its partner here is deleted.
     ``brings``: mappings that synchronise in the same run what a record here refers to and is not coupled (GEN-13).
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
     coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
@@ -243,6 +244,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
     part_of: str = ""
     goes_with: str = ""
+    coupled_in: str = ""
     brings: tuple[str, ...] = ()
     conflicts: Policy = "ask"
     deletions: DeletionPolicy = "none"

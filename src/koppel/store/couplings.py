@@ -52,6 +52,22 @@ WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])"""
     for side in ID
 }
 
+# Records of Business Central that are coupled in one of two mappings only.
+WITHOUT = f"""
+{SELECT} WHERE mapping = %s AND business_central_id > %s AND NOT EXISTS (
+    SELECT FROM coupling there WHERE there.mapping = %s AND there.business_central_id = coupling.business_central_id
+)
+ORDER BY business_central_id LIMIT %s"""
+MISSING = """
+SELECT business_central_id FROM coupling there
+WHERE mapping = %s AND state = 'active' AND business_central_id > %s AND NOT EXISTS (
+    SELECT FROM coupling WHERE coupling.mapping = %s AND coupling.business_central_id = there.business_central_id
+) AND NOT EXISTS (
+    SELECT FROM failure WHERE failure.mapping = %s AND failure.side = 'business_central'
+        AND failure.record_id = there.business_central_id::text
+)
+ORDER BY business_central_id LIMIT %s"""
+
 STAGE = """
 CREATE TEMP TABLE IF NOT EXISTS staged_coupling (LIKE coupling INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;
 DELETE FROM staged_coupling"""
@@ -264,6 +280,24 @@ async def stream(connection: Connection, mapping: str, chunk: int = 5000) -> Asy
     """All couplings in chunks, by Business Central id. The caller may commit and write between chunks."""
     async for couplings in _pages(connection, AFTER, mapping, chunk):
         yield couplings
+
+
+async def without(connection: Connection, mapping: str, there: str, chunk: int = 5000) -> AsyncIterator[list[Coupling]]:
+    """The couplings of a mapping whose record of Business Central is not coupled in another one, ``there``."""
+    last = ZERO_GUID
+    while rows := await (await connection.execute(WITHOUT, [mapping, last, there, chunk])).fetchall():
+        found = [Coupling(*row) for row in rows]
+        yield found
+        last = found[-1].business_central_id
+
+
+async def missing(connection: Connection, mapping: str, there: str, chunk: int = 5000) -> AsyncIterator[list[str]]:
+    """The records of Business Central (ids) that are coupled ``there``, and neither coupled in a mapping nor failed."""
+    last = ZERO_GUID
+    values = [there, last, mapping, mapping, chunk]
+    while rows := await (await connection.execute(MISSING, values)).fetchall():
+        yield [row[0] for row in rows]
+        values[1] = rows[-1][0]
 
 
 async def _pages(

@@ -21,6 +21,7 @@ from koppel.sync.needs import run_rule
 from koppel.sync.reopen import change
 from koppel.sync.scope import Scope
 from koppel.sync.session import Session
+from koppel.sync.unread import unread_edits
 from koppel.sync.write import Done
 from koppel.systems.system import Create, Update, Written
 
@@ -77,7 +78,8 @@ async def _write(
     columns = tuple(dict.fromkeys([*opens, *(column for up in ups for column in up.values)]))
     new, old = [up for up in ups if up.create], [up for up in ups if not up.create]
     found = await system.by_ids(table, columns, [up.id for up in old]) if old else {}
-    old = [up for up in old if up.id in found]
+    waiting = await unread_edits(session, scope.ready.mapping, side, table, found)
+    old = [up for up in old if up.id in found and up.id not in waiting]
     told = {up.id: list(_entries(session, scope, up, found, columns)) for up in (*new, *old)}
     await intents.save(connection, mapping, [_intent(session, up, told[up.id]) for up in (*new, *old)])
     await connection.commit()
@@ -90,11 +92,12 @@ async def _write(
     await history.add(connection, (entry for up in done for entry in told[up.id]))
     known = [_key(up) for up, answer in answers if up in done or not _is_unknown(answer)]
     await intents.settle(connection, mapping, side, known)
-    return {
+    refused = {
         up.id: answer.error
         for up, answer in answers
         if answer.error and not (up.create and isinstance(answer.error, ExistsError))
     }
+    return {**waiting, **refused}
 
 
 def _is_done(up: FollowUp, answer: Written) -> bool:

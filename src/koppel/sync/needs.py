@@ -11,6 +11,7 @@ from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Found, Need, Parts, Rule, undeclared
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings, options
+from koppel.sync.elsewhere import not_coupled
 from koppel.sync.prepare import Ready, has_table
 from koppel.sync.session import Session, ready_mapping
 
@@ -137,8 +138,9 @@ async def _couplings(session: Session, need: Need, wanted: Sequence[str]) -> lis
 async def compute(
     session: Session, ready: Ready, side: Side, records: Sequence[Record]
 ) -> tuple[list[Record], dict[str, Refusal]]:
-    """The records with their computed values in place, and by id the refusals that computing them led to."""
-    refusals: dict[str, Refusal] = {}
+    """The records with their computed values in place, and by id the refusals that computing them led to, or that they
+    take no part as they are not coupled elsewhere."""
+    refusals = await not_coupled(session, ready, records) if side == "business_central" else {}
     fetched: Fetched = {}
     for index, rule in ready.computes:
         if rule.side != side or not records:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from koppel.store import couplings
+from koppel.sync.elsewhere import has_moved
 from koppel.sync.prepare import SIDES
 from koppel.sync.read import read_changes, start_reading
 from koppel.sync.scope import Incoming, recorded_version
@@ -16,6 +17,8 @@ async def has_news(session: Session, name: str) -> bool:
     """
     ready = await ready_mapping(session, name)
     if ready.mapping.kind == "options":
+        return True
+    if await has_moved(session, ready):
         return True
     for side in SIDES:
         changes = await start_reading(session, ready, side, full=False)

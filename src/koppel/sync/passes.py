@@ -9,6 +9,7 @@ import msgspec
 from koppel.errors import KoppelError
 from koppel.odata.records import SPOKEN, Side
 from koppel.sync.chunk import plan_chunk
+from koppel.sync.moved import coupled_there, uncoupled_there
 from koppel.sync.read import Changes, again, as_it_is_now, chosen, read_changes, read_everything, start_reading
 from koppel.sync.reading import BEHIND
 from koppel.sync.recover import recover
@@ -42,6 +43,11 @@ async def planned_chunks(
                 remedy="give the record's GUID on either side, or its number in Business Central",
             )
         return
+    if scope.ready.mapping.coupled_in:
+        async for actions in uncoupled_there(session, scope):
+            yield Planned(side="dataverse", actions=actions, why="again"), None
+        async for incoming in coupled_there(session, scope):
+            yield await plan_chunk(session, scope, incoming), None
     async for incoming in again(session, scope, early=request.full):
         yield await plan_chunk(session, scope, incoming), None
     async for step in passes(session, scope, READING_ORDER, request, result):

@@ -146,7 +146,8 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
     await _finish_wholes(session, scope, request, result)
     brakes = session.brakes.of(ready.mapping)
     couplings_before = await couplings.count(session.connection, ready.mapping.name)
-    free = request.force or couplings_before <= brakes.free_up_to(ready.mapping.deletions == "delete")
+    deletes = ready.mapping.deletions == "delete" or bool(ready.mapping.coupled_in)
+    free = request.force or couplings_before <= brakes.free_up_to(deletes)
     if free:
         wrote = await stream(session, scope, planned_chunks(session, scope, request, result), result, request)
     else:
