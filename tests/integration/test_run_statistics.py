@@ -6,21 +6,24 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from world import World, new_world
+from world import CrashError, World, new_world
 from world_data import Row
 
-from koppel.errors import BrakeError
+from koppel.errors import BrakeError, TransientError
 from koppel.mapping.model import Limits
 from koppel.sandbox.business_central.invoices import Invoices
+from koppel.sandbox.faults import Faults, SystemFaults
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sandbox.tokens import BOB
 from koppel.store import history
 from koppel.store.database import Database
+from koppel.sync.explain import explain
 from koppel.sync.news import has_news
 from koppel.sync.request import Request
 from koppel.sync.run import plan
 from koppel.sync.uncouple import uncouple
 from koppel.sync.verify import verify
+from koppel.systems.transport import Request as HttpRequest
 
 STATISTICS = "ACCOUNT STATISTICS"
 INVOICES = "POSTEDSALESINV-INV"
@@ -209,6 +212,8 @@ async def test_only_coupled_customers_have_statistics(world: World, customer: Ro
     assert (result.counts["failed"], await world.failures(STATISTICS)) == (0, [])
     asked = await world.sync(STATISTICS, records=(lonely["number"],))
     assert (asked.counts["skipped"], asked.counts["failed"]) == (1, 0), asked
+    told = await explain(world.session, STATISTICS, lonely["number"])
+    assert f"{lonely['number']} is not coupled in CUSTOMER" in told.answer
     await world.sync(full=True)  # nothing but the coupling is new: of the customer itself everything was told
     await world.sync(STATISTICS)
     assert await rows(world) == sorted([customer["number"], lonely["number"]])
@@ -306,6 +311,41 @@ async def test_a_deleted_customer_is_told_and_then_left_alone(world: World, cust
     [failure] = await world.failures(STATISTICS)
     assert (failure.state, "koppel uncouple 'CUSTOMER'" in failure.remedy) == ("skipped", True)
     assert (await world.sync(STATISTICS)).counts["failed"] == 0
+
+
+@pytest.mark.rule("STAT-04")
+async def test_a_system_that_is_out_of_reach_fails_the_run(world: World, customer: Row) -> None:
+    world.sandbox.faults.set(Faults(dataverse=SystemFaults(unavailable=1.0)))
+    with pytest.raises(TransientError):
+        await world.sync(STATISTICS)
+    world.sandbox.faults.set(Faults())
+    assert await rows(world) == []
+    await world.sync(STATISTICS)
+    assert await rows(world) == [customer["number"]]
+
+
+@pytest.mark.rule("STAT-02")
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_a_run_that_dies_after_one_of_its_writes_leaves_no_ones(world: World, customer: Row, number: int) -> None:
+    """The row, the account's reference to it, and the amounts: the next run does what is missing."""
+    await order(world, customer, 200)
+    writes = 0
+
+    async def die(_: int, request: HttpRequest) -> None:
+        nonlocal writes
+        writes += any(word in request.body for word in (b"POST ", b"PATCH ", b"Targets"))
+        if writes == number:
+            world.crash()
+
+    world.line.after = die
+    with pytest.raises(CrashError):
+        await world.sync(STATISTICS)
+    await world.revive()
+    await world.sync(STATISTICS)
+    found = await shown(world, customer)
+    assert (found["nav_outstandingorderslcy"], found["nav_totallcy"], found["nav_balancelcy"]) == (200, 200, 0)
+    assert await rows(world) == [customer["number"]]
+    await world.quiet(STATISTICS, "CUSTOMER")
 
 
 @pytest.mark.rule("STAT-06")

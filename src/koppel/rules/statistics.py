@@ -100,7 +100,7 @@ def as_of(batch: Batch) -> list[Scalar | Refusal]:
     today = batch.today.isoformat()
     columns = [batch.column(name) for name in FIGURES]
     return [
-        (_date_of(rows.get(ids.get(record.id)), dict(zip(FIGURES.values(), values, strict=True))) or today)
+        _date_of(rows.get(ids.get(record.id)), dict(zip(FIGURES.values(), values, strict=True))) or today
         for record, *values in zip(batch.records, *columns, strict=True)
     ]
 
@@ -111,9 +111,9 @@ def _date_of(row: Found | None, figures: Mapping[str, Scalar]) -> Scalar:
     return row["nav_overdueamountsasof"] if row and shown else None
 
 
-def _amount(value: Scalar) -> float | None:
-    """As money is compared; a column that was never written shows nothing, which is not the same as 0."""
-    return None if value is None else round(float(value), 2)
+def _amount(value: Scalar) -> float:
+    """As money is compared: nothing is 0."""
+    return round(float(value or 0), 2)
 
 
 @follow(reads=("number",), needs=_ACCOUNTS, foreseen=True)
