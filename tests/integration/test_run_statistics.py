@@ -368,6 +368,23 @@ async def test_uncoupling_a_customer_deletes_its_statistics(world: World, custom
 
 
 @pytest.mark.rule("STAT-06")
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_statistics_go_whatever_else_changed(world: World, customer: Row, by_hand: bool) -> None:
+    """The customer itself changed as well, and brakes look at the whole run before it writes."""
+    await coupled(world, "Trey")
+    await world.sync(STATISTICS)
+    world.change(STATISTICS, brakes=Limits(deletions=1, changes_percent=100))
+    await uncouple(world.session, "CUSTOMER", [customer["number"]])
+    await world.bob.update("customers", customer["id"], creditLimit=1)
+    result = await world.sync(STATISTICS, records=(customer["number"],) if by_hand else None)
+    assert (result.counts["deleted"], result.counts["failed"]) == (1, 0), result
+    assert customer["number"] not in await rows(world)
+    assert len(await world.couplings(STATISTICS)) == 1
+    await world.quiet(STATISTICS)
+    assert customer["number"] not in await rows(world)
+
+
+@pytest.mark.rule("STAT-06")
 async def test_many_deletions_stop_the_run_before_it_writes(world: World, customer: Row) -> None:
     others = [await coupled(world, name) for name in ("Trey", "Wide World")]
     await world.sync(STATISTICS)

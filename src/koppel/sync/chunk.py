@@ -17,6 +17,8 @@ from koppel.store import couplings
 from koppel.store.couplings import Coupling, Seen
 from koppel.store.snapshots import encode
 from koppel.sync.creations import new_records, plan_creations
+from koppel.sync.elsewhere import APART
+from koppel.sync.moved import partings
 from koppel.sync.needs import compute
 from koppel.sync.pairs import Lost, is_outside, note_if_back, pair_up
 from koppel.sync.precede import with_parting, with_preceding
@@ -34,6 +36,8 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
     coupled = await couplings.by_ids(session.connection, mapping, side, ids)
     told, fresh_ones = _told_already(incoming, coupled)
     records, failed = await compute(session, ready, side, fresh_ones)
+    apart = {id: coupled[id] for id, refusal in failed.items() if refusal.code == APART and id in coupled}
+    records = [record for record in records if record.id not in apart]
     out = frozenset(id for id, refusal in failed.items() if refusal.outside)
     news, changed, equal, touched = _sort(scope, incoming, records, coupled, out)
     paired, lost = await pair_up(session, scope, incoming, changed, coupled, failed)
@@ -41,6 +45,7 @@ async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Plan
     gone = [
         *await _partners_gone(session, scope, incoming, side, lost),
         *await _gone(session, scope, incoming, [coupled[id] for id in incoming.deleted if id in coupled]),
+        *await partings(session, scope, list(apart.values())),
     ]
     rules = ready.mapping.rules
     actions = [*paired, *fresh, *await with_parting(session, scope, gone, rules.gone)]

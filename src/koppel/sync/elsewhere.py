@@ -10,6 +10,9 @@ from koppel.store import couplings
 from koppel.sync.prepare import Ready
 from koppel.sync.session import Session
 
+APART, SKIPPED = "uncoupled-there", "skipped-there"
+"""Codes of the reasons why a record takes no part."""
+
 
 async def not_coupled(session: Session, ready: Ready, records: Sequence[Record]) -> dict[str, Refusal]:
     """By id, why records of Business Central do not take part: they have no partner there, or it is skipped."""
@@ -18,21 +21,23 @@ async def not_coupled(session: Session, ready: Ready, records: Sequence[Record])
         return {}
     found = await couplings.by_ids(session.connection, there, "business_central", [record.id for record in records])
     name_of = ready.business_central.name_of
-    refusals = {r.id: _refusal(name_of(r), there, "not coupled") for r in records if r.id not in found}
+    refusals = {r.id: _apart(name_of(r), there) for r in records if r.id not in found}
     skipped = [record for record in records if record.id in found and found[record.id].state == "skipped"]
-    return refusals | {record.id: _refusal(name_of(record), there, "skipped") for record in skipped}
+    return refusals | {record.id: _skipped(name_of(record), there) for record in skipped}
 
 
-def _refusal(name: str, there: str, why: str) -> Refusal:
-    help = f"koppel retry {there!r}" if why == "skipped" else f"synchronise or couple it in {there!r}"
-    return Refusal(
-        code=why.replace(" ", "-"),
-        message=f"{name} is {why} in {there}",
-        remedy=f"{help}; it takes part by itself then",
-        value=name,
-        skip=True,
-        outside=True,
-    )
+def _apart(name: str, there: str) -> Refusal:
+    remedy = f"synchronise or couple it in {there!r}; it takes part by itself then"
+    return _refusal(APART, name, f"{name} is not coupled in {there}", remedy)
+
+
+def _skipped(name: str, there: str) -> Refusal:
+    remedy = f"koppel retry {there!r}; it takes part by itself then"
+    return _refusal(SKIPPED, name, f"{name} is skipped in {there}", remedy)
+
+
+def _refusal(code: str, name: str, message: str, remedy: str) -> Refusal:
+    return Refusal(code=code, message=message, remedy=remedy, value=name, skip=True, outside=True)
 
 
 async def has_moved(session: Session, ready: Ready) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from koppel.engine.action import Action
 from koppel.odata.records import Record
@@ -17,8 +17,13 @@ async def uncoupled_there(session: Session, scope: Scope) -> AsyncIterator[list[
     mapping = scope.ready.mapping
     async for pairs in couplings.without(session.connection, mapping.name, mapping.coupled_in):
         await session.connection.commit()
-        rows = await read_side(session, scope, "dataverse", [pair.dataverse_id for pair in pairs])
-        yield [_parting(scope, pair, rows) for pair in pairs]
+        yield await partings(session, scope, pairs)
+
+
+async def partings(session: Session, scope: Scope, pairs: Sequence[Coupling]) -> list[Action]:
+    """What is done about these pairs, whose record was uncoupled there."""
+    rows = await read_side(session, scope, "dataverse", [pair.dataverse_id for pair in pairs]) if pairs else {}
+    return [_parting(scope, pair, rows) for pair in pairs]
 
 
 def _parting(scope: Scope, pair: Coupling, rows: Mapping[str, Record]) -> Action:
