@@ -6,9 +6,10 @@ import pytest
 
 from koppel.errors import StoreError
 from koppel.odata.records import Side
-from koppel.store import couplings
+from koppel.store import couplings, failures
 from koppel.store.couplings import Coupling, Seen
 from koppel.store.database import Connection, Database
+from koppel.store.failures import Failure
 
 
 def guid(number: int) -> str:
@@ -179,3 +180,23 @@ async def test_new_ones_are_added_and_found_to_be_old_updated(connection: Connec
     }
     with pytest.raises(StoreError, match=guid(77)):
         await couplings.save(connection, "CUSTOMER", [Coupling(guid(1), guid(77))], new=True)
+
+
+async def test_what_is_coupled_in_one_of_two_mappings_only(connection: Connection) -> None:
+    """What failed has its own tries, and what is skipped takes no part."""
+    failure = Failure(
+        mapping="STATISTICS",
+        side="business_central",
+        record_id=guid(7),
+        direction="to_dataverse",
+        kind="data",
+        message="too long",
+    )
+    await failures.record(connection, [failure])
+    await couplings.save(connection, "CUSTOMER", [*map(pair, range(1, 8)), pair(8, state="skipped")])
+    await couplings.save(connection, "STATISTICS", [pair(1), pair(2), *map(pair, range(20, 23))])
+    for chunk in (1, 2, 100):
+        alone = [c async for some in couplings.without(connection, "STATISTICS", "CUSTOMER", chunk) for c in some]
+        assert [c.business_central_id for c in alone] == list(map(guid, range(20, 23)))
+        new = [id async for some in couplings.missing(connection, "STATISTICS", "CUSTOMER", chunk) for id in some]
+        assert new == list(map(guid, range(3, 7)))
