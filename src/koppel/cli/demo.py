@@ -195,7 +195,7 @@ async def _show(
     config = _config(sandbox, folder, "koppel")
     report = Report()
     async with _people(sandbox, folder) as people, open_session(config, _mappings(config)) as session:
-        names = [mapping.name for mapping in in_dependency_order(session.mappings.values())]
+        names = [mapping.name for mapping in in_dependency_order(session.mappings.values()) if mapping.enabled]
         report.customers = (await _state(sandbox))["business_central"]["rows"]["customers"]
         await _full(session, names, output, report)
         edits = await make_edits(session, people)
