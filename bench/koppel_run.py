@@ -5,6 +5,7 @@ Reads an ``Order`` from standard input and prints one ``Finished`` a step, as JS
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import msgspec
 from bench.places import Place
 from koppel.cli.running import run_to_end
 from koppel.mapping.load import in_dependency_order
+from koppel.store import portions
 from koppel.sync.open import open_session
 from koppel.sync.prepare import Ready
 from koppel.sync.request import Request
@@ -25,8 +27,8 @@ from koppel.sync.run import synchronise
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.uncouple import uncouple
 
-Step = Literal["setup", "full", "sync", "rows", "match"]
-"""What the mapping depends on; all its records; what changed; the accounts as Microsoft's client would create them;
+Step = Literal["setup", "help", "full", "sync", "rows", "match"]
+"""What the mapping depends on; waiting for others that help; all its records; what changed; the accounts as Microsoft's client would create them;
 uncoupling everything and coupling it again by matching."""
 
 
@@ -85,6 +87,9 @@ async def _work(order: Order) -> None:
 async def _step(session: Session, order: Order, step: Step) -> None:
     if step == "setup":
         await _set_up(session, order.mapping)
+    elif step == "help":
+        while await portions.hands(session.connection) < 3:
+            await asyncio.sleep(0.1)
     elif step == "rows":
         await _write_rows(session, Path(order.folder) / "rows.json")
     else:

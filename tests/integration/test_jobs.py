@@ -16,7 +16,7 @@ from koppel.errors import LockedError, StoppedError
 from koppel.jobs import queue
 from koppel.jobs.run import run_by_itself
 from koppel.jobs.worker import Worker, tick
-from koppel.store import notices, schedules
+from koppel.store import locks, notices, schedules
 from koppel.store.database import open_database
 from koppel.store.locks import mapping_lock
 from koppel.store.notices import Notice
@@ -329,12 +329,19 @@ async def test_the_queue_is_installed_once(world: World) -> None:
     assert len(rows) == 1
 
 
-async def test_workers_share_the_limits_of_the_systems(world: World) -> None:
+async def test_processes_that_send_share_the_limits_of_the_systems(world: World) -> None:
     told: list[int] = []
     world.session.systems["dataverse"].share = told.append  # type: ignore[method-assign, assignment]
-    async with at_work(worker_of(world), worker_of(world)):
 
-        async def both() -> bool:
-            return told[-1:] == [2]
+    async def alone() -> bool:
+        return told[-1:] == [1]
 
-        await until(both)
+    async def both() -> bool:
+        return told[-1:] == [2]
+
+    async with at_work(worker_of(world)):
+        await until(alone)
+        async with world.database.connect() as another:
+            await another.execute(locks.SEND.replace(str(locks.PROCESS), "1"))
+            await until(both)
+        await until(alone)

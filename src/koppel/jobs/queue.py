@@ -37,9 +37,6 @@ INSTALLED = """
 CREATE TABLE IF NOT EXISTS installed (migration text NOT NULL);
 SELECT max(migration), to_regclass('procrastinate_jobs') IS NOT NULL FROM installed"""
 NOTE = "INSERT INTO installed (migration) VALUES (%s)"
-ALIVE = f"""
-SELECT count(*) FROM {SCHEMA}.procrastinate_workers
-WHERE last_heartbeat > now() - make_interval(secs => {STALLED_SECONDS})"""
 IN_HAND = f"""
 SELECT DISTINCT args ->> 'mapping' FROM {SCHEMA}.procrastinate_jobs
 WHERE task_name = '{TASK}' AND status IN ('todo', 'doing')"""
@@ -85,12 +82,6 @@ async def offer(app: App, mapping: str) -> None:
 async def in_hand(connection: Connection) -> set[str]:
     """The mappings that wait for a worker, or that one is at."""
     return {row[0] async for row in await connection.execute(IN_HAND)}
-
-
-async def workers(connection: Connection) -> int:
-    """How many workers are alive, this one included."""
-    row = await (await connection.execute(ALIVE)).fetchone()
-    return max(1, row[0]) if row else 1
 
 
 async def drop_stalled(app: App) -> Sequence[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import psycopg
 from procrastinate import App
@@ -13,13 +13,15 @@ from procrastinate.exceptions import ConnectorException
 
 from koppel.config import Alerts
 from koppel.engine.brakes import Brakes
-from koppel.errors import StoreError
+from koppel.errors import LockedError, StoreError
 from koppel.jobs import alerts, queue, schedule
 from koppel.jobs.run import run_by_itself
 from koppel.mapping.model import TableMapping
-from koppel.store import jobs, notices, schedules
+from koppel.store import jobs, locks, notices, portions, schedules
 from koppel.store.database import Connection
+from koppel.sync.hand import lend_a_hand
 from koppel.sync.open import Opened, session_on
+from koppel.sync.session import Session
 
 log = logging.getLogger("koppel.jobs")
 
@@ -71,12 +73,13 @@ class Worker:
     async def _on_one_connection(self) -> None:
         """Until told to stop, or the database is lost. Each time anew a worker of its own, so that others take what the
         former one left."""
-        async with self._opened.database.connect() as connection, self._opened.database.connect() as another:
+        connect = self._opened.database.connect
+        async with connect() as connection, connect() as another, connect() as third:
             await queue.install(connection)
             await schedules.ensure(connection, schedule.scheduled(self._mappings))
             async with queue.queue_on(self._opened.database).open_async() as app:
                 self._add_task(app)
-                await self._until_one_ends(app, connection, another)
+                await self._until_one_ends(app, connection, another, third)
 
     def _add_task(self, app: App) -> None:
         @app.task(name=queue.TASK, queue=queue.QUEUE)
@@ -85,11 +88,10 @@ class Worker:
                 await self._run(mapping)
 
     async def _run(self, mapping: str) -> None:
-        async with session_on(self._opened, self._mappings, self._brakes) as session:
-            session.may_go_on = lambda: not self._stopping.is_set()
+        async with self._session() as session:
             await run_by_itself(session, mapping)
 
-    async def _until_one_ends(self, app: App, connection: Connection, another: Connection) -> None:
+    async def _until_one_ends(self, app: App, *connections: Connection) -> None:
         """A run that loses the database leaves its job to be found by others, as this worker's heart stops."""
         worker: asyncio.Task[object] = asyncio.create_task(
             app.run_worker_async(
@@ -103,12 +105,17 @@ class Worker:
                 shutdown_graceful_timeout=GRACE_SECONDS,
             )
         )
-        ticking: asyncio.Task[object] = asyncio.create_task(self._tick_on(app, connection))
-        looking: asyncio.Task[object] = asyncio.create_task(self._look_after(another))
+        first, second, third = connections
+        ticking: asyncio.Task[object] = asyncio.create_task(self._tick_on(app, first))
+        looking: asyncio.Task[object] = asyncio.create_task(self._look_after(second))
+        helping: asyncio.Task[object] = asyncio.create_task(self._help(third))
         stopping: asyncio.Task[object] = asyncio.create_task(self._stopping.wait())
-        tasks = (stopping, looking, ticking, worker)
+        tasks = (stopping, looking, ticking, helping, worker)
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if stopping in done:
+                worker.cancel()
+                await asyncio.wait([helping], timeout=GRACE_SECONDS)
         finally:
             for task in tasks:
                 task.cancel()
@@ -119,10 +126,38 @@ class Worker:
     async def _tick_on(self, app: App, connection: Connection) -> None:
         while True:
             await tick(app, connection, self._mappings)
-            workers = await queue.workers(connection)
+            processes = await locks.senders(connection)
+            await connection.commit()
             for system in self._opened.systems.values():
-                system.share(workers)
+                system.share(processes)
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _help(self, connection: Connection) -> None:
+        """Have a hand in runs that other processes lead."""
+        await portions.be_ready(connection)
+        digests = {name: mapping.digest for name, mapping in self._mappings.items()}
+        while not self._stopping.is_set():
+            if await portions.offered(connection, digests):
+                await self._lend_a_hand()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)
+
+    async def _lend_a_hand(self) -> None:
+        try:
+            async with self._session() as session:
+                await lend_a_hand(session)
+        except (StoreError, psycopg.Error):
+            raise
+        except LockedError as error:
+            log.info("the run in which this worker had a hand is gone: %s", error.message)
+        except Exception as error:  # the run's leader does what is left, and tells what is wrong
+            log.warning("this worker could not have a hand in another one's run: %r", error)
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        async with session_on(self._opened, self._mappings, self._brakes) as session:
+            session.may_go_on = lambda: not self._stopping.is_set()
+            yield session
 
     async def _look_after(self, connection: Connection) -> None:
         """What is not so urgent: tell people what is wrong, delete old jobs."""

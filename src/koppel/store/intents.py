@@ -10,24 +10,30 @@ import msgspec
 
 from koppel.odata.records import Scalar, Side
 from koppel.store.database import TEXTS, Connection, as_json
+from koppel.store.locks import PORTION
 
 # An intent that is still open keeps the time of the first try: the record may have been made any time after it.
 SAVE = """
 INSERT INTO intent (mapping, kind, side, source_id, intended_id, identity, base, record_name, changes, held, why,
-    table_name, job)
+    table_name, job, portion)
 SELECT %s, kind, side, source_id, intended_id, identity, decode(base, 'base64'), record_name, changes, held, why,
-    table_name, job
+    table_name, job, %s
 FROM json_to_recordset(%s) AS made (kind text, side text, source_id text, intended_id text, identity json, base text,
     record_name text, changes json, held json, why text, table_name text, job bigint)
 ON CONFLICT (mapping, side, source_id) DO UPDATE
 SET kind = EXCLUDED.kind, intended_id = EXCLUDED.intended_id, identity = EXCLUDED.identity, base = EXCLUDED.base,
     record_name = EXCLUDED.record_name, changes = EXCLUDED.changes, held = EXCLUDED.held, why = EXCLUDED.why,
-    job = EXCLUDED.job"""
-UNSETTLED = """
+    job = EXCLUDED.job, portion = EXCLUDED.portion"""
+# Those of a portion that somebody is at are no one else's.
+UNSETTLED = f"""
 SELECT kind, side, source_id, intended_id, identity, base, record_name, changes, held, why, table_name, job,
     made_at
 FROM intent
-WHERE mapping = %s
+WHERE mapping = %(mapping)s AND (portion = %(portion)s OR %(portion)s = 0 AND NOT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = {PORTION} AND objid = portion::oid
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+))
 ORDER BY made_at, side, source_id"""
 SETTLE = f"DELETE FROM intent WHERE mapping = %s AND side = %s AND source_id = ANY {TEXTS}"
 
@@ -68,14 +74,17 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     made_at: datetime | None = None
 
 
-async def save(connection: Connection, mapping: str, intents: Sequence[Intent]) -> None:
-    """Write intents down. They protect once they are committed, so commit before anything is sent."""
-    await connection.execute(SAVE, [mapping, as_json(intents)])
+async def save(connection: Connection, mapping: str, intents: Sequence[Intent], portion: int = 0) -> None:
+    """Write intents down, those of a run or of a portion of it. They protect once they are committed, so commit before
+    anything is sent."""
+    await connection.execute(SAVE, [mapping, portion, as_json(intents)])
 
 
-async def unsettled(connection: Connection, mapping: str) -> list[Intent]:
-    """The intents of which nobody has found out yet what became of them, oldest first."""
-    return [_intent(row) for row in await (await connection.execute(UNSETTLED, [mapping])).fetchall()]
+async def unsettled(connection: Connection, mapping: str, portion: int = 0) -> list[Intent]:
+    """The intents of which nobody has found out yet what became of them, oldest first: of one portion of a run, or of
+    all that nobody is at."""
+    values = {"mapping": mapping, "portion": portion}
+    return [_intent(row) for row in await (await connection.execute(UNSETTLED, values)).fetchall()]
 
 
 def _intent(row: Sequence[Any]) -> Intent:

@@ -20,7 +20,7 @@ from koppel.sync.read import save_cursor
 from koppel.sync.record import count_done, record_chunk, told
 from koppel.sync.request import Request, Result
 from koppel.sync.scope import Planned, Scope
-from koppel.sync.session import Session
+from koppel.sync.session import Session, share_limits
 from koppel.sync.write import Done, send, try_again
 
 WRITES = ("created", "updated", "coupled", "uncoupled", "deleted")
@@ -45,8 +45,10 @@ async def stream(
     sent: asyncio.Task[list[Done]] | None = None
     try:
         async for planned, changes in steps:
+            await share_limits(session)
             if not session.may_go_on():
                 raise StoppedError("the worker was told to stop", remedy="Another worker goes on from here.")
+            wrote.update(planned.wrote)
             before, sent = sent, await _send(session, scope, planned, result, request, settling=settling)
             if before is not None:
                 wrote |= await _record(session, scope, await before, result, settling=settling)

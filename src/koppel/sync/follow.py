@@ -81,7 +81,8 @@ async def _write(
     waiting = await unread_edits(session, scope.ready.mapping, side, table, found)
     old = [up for up in old if up.id in found and up.id not in waiting]
     told = {up.id: list(_entries(session, scope, up, found, columns)) for up in (*new, *old)}
-    await intents.save(connection, mapping, [_intent(session, up, told[up.id]) for up in (*new, *old)])
+    written = [_intent(session, up, told[up.id]) for up in (*new, *old)]
+    await intents.save(connection, mapping, written, session.portion)
     await connection.commit()
     rows = [Update(up.id, found[up.id].version, up.values) for up in old]
     made = await system.create(table, [Create(up.id, up.values) for up in new], columns) if new else []

@@ -22,7 +22,7 @@ async def intend(session: Session, scope: Scope, actions: Sequence[Action]) -> N
     written = [intent for action in actions for intent in _intents(session, scope, action)]
     if not written:
         return
-    await intents.save(session.connection, scope.ready.mapping.name, written)
+    await intents.save(session.connection, scope.ready.mapping.name, written, session.portion)
     created = [a.business_central_id for a in actions if a.kind == "create" and a.side == "dataverse"]
     for name in scope.ready.parts if created else ():
         await parts.add(session.connection, name, created, session.job)

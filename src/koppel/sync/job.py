@@ -45,8 +45,9 @@ async def _end(
 ) -> None:
     after = _sent(session)
     result.seconds = time.monotonic() - began
-    result.requests = {side: after[side] - before[side] for side in SIDES}
-    result.write_requests = after["writes"] - before["writes"]
+    # What other workers sent for it is there already.
+    result.requests = {side: result.requests.get(side, 0) + after[side] - before[side] for side in SIDES}
+    result.write_requests += after["writes"] - before["writes"]
     if session.connection.closed or session.connection.broken:
         return
     await session.connection.rollback()

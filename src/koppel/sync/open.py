@@ -14,6 +14,7 @@ from koppel.mapping.company import Stamping
 from koppel.mapping.load import load_mappings
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
+from koppel.store import locks
 from koppel.store.database import Database, open_database
 from koppel.store.jobs import interrupt_orphans
 from koppel.sync.review import with_creating
@@ -106,6 +107,7 @@ async def session_on(
     """A session of its own on shared connections. Jobs whose process died are marked as interrupted."""
     async with opened.database.connect() as connection:
         await interrupt_orphans(connection)
+        await locks.send(connection)
         yield Session(
             systems=opened.systems,
             connection=connection,

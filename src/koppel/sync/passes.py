@@ -14,8 +14,9 @@ from koppel.sync.read import Changes, again, as_it_is_now, chosen, read_changes,
 from koppel.sync.reading import BEHIND
 from koppel.sync.recover import recover
 from koppel.sync.request import Request, Result
-from koppel.sync.scope import Incoming, Planned, Scope
+from koppel.sync.scope import Incoming, Planned, Scope, Spread
 from koppel.sync.session import Session
+from koppel.sync.spread import handed_out, taken_back
 
 CHUNK = 5_000
 READING_ORDER: tuple[Side, Side] = ("dataverse", "business_central")
@@ -84,12 +85,25 @@ async def _pass(
         if request.unconditional and side == "business_central":  # one side's pass is enough for a pair
             incoming = msgspec.structs.replace(incoming, why="anew")
         for part in in_chunks(incoming):
-            yield await plan_chunk(session, scope, part), None
+            if not (scope.spread and await handed_out(session, scope, scope.spread, part)):
+                yield await plan_chunk(session, scope, part), None
         done += len(incoming.records)
         session.progress(scope.ready.mapping.name, SPOKEN[side], done, total)
     if result is not None and changes.notice:
         result.notice(changes.notice)
-    yield Planned(side=side, actions=[]), changes
+    wrote: set[Side] = set()
+    if scope.spread:
+        async for step in _taken_back(session, scope, scope.spread):
+            yield step
+        wrote, scope.spread.wrote = scope.spread.wrote, set()
+    yield Planned(side=side, actions=[], wrote=wrote), changes
+
+
+async def _taken_back(session: Session, scope: Scope, spread: Spread) -> AsyncIterator[Step]:
+    async for incoming, begun in taken_back(session, scope, spread):
+        if begun:
+            yield Planned(side=incoming.side, actions=await recover(session, scope), why="again"), None
+        yield await plan_chunk(session, scope, incoming), None
 
 
 def in_chunks(incoming: Incoming) -> Iterable[Incoming]:

@@ -35,7 +35,7 @@ async def recover(session: Session, scope: Scope) -> list[Action]:
     Intents of which nothing came are dropped, unless this is a preview: then they may be those of a run at work. Where
     it cannot be told what came of them, the record must wait for a person (``scope.undecided``).
     """
-    found = await intents.unsettled(session.connection, scope.ready.mapping.name)
+    found = await intents.unsettled(session.connection, scope.ready.mapping.name, session.portion)
     open_ = [intent for intent in found if not intent.table_name]
     actions: list[Action] = []
     if session.job:

@@ -29,8 +29,9 @@ from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.record import told
 from koppel.sync.recover import recover
 from koppel.sync.request import Request, Result
-from koppel.sync.scope import Incoming, Scope, open_scope
+from koppel.sync.scope import Incoming, Scope, Spread, open_scope
 from koppel.sync.session import Session, ready_mapping
+from koppel.sync.spread import call_off
 from koppel.systems.sending import chunks_of
 
 SETTLING_ROUNDS = 3
@@ -144,11 +145,21 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
     scope = await _scope(session, ready, request)
     await apply(session, scope, await recover(session, scope), result, request)
     await _finish_wholes(session, scope, request, result)
+    try:
+        await _go_through(session, scope, request, result)
+    except Exception:
+        await call_off(session, scope)
+        raise
+
+
+async def _go_through(session: Session, scope: Scope, request: Request, result: Result) -> None:
+    ready = scope.ready
     brakes = session.brakes.of(ready.mapping)
     couplings_before = await couplings.count(session.connection, ready.mapping.name)
     deletes = ready.mapping.deletions == "delete" or bool(ready.mapping.coupled_in)
     free = request.force or couplings_before <= brakes.free_up_to(deletes)
-    if free:
+    if free:  # a worker who does a portion of it does not know what the whole run would change
+        scope.spread = Spread(request=request, result=result)
         wrote = await stream(session, scope, planned_chunks(session, scope, request, result), result, request)
     else:
         wrote = await _guarded(session, scope, request, result, brakes, couplings_before)
@@ -158,6 +169,8 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
         await _finish(session, scope, request, result)
         return
     settle = msgspec.structs.replace(request, full=False, unconditional=False)
+    if scope.spread:
+        scope.spread.request, scope.spread.settling = settle, True
     for _ in range(SETTLING_ROUNDS):
         if not wrote:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -20,6 +20,7 @@ from koppel.sync.match import Uncoupled
 from koppel.sync.needs import compute
 from koppel.sync.prepare import Ready
 from koppel.sync.references import Answers
+from koppel.sync.request import Request, Result
 from koppel.sync.session import Session
 
 OUTSIDE = "outside "
@@ -52,7 +53,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a chunk came to: actions, and how many records needed none.
 
     ``touched``: unchanged records whose version is newer than the recorded one (echoes of own writes, mostly).
-    ``watched``: see ``Incoming``.
+    ``watched``: see ``Incoming``. ``wrote``: sides that other workers wrote, who had a hand in it.
     """
 
     side: Side
@@ -63,6 +64,18 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     touched: Sequence[Seen] = ()
     why: Why = "changed"
     watched: bool = False
+    wrote: Collection[Side] = ()
+
+
+class Spread(msgspec.Struct, kw_only=True):
+    """What a run hands out to other workers. ``settling``: as in ``carry.stream``; ``begun``: whether there was
+    anything; ``wrote``: what they wrote that nobody has been told of yet."""
+
+    request: Request
+    result: Result
+    settling: bool = False
+    begun: bool = False
+    wrote: set[Side] = msgspec.field(default_factory=set)
 
 
 class Scope(msgspec.Struct, kw_only=True):
@@ -78,7 +91,8 @@ class Scope(msgspec.Struct, kw_only=True):
     references of few values stand for. ``ahead``: see ``Pair``. ``unfinished``: records of
     Business Central (ids) that were created, or whose partner was, and of which more is to be written.
     ``released``: by side, records that this run uncouples because a rule puts their partners outside. ``uncoupled``:
-    what the pass of the moment has read of whole sides to find matches there.
+    what the pass of the moment has read of whole sides to find matches there. ``spread``: if others may have a hand in
+    the run.
     """
 
     ready: Ready
@@ -96,6 +110,7 @@ class Scope(msgspec.Struct, kw_only=True):
     unfinished: list[str] = msgspec.field(default_factory=list)
     released: dict[Side, set[str]] = msgspec.field(default_factory=lambda: defaultdict(set))
     uncoupled: dict[Side, Uncoupled] = msgspec.field(default_factory=dict)
+    spread: Spread | None = None
 
 
 async def open_scope(session: Session, ready: Ready, *, create: bool) -> Scope:

@@ -12,6 +12,7 @@ from koppel.engine.action import Action
 from koppel.engine.brakes import Brakes
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
+from koppel.store import locks
 from koppel.store.database import Connection
 from koppel.sync.prepare import Ready, prepare
 from koppel.sync.request import Request, Result
@@ -38,6 +39,7 @@ class Plan(Protocol):
 class Session(msgspec.Struct, kw_only=True):
     """An open session. ``job``: under which writes are recorded; ``own_users``: the connection's own user by side.
 
+    ``portion``: of a run that another process leads, which this session is at.
     ``foreseen``: in a preview, the partners that would have been created by now, by mapping: Dataverse id by Business
     Central id. ``bringing``: mappings that bring along what they wait for, and those that are brought along.
     """
@@ -48,6 +50,7 @@ class Session(msgspec.Struct, kw_only=True):
     today: Callable[[], date] = date.today
     brakes: Brakes = Brakes()
     job: int = 0
+    portion: int = 0
     own_users: dict[Side, str] = {}
     ready: dict[str, Ready] = {}
     setup_tables: dict[str, list[dict[str, object]]] = {}
@@ -87,3 +90,10 @@ async def own_user(session: Session, side: Side) -> str:
     if side not in session.own_users:
         session.own_users[side] = await session.systems[side].who_am_i()
     return session.own_users[side]
+
+
+async def share_limits(session: Session) -> None:
+    """Leave to the other processes that may send to the systems now their share of the systems' limits."""
+    processes = await locks.senders(session.connection)
+    for system in session.systems.values():
+        system.share(processes)

@@ -1,0 +1,102 @@
+"""One full synchronisation, by one process and by several side by side, at systems a while away.
+
+``python -m bench.workers`` is one that has a hand in what others lead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from bench.koppel_run import Finished, run_koppel
+from bench.places import Place, sandbox
+from bench.results import Row, judged
+from koppel.cli.running import run_to_end
+from koppel.store import portions
+from koppel.sync.hand import lend_a_hand
+from koppel.sync.open import known_mappings, open_connections, session_on
+
+WORKERS = 4
+LATENCY = 0.05
+LOOK_SECONDS = 0.5
+
+
+class Helper(msgspec.Struct, frozen=True):
+    """Where to help."""
+
+    place: Place
+    folder: str
+
+
+def measure(customers: int, folder: Path) -> list[Row]:
+    """How much faster several workers are than one."""
+    alone, busy = _full(customers, folder / "alone", 1)
+    together, all_busy = _full(customers, folder / "together", WORKERS)
+    ratio = alone.seconds / together.seconds
+    row = judged(
+        f"full synchronisation of {customers:,} customers by {WORKERS} workers: times as fast as by one",
+        ratio,
+        f"{ratio:.2f} ({alone.seconds:.1f} s, {together.seconds:.1f} s)",
+        least=1.6,
+    )
+    how = f"answers {LATENCY * 1000:.0f} ms later; processor time of everything: {busy:.1f} s, {all_busy:.1f} s"
+    return [msgspec.structs.replace(row, how=how)]
+
+
+def _full(customers: int, folder: Path, workers: int) -> tuple[Finished, float]:
+    folder.mkdir()
+    with sandbox(customers) as place:
+        run_koppel(place, folder, ["setup"])
+        place.tell("faults", "PUT", {side: {"latency": LATENCY} for side in ("dataverse", "business_central")})
+        before = _busy()
+        with _helpers(place, folder, workers - 1):
+            [full] = run_koppel(place, folder, ["help", "full"] if workers > 1 else ["full"])
+        return full, _busy() - before
+
+
+@contextmanager
+def _helpers(place: Place, folder: Path, number: int) -> Iterator[None]:
+    order = msgspec.json.encode(Helper(place, str(folder)))
+    helpers = []
+    for _ in range(number):
+        helper = subprocess.Popen([sys.executable, "-m", "bench.workers"], stdin=subprocess.PIPE)
+        assert helper.stdin is not None
+        helper.stdin.write(order)
+        helper.stdin.close()
+        helpers.append(helper)
+    try:
+        yield
+    finally:
+        for helper in helpers:
+            helper.terminate()
+        for helper in helpers:
+            helper.wait(30)
+
+
+def _busy() -> float:
+    """Seconds of processor time that this machine has worked so far."""
+    user, nice, system, *_ = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+    return (int(user) + int(nice) + int(system)) / 100
+
+
+async def _help(order: Helper) -> None:
+    config = order.place.config(Path(order.folder))
+    mappings = known_mappings(config)
+    digests = {name: mapping.digest for name, mapping in mappings.items()}
+    async with open_connections(config) as opened, opened.database.connect() as connection:
+        await portions.be_ready(connection)
+        while True:
+            if await portions.offered(connection, digests):
+                async with session_on(opened, mappings) as session:
+                    print(await lend_a_hand(session), "portions", file=sys.stderr)
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+if __name__ == "__main__":
+    run_to_end(_help(msgspec.json.decode(sys.stdin.buffer.read(), type=Helper)))
