@@ -28,7 +28,8 @@ from koppel.sync.session import Session, ready_mapping
 from koppel.sync.uncouple import uncouple
 
 Step = Literal["setup", "help", "full", "sync", "rows", "match"]
-"""What the mapping depends on; waiting for others that help; all its records; what changed; the accounts as Microsoft's client would create them;
+"""What the mapping depends on; waiting for three others that help; all its records; what changed; the accounts as
+Microsoft's client would create them;
 uncoupling everything and coupling it again by matching."""
 
 
@@ -88,8 +89,7 @@ async def _step(session: Session, order: Order, step: Step) -> None:
     if step == "setup":
         await _set_up(session, order.mapping)
     elif step == "help":
-        while await portions.hands(session.connection) < 3:
-            await asyncio.sleep(0.1)
+        await _wait_for_help(session)
     elif step == "rows":
         await _write_rows(session, Path(order.folder) / "rows.json")
     else:
@@ -108,6 +108,13 @@ async def _step(session: Session, order: Order, step: Step) -> None:
             peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
         print(msgspec.json.encode(finished).decode(), flush=True)
+
+
+async def _wait_for_help(session: Session) -> None:
+    for _ in range(600):
+        if await portions.hands(session.connection) >= 3:
+            return
+        await asyncio.sleep(0.1)
 
 
 async def _set_up(session: Session, name: str) -> None:

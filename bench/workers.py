@@ -21,6 +21,7 @@ from koppel.cli.running import run_to_end
 from koppel.store import portions
 from koppel.sync.hand import lend_a_hand
 from koppel.sync.open import known_mappings, open_connections, session_on
+from koppel.sync.spread import identities
 
 WORKERS = 4
 LATENCY = 0.05
@@ -88,11 +89,10 @@ def _busy() -> float:
 async def _help(order: Helper) -> None:
     config = order.place.config(Path(order.folder))
     mappings = known_mappings(config)
-    digests = {name: mapping.digest for name, mapping in mappings.items()}
     async with open_connections(config) as opened, opened.database.connect() as connection:
         await portions.be_ready(connection)
         while True:
-            if await portions.offered(connection, digests):
+            if await portions.offered(connection, identities(mappings)):
                 async with session_on(opened, mappings) as session:
                     print(await lend_a_hand(session), "portions", file=sys.stderr)
             await asyncio.sleep(LOOK_SECONDS)

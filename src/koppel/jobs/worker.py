@@ -22,6 +22,7 @@ from koppel.store.database import Connection
 from koppel.sync.hand import lend_a_hand
 from koppel.sync.open import Opened, session_on
 from koppel.sync.session import Session
+from koppel.sync.spread import identities
 
 log = logging.getLogger("koppel.jobs")
 
@@ -135,9 +136,9 @@ class Worker:
     async def _help(self, connection: Connection) -> None:
         """Have a hand in runs that other processes lead."""
         await portions.be_ready(connection)
-        digests = {name: mapping.digest for name, mapping in self._mappings.items()}
+        known = identities(self._mappings)
         while not self._stopping.is_set():
-            if await portions.offered(connection, digests):
+            if await portions.offered(connection, known):
                 await self._lend_a_hand()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)

@@ -27,7 +27,7 @@ READY = f"SELECT pg_advisory_lock_shared({HAND}, {PROCESS})"
 HANDS = f"""
 SELECT count(DISTINCT objid) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = {HAND} AND objid <> {PROCESS}::oid AND {_HERE}"""
-BEGIN = "INSERT INTO split (job, leader, mapping, digest, run) VALUES (%s, %s, %s, %s, %s)"
+BEGIN = "INSERT INTO split (job, leader, mapping, identity, run) VALUES (%s, %s, %s, %s, %s)"
 END = "DELETE FROM split WHERE job = %s"
 WAITING = "SELECT count(*) FROM portion WHERE job = %s AND NOT taken"
 LAY_OUT = "INSERT INTO portion (job, work) VALUES (%s, %s)"
@@ -44,7 +44,7 @@ OFFERED = f"""
 SELECT split.mapping, split.job, split.run FROM split
 WHERE split.leader <> {PROCESS} AND {_LED}
     AND EXISTS (SELECT FROM portion WHERE job = split.job AND NOT taken)
-    AND split.mapping || ' ' || split.digest = ANY {TEXTS}
+    AND split.mapping || ' ' || split.identity = ANY {TEXTS}
 ORDER BY job LIMIT 1"""
 WITH = f"SELECT pg_try_advisory_lock_shared({MAPPING_HANDS}, hashtext(%s))"
 WITHOUT = f"SELECT pg_advisory_unlock_shared({MAPPING_HANDS}, hashtext(%s))"
@@ -88,9 +88,9 @@ async def hands(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-async def begin(connection: Connection, job: int, mapping: str, digest: str, run: bytes) -> None:
+async def begin(connection: Connection, job: int, mapping: str, identity: str, run: bytes) -> None:
     """Portions of this job may be laid out from now on, until it ends or ``end``. Commits."""
-    await connection.execute(BEGIN, [job, PROCESS, mapping, digest, run])
+    await connection.execute(BEGIN, [job, PROCESS, mapping, identity, run])
     await connection.commit()
 
 
@@ -132,10 +132,10 @@ async def left(connection: Connection, job: int) -> int:
     return int(row[0]) if row else 0
 
 
-async def offered(connection: Connection, digests: Mapping[str, str]) -> Offer | None:
-    """A run of another process that has portions for somebody who knows these mappings, by name, as it does."""
-    known = as_json([f"{name} {digest}" for name, digest in digests.items()])
-    row = await (await connection.execute(OFFERED, [known])).fetchone()
+async def offered(connection: Connection, known: Mapping[str, str]) -> Offer | None:
+    """A run of another process that has portions for somebody who knows these mappings (identities by name)."""
+    pairs = as_json([f"{name} {identity}" for name, identity in known.items()])
+    row = await (await connection.execute(OFFERED, [pairs])).fetchone()
     await connection.commit()
     return Offer(row[0], row[1], bytes(row[2])) if row else None
 

@@ -19,7 +19,7 @@ from koppel.sync.recover import recover
 from koppel.sync.request import Result
 from koppel.sync.scope import Scope, open_scope
 from koppel.sync.session import Session, ready_mapping
-from koppel.sync.spread import Outcome, Run, Work, as_lists, incoming_of
+from koppel.sync.spread import Outcome, Run, Work, as_lists, identities, incoming_of
 
 log = logging.getLogger("koppel.sync")
 
@@ -30,8 +30,8 @@ async def lend_a_hand(session: Session) -> int:
     What cannot be done here is left to the run's leader. ``StoreError`` when the database is lost.
     """
     done = 0
-    digests = {name: mapping.digest for name, mapping in session.mappings.items()}
-    while session.may_go_on() and (offer := await portions.offered(session.connection, digests)):
+    known = identities(session.mappings)
+    while session.may_go_on() and (offer := await portions.offered(session.connection, known)):
         async with portions.taking_part(session.connection, offer) as is_led:
             did = await _portions(session, offer) if is_led else 0
         if not did:

@@ -101,7 +101,8 @@ async def _pass(
 
 async def _taken_back(session: Session, scope: Scope, spread: Spread) -> AsyncIterator[Step]:
     async for incoming, begun in taken_back(session, scope, spread):
-        if begun:
+        if begun:  # only once what is on its way here is recorded can it be told what is not
+            yield Planned(side=incoming.side, actions=[], why="again"), None
             yield Planned(side=incoming.side, actions=await recover(session, scope), why="again"), None
         yield await plan_chunk(session, scope, incoming), None
 

@@ -11,12 +11,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from hashlib import sha256
 
 import msgspec
 
 from koppel.engine.action import Refusal
 from koppel.engine.match import Matches
 from koppel.errors import StoppedError
+from koppel.mapping.model import TableMapping
 from koppel.odata.records import Record, Side
 from koppel.store import portions
 from koppel.sync.request import Request
@@ -70,6 +72,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     went_back: list[Side]
 
 
+def identities(mappings: Mapping[str, TableMapping]) -> dict[str, str]:
+    """By name, what must be the same for portions of a mapping's runs to be done as their leader would: all that it
+    says, and its functions' code. What a run creates its leader tells."""
+    said = {
+        name: msgspec.structs.replace(mapping, file="", functions="", only_coupled=True)
+        for name, mapping in mappings.items()
+    }
+    return {name: sha256(msgspec.json.encode(one, order="sorted")).hexdigest() for name, one in said.items()}
+
+
 async def handed_out(session: Session, scope: Scope, spread: Spread, incoming: Incoming) -> bool:
     """Lay out a chunk for another worker, unless none is free for it."""
     job, connection = session.job, session.connection
@@ -86,7 +98,8 @@ async def handed_out(session: Session, scope: Scope, spread: Spread, incoming: I
             undecided=scope.undecided,
         )
         mapping = scope.ready.mapping
-        await portions.begin(connection, job, mapping.name, mapping.digest, msgspec.msgpack.encode(run))
+        ((name, identity),) = identities({mapping.name: mapping}).items()
+        await portions.begin(connection, job, name, identity, msgspec.msgpack.encode(run))
     await portions.lay_out(connection, job, msgspec.msgpack.encode(_work(scope, spread, incoming)))
     return True
 

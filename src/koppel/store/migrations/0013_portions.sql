@@ -1,10 +1,10 @@
 -- Chunks of a run that other workers take a hand in. They are worth nothing without that run, which ends with the server.
 CREATE UNLOGGED TABLE split (
-    job     bigint PRIMARY KEY REFERENCES job ON DELETE CASCADE,
-    leader  integer NOT NULL,
-    mapping text NOT NULL,
-    digest  text NOT NULL,
-    run     bytea NOT NULL
+    job      bigint PRIMARY KEY REFERENCES job ON DELETE CASCADE,
+    leader   integer NOT NULL,
+    mapping  text NOT NULL,
+    identity text NOT NULL,
+    run      bytea NOT NULL
 );
 CREATE UNLOGGED TABLE portion (
     id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
