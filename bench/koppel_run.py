@@ -29,8 +29,7 @@ from koppel.sync.uncouple import uncouple
 
 Step = Literal["setup", "help", "full", "sync", "rows", "match"]
 """What the mapping depends on; waiting for three others that help; all its records; what changed; the accounts as
-Microsoft's client would create them;
-uncoupling everything and coupling it again by matching."""
+Microsoft's client would create them; uncoupling everything and coupling it again by matching."""
 
 
 class Order(msgspec.Struct, frozen=True):
