@@ -275,8 +275,8 @@ class World:
     # mappings
 
     def on_their_own(self) -> list[str]:
-        """The mappings that are run, parts aside."""
-        return [name for name, mapping in self.mappings.items() if not mapping.part_of]
+        """The mappings that are on and run, parts aside."""
+        return [name for name, mapping in self.mappings.items() if mapping.enabled and not mapping.part_of]
 
     def change(self, name: str = "CUSTOMER", **values: Any) -> None:
         """Edit a mapping as an administrator does, from the next session on."""

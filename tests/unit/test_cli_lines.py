@@ -14,12 +14,13 @@ from koppel.cli.options import direction_named
 from koppel.cli.output import spelled, table
 from koppel.engine.action import Action, Change, Conflict, FollowUp, Refusal
 from koppel.errors import LockedError, UsageError
+from koppel.mapping.load import load_mappings
 from koppel.mapping.names import mapping_named, mappings_named
 from koppel.store.failures import Failure
 from koppel.sync.full import Finished
 from koppel.sync.request import Result
 
-KNOWN = ("SALESPEOPLE", "CUSTOMER", "CONTACT")
+KNOWN = {name: mapping for name, mapping in load_mappings().items() if name in ("SALESPEOPLE", "CUSTOMER", "CONTACT")}
 
 
 def printed(*lines: RenderableType) -> str:
@@ -33,6 +34,9 @@ def printed(*lines: RenderableType) -> str:
 def test_names_are_found_in_any_case_and_ordered_by_dependency() -> None:
     assert mappings_named(KNOWN, ["contact", "Salespeople"]) == ["SALESPEOPLE", "CONTACT"]
     assert mappings_named(KNOWN, None) == list(KNOWN)
+    off = {**KNOWN, "CUSTOMER": msgspec.structs.replace(KNOWN["CUSTOMER"], enabled=False)}
+    assert mappings_named(off, None) == ["SALESPEOPLE", "CONTACT"]
+    assert mappings_named(off, ["customer"]) == ["CUSTOMER"]
     assert mappings_named(KNOWN, []) == []
     with pytest.raises(UsageError) as caught:
         mapping_named(KNOWN, "custmer")

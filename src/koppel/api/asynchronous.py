@@ -113,7 +113,7 @@ class AsyncKoppel:
         create: bool = False,
         force: bool = False,
     ) -> Outcome:
-        """Synchronise what changed, in these mappings or in all, in the order of their dependencies.
+        """Synchronise what changed, in these mappings or in all that are on, in the order of their dependencies.
 
         ``records``: only these of the one mapping named, by id of either side or Business Central key; an empty list
         selects nothing. ``where``: only those that fit an OData filter on the table of ``side``. ``direction``: write

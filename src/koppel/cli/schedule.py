@@ -117,8 +117,8 @@ def _run_soon(names: list[str], config: Path | None, as_json: bool, *, held_too:
 
 
 def _named(session: Session, names: list[str]) -> list[str]:
-    known = list(scheduled(session.mappings))
-    return known if names == ["all"] else mappings_named(known, names)
+    known = {name: session.mappings[name] for name in scheduled(session.mappings)}
+    return list(known) if names == ["all"] else mappings_named(known, names)
 
 
 async def _entries(session: Session) -> dict[str, Entry]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from koppel.document import did_you_mean
 from koppel.errors import UsageError
+from koppel.mapping.model import TableMapping
 
 
 def mapping_named(known: Collection[str], name: str) -> str:
@@ -16,7 +17,9 @@ def mapping_named(known: Collection[str], name: str) -> str:
     return found
 
 
-def mappings_named(known: Collection[str], names: Sequence[str] | None) -> list[str]:
-    """The mappings that are meant, in the order of ``known``; all for ``None``, none for an empty list."""
-    wanted = {mapping_named(known, name) for name in (known if names is None else names)}
+def mappings_named(known: Mapping[str, TableMapping], names: Sequence[str] | None) -> list[str]:
+    """The mappings that are meant, in the order of ``known``: for ``None`` those that are on, none for no names."""
+    if names is None:
+        return [name for name, mapping in known.items() if mapping.enabled]
+    wanted = {mapping_named(known, name) for name in names}
     return [name for name in known if name in wanted]
