@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import documents, engine, latency, runs
+from bench import documents, engine, latency, runs, workers
 from bench.results import show, write
 
 MANY, QUICK = 100_000, 10_000
@@ -26,6 +26,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as name:
         rows += runs.measure(customers, Path(name))
         rows += documents.measure(Path(name), *([QUICK_INVOICES] if options.quick else []))
+        rows += workers.measure(customers, Path(name))
         rows += latency.measure(Path(name))
     show(rows, Console())
     if not options.quick:
