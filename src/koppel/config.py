@@ -58,21 +58,32 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
     authority: str = ENTRA
 
 
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """Another app registration of the same tenant."""
+
+    client_id: str
+    client_secret: Annotated[Secret, msgspec.Meta(extra={"remedy": _LITERAL})]
+
+
 class BusinessCentral(msgspec.Struct, frozen=True, kw_only=True):
-    """``url``: root of the environment, without ``/api``; ``company``: its name or id; ``route``: the API to use."""
+    """``url``: root of the environment, without ``/api``; ``company``: its name or id; ``route``: the API to use;
+    ``more_users``: who share the work, since the system limits each user."""
 
     url: str
     company: str
     auth: Auth
+    more_users: tuple[User, ...] = ()
     route: str = "koppel/sync/v1.0"
     ca_file: Path | None = None
 
 
 class Dataverse(msgspec.Struct, frozen=True, kw_only=True):
-    """``url``: root of the environment, without ``/api``."""
+    """``url``: root of the environment, without ``/api``; ``more_users``: who share the work, since the system limits
+    each user."""
 
     url: str
     auth: Auth
+    more_users: tuple[User, ...] = ()
     ca_file: Path | None = None
 
 
@@ -162,15 +173,19 @@ DESCRIPTIONS = {
     "BusinessCentral.url": "Root of the environment: https://api.businesscentral.dynamics.com/v2.0/<tenant>/<environment>.",
     "BusinessCentral.company": "Name or id of the company.",
     "BusinessCentral.auth": "How to sign in.",
+    "BusinessCentral.more_users": "Further app registrations that share the work: the system limits each.",
     "BusinessCentral.route": "The API: koppel/sync/v1.0 (the companion pages) or v2.0.",
     "BusinessCentral.ca_file": "Certificates to trust besides those of the system.",
     "Dataverse.url": "Root of the environment: https://<organization>.crm4.dynamics.com.",
     "Dataverse.auth": "How to sign in.",
+    "Dataverse.more_users": "Further app registrations that share the work: the system limits each.",
     "Dataverse.ca_file": "Certificates to trust besides those of the system.",
     "Auth.tenant": "The tenant: its id or domain.",
     "Auth.client_id": "Id of the app registration.",
     "Auth.client_secret": "Where its client secret is: {env: NAME} or {file: PATH}.",
     "Auth.authority": "Who signs in; Entra ID unless it is a sandbox.",
+    "User.client_id": "Id of the app registration.",
+    "User.client_secret": "Where its client secret is: {env: NAME} or {file: PATH}.",
     "Secret.env": "Environment variable that holds the secret.",
     "Secret.file": "File that holds the secret.",
     "BrakeSettings.deletions": "Records a job may delete.",
@@ -321,6 +336,13 @@ def _connection(connection: BusinessCentral | Dataverse, name: str) -> Iterator[
         yield (name, "url"), "the address must be the root of the environment", "Leave out `/api` and what follows."
     yield from _url(connection.auth.authority, (name, "auth", "authority"))
     yield from _secret(connection.auth.client_secret, (name, "auth", "client_secret"))
+    known = {connection.auth.client_id}
+    for number, user in enumerate(connection.more_users):
+        place = (name, "more_users", number)
+        yield from _secret(user.client_secret, (*place, "client_secret"))
+        if user.client_id in known:
+            yield (*place, "client_id"), "this user is there already", "Leave it out: each counts once."
+        known.add(user.client_id)
 
 
 def _alerts(alerts: Alerts) -> Iterator[Mistake]:
@@ -381,6 +403,9 @@ def _resolved_connection(connection: Connection, folder: Path) -> Connection:
         connection,
         url=connection.url.rstrip("/"),
         auth=replace(auth, client_secret=secret, authority=auth.authority.rstrip("/")),
+        more_users=tuple(
+            replace(user, client_secret=_resolved_secret(user.client_secret, folder)) for user in connection.more_users
+        ),
         ca_file=connection.ca_file and _path(connection.ca_file, folder),
     )
 

@@ -10,7 +10,7 @@ import msgspec
 from koppel.odata.records import Page
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sandbox.server import Sandbox, build_sandbox
-from koppel.sandbox.tokens import KOPPEL
+from koppel.sandbox.tokens import KOPPEL, KOPPEL_TWO
 from koppel.systems.auth import Credentials, tokens_for
 from koppel.systems.business_central import BusinessCentral
 from koppel.systems.dataverse import Dataverse
@@ -40,6 +40,19 @@ class World(msgspec.Struct, frozen=True):
         tokens = tokens_for(credentials(secret), transport)
         return Dataverse(
             f"{ADDRESS}/dataverse", transport, tokens, governor=self._governor(DATAVERSE), sleep=self.sleep, known=known
+        )
+
+    def dataverse_of_two(self) -> Dataverse:
+        """The same, shared by two users."""
+        transport = AsgiTransport(self.sandbox.app)
+        two = msgspec.structs.replace(credentials(KOPPEL_TWO.secret), client_id=KOPPEL_TWO.client_id)
+        return Dataverse(
+            f"{ADDRESS}/dataverse",
+            transport,
+            tokens_for(credentials(KOPPEL.secret), transport),
+            governor=self._governor(DATAVERSE),
+            sleep=self.sleep,
+            others=[tokens_for(two, transport)],
         )
 
     def business_central(self, route: str = COMPANION, company: str = COMPANY) -> BusinessCentral:

@@ -20,7 +20,7 @@ from koppel.errors import (
 from koppel.odata.records import Page, Record
 from koppel.sandbox.dataverse.webhooks import message_id
 from koppel.sandbox.faults import Faults, SystemFaults
-from koppel.sandbox.tokens import KOPPEL
+from koppel.sandbox.tokens import KOPPEL, KOPPEL_TWO
 from koppel.systems.dataverse import Dataverse
 from koppel.systems.system import Create, Update, Written
 
@@ -71,6 +71,12 @@ async def test_when_a_table_changed_last(world: World, client: Dataverse) -> Non
 
 async def test_who_am_i(client: Dataverse) -> None:
     assert await client.who_am_i() == KOPPEL.id
+
+
+async def test_two_users_are_both_the_connections_own(world: World) -> None:
+    client = world.dataverse_of_two()
+    assert await client.own_users() == {KOPPEL.id, KOPPEL_TWO.id}
+    await client.close()
 
 
 async def test_a_wrong_secret_is_told(world: World) -> None:

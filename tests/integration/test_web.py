@@ -128,7 +128,7 @@ async def test_changes_of_dataverse_become_notices_of_every_mapping_of_the_table
 
 
 async def test_what_koppel_did_itself_is_no_news(site: Site) -> None:
-    me = await site.world.session.systems["dataverse"].who_am_i()
+    me = next(iter(await site.world.session.systems["dataverse"].own_users()))
     assert (await site.post(DATAVERSE, context("account", str(uuid4()), user=me.upper()), SECRET)).status == 204
     assert await site.waiting() == set()
 

@@ -115,7 +115,7 @@ async def test_koppel_understands_it_and_passes_over_what_it_did_itself(org: Org
     await org.delete(f"accounts({key})")
     await receiver.until(lambda: len(receiver.posts) == 2)
     told_of = [
-        told_by_dataverse(orjson.dumps(post), headers[SECRET_HEADER], "a secret", INTEGRATION, tables)
+        told_by_dataverse(orjson.dumps(post), headers[SECRET_HEADER], "a secret", frozenset([INTEGRATION]), tables)
         for post, headers in zip(receiver.posts, receiver.headers, strict=True)
     ]
     assert sorted(told_of) == [[], [Notice("CUSTOMER", "dataverse", key)]]

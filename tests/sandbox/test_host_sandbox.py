@@ -45,7 +45,7 @@ def test_everything_is_there(whole: Sandbox) -> None:
     tables = ("customers", "contacts", "contactBusinessRelations", "salespeoplePurchasers", "currencies")
     assert [rows(whole.business_central, table) for table in tables] == [18_849, 19_706, 18_953, 18, 105]
     assert len(whole.dataverse.tables["account"].rows) == 300
-    assert len(whole.dataverse.tables["systemuser"].rows) == 22
+    assert len(whole.dataverse.tables["systemuser"].rows) == 23
     assert [row["isocurrencycode"] for row in whole.dataverse.tables["transactioncurrency"].rows.values()] == ["USD"]
 
 
@@ -60,7 +60,7 @@ def test_an_empty_sandbox_has_a_company_an_organisation_and_users() -> None:
     sandbox = build_sandbox(data="empty")
     assert sandbox.business_central.companies[COMPANY].local_currency == "USD"
     assert rows(sandbox.business_central, "customers") == 0
-    assert len(sandbox.dataverse.tables["systemuser"].rows) == 3
+    assert len(sandbox.dataverse.tables["systemuser"].rows) == 4
     assert sandbox.dataverse.base_currency != ""
 
 

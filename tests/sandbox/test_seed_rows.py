@@ -136,13 +136,13 @@ def test_a_rate_is_a_pair_of_amounts() -> None:
     assert 0.5 < latest["exchangeRateAmount"] / latest["relationalExchangeRateAmount"] < 1.5
 
 
-def test_seventeen_users_are_the_salespeople_and_three_others_never_are() -> None:
+def test_seventeen_users_are_the_salespeople_and_four_others_never_are() -> None:
     rows = user_rows(USERS)
     salespeople = {row["email"] for row in setup_rows()["salespeoplePurchasers"]}
     usable = [r for r in rows if r["islicensed"] and not r["isdisabled"] and not r["isintegrationuser"]]
     assert len([row for row in usable if row["internalemailaddress"] in salespeople]) == 17
     assert len([row for row in rows if row["isdisabled"]]) == 1
-    assert len([row for row in rows if row["isintegrationuser"]]) == 1
+    assert len([row for row in rows if row["isintegrationuser"]]) == 2
     assert len([row for row in rows if not row["islicensed"] and not row["isintegrationuser"]]) == 1
 
 

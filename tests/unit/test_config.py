@@ -44,6 +44,20 @@ def test_what_a_file_becomes(tmp_path: Path) -> None:
     assert config.brakes == BrakeSettings(deletions=50, changes_percent=30)
 
 
+MORE_USERS = "  more_users:\n    - {client_id: d, client_secret: {file: more.txt}}\n"
+
+
+def test_more_users_share_the_work(tmp_path: Path) -> None:
+    (user,) = load_config(written(tmp_path, SOUND + MORE_USERS)).dataverse.more_users
+    assert (user.client_id, user.client_secret) == ("d", Secret(file=tmp_path / "more.txt"))
+
+
+def test_a_user_counts_once(tmp_path: Path) -> None:
+    assert mistake(tmp_path, SOUND + MORE_USERS.replace("id: d", "id: c")) == (
+        "koppel.yaml:9: this user is there already\n  Leave it out: each counts once."
+    )
+
+
 def test_paths_belong_to_the_file(tmp_path: Path) -> None:
     text = SOUND + "folder: data\nmappings: [own, /etc/koppel/mappings]\n"
     config = load_config(written(tmp_path, text))

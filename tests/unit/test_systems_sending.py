@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -42,6 +44,7 @@ class Script:
     async def send(self, request: Request) -> Response:
         self.requests.append(request)
         step = self.steps.pop(0)
+        await asyncio.sleep(0)
         if isinstance(step, Exception):
             raise step
         return step
@@ -54,6 +57,47 @@ def answer(status: int, **headers: str) -> Response:
     return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
 
 
+def sender_of_two(script: Script, clock: Clock, most: int = 4) -> Sender:
+    """Two users, whose tokens are their names."""
+
+    def tokens(name: str) -> Tokens:
+        async def fetch() -> Token:
+            return Token(name, 3600)
+
+        return Tokens(fetch, clock)
+
+    governor = Governor(Limits(most, most), clock=clock, sleep=clock.sleep)
+    return Sender("Dataverse", script, [tokens("one"), tokens("two")], governor, headers={}, sleep=clock.sleep)
+
+
+def users_of(script: Script) -> list[str]:
+    return [request.headers["Authorization"].removeprefix("Bearer ") for request in script.requests]
+
+
+async def test_who_is_to_wait_leaves_the_work_to_the_others() -> None:
+    script, clock = Script(answer(429, retry_after="30"), *[answer(200)] * 3), Clock()
+    sender = sender_of_two(script, clock)
+    for _ in range(3):
+        await sender.get(URL)
+    assert users_of(script) == ["one", "two", "two", "two"]
+    assert clock.slept == []
+
+
+async def test_requests_at_once_are_spread() -> None:
+    script, clock = Script(*[answer(200)] * 6), Clock()
+    sender = sender_of_two(script, clock, most=3)
+    await asyncio.gather(*(sender.get(URL) for _ in range(6)))
+    assert Counter(users_of(script)) == {"one": 3, "two": 3}
+
+
+async def test_a_request_may_ask_for_its_user() -> None:
+    script, clock = Script(answer(200), answer(200)), Clock()
+    sender = sender_of_two(script, clock)
+    for user in sender.users:
+        await sender.get(URL, user=user)
+    assert users_of(script) == ["one", "two"]
+
+
 def sender_of(script: Script, clock: Clock) -> Sender:
     count = iter(range(100))
 
@@ -62,7 +106,7 @@ def sender_of(script: Script, clock: Clock) -> Sender:
 
     governor = Governor(Limits(2, 4), clock=clock, sleep=clock.sleep)
     return Sender(
-        "Dataverse", script, Tokens(fetch, clock), governor, headers={"X": "1"}, sleep=clock.sleep, jitter=lambda: 1.0
+        "Dataverse", script, [Tokens(fetch, clock)], governor, headers={"X": "1"}, sleep=clock.sleep, jitter=lambda: 1.0
     )
 
 

@@ -348,12 +348,12 @@ def _writes(state: Mapping[str, Any]) -> int:
 
 async def _duplicates(session: Session, people: People, verified: Verification) -> int:
     """What the comparison found, and what Koppel created in Dataverse (Dataverse says so) without coupling it."""
-    own = await people.integration.who_am_i()
+    own = await people.integration.own_users()
     orphans = 0
     for table in ("account", "contact", "product", "opportunity", "invoice"):
         names = [name for name, mapping in session.mappings.items() if mapping.dataverse.table == table]
         async for page in people.alice.query(table, ("createdby",)):
-            made = [record.id for record in page.records if record.values[0] == own]
+            made = [record.id for record in page.records if record.values[0] in own]
             for name in names:
                 coupled = await couplings.by_ids(session.connection, name, "dataverse", made)
                 made = [id for id in made if id not in coupled]

@@ -91,15 +91,15 @@ def _of_change(change: _Change, tables: Tables) -> Iterator[Notice]:
                 yield from _notices(side, table, record, tables)
 
 
-def told_by_dataverse(body: bytes, header: str, secret: str, own_user: str, tables: Tables) -> list[Notice]:
-    """The notices of a post; none of what Koppel's own user did.
+def told_by_dataverse(body: bytes, header: str, secret: str, own: frozenset[str], tables: Tables) -> list[Notice]:
+    """The notices of a post; none of what Koppel's own users did.
 
     ``AuthenticationError`` without the secret in ``header``, ``UsageError`` for no such post.
     """
     if not hmac.compare_digest(header.encode(), secret.encode()):
         raise AuthenticationError("the webhook does not bear the secret")
     context = _decoded(body, _Context)
-    if context.initiating_user_id.lower() == own_user:
+    if context.initiating_user_id.lower() in own:
         return []
     return list(_notices("dataverse", context.primary_entity_name, context.primary_entity_id.lower(), tables))
 

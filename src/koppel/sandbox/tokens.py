@@ -52,10 +52,12 @@ def _user(client_id: str, secret: str, name: str, *, application: bool = False) 
 
 
 KOPPEL = _user("koppel", "koppel-sandbox-secret", "Koppel Integration", application=True)
+KOPPEL_TWO = _user("koppel-2", "koppel-2-sandbox-secret", "Koppel Integration Two", application=True)
 ALICE = _user("alice", "alice-sandbox-secret", "Alice Ciccu")
 BOB = _user("bob", "bob-sandbox-secret", "Bob Hohman")
-USERS = (KOPPEL, ALICE, BOB)
-"""The connection's own user, a person who works in Sales, a person who works in the back office."""
+USERS = (KOPPEL, KOPPEL_TWO, ALICE, BOB)
+"""The connection's own user, one that may share the work, a person who works in Sales, one who works in the back
+office."""
 
 
 class TokenRefusedError(Exception):

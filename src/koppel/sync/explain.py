@@ -27,7 +27,7 @@ from koppel.sync.people import names_of
 from koppel.sync.prepare import SIDES, End, Ready, column_behind
 from koppel.sync.references import goes_through
 from koppel.sync.scope import Incoming, Scope, Why, base_of, read_side
-from koppel.sync.session import Session, own_user, ready_mapping
+from koppel.sync.session import Session, ready_mapping
 from koppel.sync.uncouple import coupling_named
 
 
@@ -201,7 +201,7 @@ async def _seen(session: Session, ready: Ready, side: Side, records: dict[Side, 
         modified_by=record.modified_by,
         modified_by_name=(await names_of(session, side, [record.modified_by])).get(record.modified_by, ""),
         outside=tuple(_outside(end, record)),
-        own=bool(record.modified_by) and record.modified_by == await own_user(session, side),
+        own=record.modified_by in await session.systems[side].own_users(),
     )
 
 

@@ -14,7 +14,7 @@ from koppel.store.snapshots import encode
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.reopen import is_closed, state_of
 from koppel.sync.scope import Scope
-from koppel.sync.session import Session, own_user
+from koppel.sync.session import Session
 
 
 async def intend(session: Session, scope: Scope, actions: Sequence[Action]) -> None:
@@ -106,4 +106,4 @@ async def _own_changes(session: Session, scope: Scope, actions: Sequence[Action]
     if not (mapping.ignore_integration_user and mapping.direction == "both"):
         return {}
     changed = {side: [a.id(side) for a in actions if a.kind == "update" and a.writes(side)] for side in SIDES}
-    return {side: ids for side, ids in changed.items() if ids and await own_user(session, side)}
+    return {side: ids for side, ids in changed.items() if ids and await session.systems[side].own_users()}

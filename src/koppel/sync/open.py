@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 import koppel.rules
-from koppel.config import Auth, Config
+from koppel.config import Auth, Config, User
+from koppel.config import BusinessCentral as BusinessCentralPlace
+from koppel.config import Dataverse as DataversePlace
 from koppel.engine.brakes import Brakes
 from koppel.mapping.company import Stamping
 from koppel.mapping.load import load_mappings
@@ -20,11 +22,11 @@ from koppel.store.jobs import interrupt_orphans
 from koppel.sync.review import with_creating
 from koppel.sync.session import Session
 from koppel.sync.set_up import as_set_up
-from koppel.systems.auth import Credentials, tokens_for
+from koppel.systems.auth import Credentials, Tokens, tokens_for
 from koppel.systems.business_central import BusinessCentral
 from koppel.systems.dataverse import Dataverse
 from koppel.systems.system import System
-from koppel.systems.transport import HttpTransport
+from koppel.systems.transport import HttpTransport, Transport
 
 __all__ = [
     "Opened",
@@ -53,27 +55,32 @@ def connect_business_central(config: Config) -> BusinessCentral:
     """A client of the configured company; nothing is sent yet."""
     place = config.business_central
     transport = HttpTransport(ca_file=place.ca_file)
-    credentials = _credentials(place.auth, _SCOPE_OF_BUSINESS_CENTRAL)
-    tokens = tokens_for(credentials, transport, ca_file=place.ca_file)
-    return BusinessCentral(place.url, place.company, place.route, transport, tokens)
+    tokens, *others = _tokens(place, transport, _SCOPE_OF_BUSINESS_CENTRAL)
+    return BusinessCentral(place.url, place.company, place.route, transport, tokens, others=others)
 
 
 def connect_dataverse(config: Config) -> Dataverse:
     """A client of the configured environment; nothing is sent yet."""
     place = config.dataverse
     transport = HttpTransport(ca_file=place.ca_file)
-    credentials = _credentials(place.auth, f"{place.url.rstrip('/')}/.default")
-    return Dataverse(place.url, transport, tokens_for(credentials, transport, ca_file=place.ca_file))
+    tokens, *others = _tokens(place, transport, f"{place.url.rstrip('/')}/.default")
+    return Dataverse(place.url, transport, tokens, others=others)
 
 
-def _credentials(auth: Auth, scope: str) -> Credentials:
-    return Credentials(
-        authority=auth.authority,
-        tenant=auth.tenant,
-        client_id=auth.client_id,
-        client_secret=auth.client_secret.value(),
-        scope=scope,
-    )
+def _tokens(place: BusinessCentralPlace | DataversePlace, transport: Transport, scope: str) -> list[Tokens]:
+    """Those of each user, the first one first."""
+
+    def tokens(user: Auth | User) -> Tokens:
+        credentials = Credentials(
+            authority=place.auth.authority,
+            tenant=place.auth.tenant,
+            client_id=user.client_id,
+            client_secret=user.client_secret.value(),
+            scope=scope,
+        )
+        return tokens_for(credentials, transport, ca_file=place.ca_file)
+
+    return [tokens(place.auth), *map(tokens, place.more_users)]
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):

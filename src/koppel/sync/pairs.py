@@ -30,7 +30,7 @@ from koppel.sync.scope import (
     recorded_version,
     was_outside,
 )
-from koppel.sync.session import Session, own_user
+from koppel.sync.session import Session, own_users
 from koppel.sync.skip import passed_over, told_why
 
 CLOCKS_AGREE = 3.0
@@ -218,7 +218,7 @@ async def merge_all(
     ready = scope.ready
     known = await references(session, ready, [p[1] for p in pairs], [p[2] for p in pairs], scope.answers)
     scope.ahead = clocks_apart(session)
-    own = {side: await own_user(session, side) for side in SIDES} if _leaves_own_alone(scope, incoming) else {}
+    own = await own_users(session) if _leaves_own_alone(scope, incoming) else {}
     incomplete = await parts.among(session.connection, ready.parts, [p[1].id for p in pairs]) if ready.parts else set()
     return [
         _merge_one(scope, pair, known, incoming, ready.table, own=own, refusals=refusals, incomplete=incomplete)
@@ -245,7 +245,7 @@ def _merge_one(
     incoming: Incoming,
     table: Table,
     *,
-    own: Mapping[Side, str] = {},
+    own: Mapping[Side, frozenset[str]] = {},
     refusals: Mapping[str, Refusal] = {},
     incomplete: Collection[str] = (),
 ) -> Action:
@@ -310,8 +310,8 @@ def _still_true(scope: Scope, incoming: Incoming, business_central: Record, data
     }
 
 
-def _is_own(side: Side, user: str, coupling: Coupling, business_central: Record, dataverse: Record) -> bool:
-    """Last edited by the connection's user, but not by the write that was recorded."""
+def _is_own(side: Side, users: frozenset[str], coupling: Coupling, business_central: Record, dataverse: Record) -> bool:
+    """Last edited by one of the connection's users, but not by the write that was recorded."""
     record = business_central if side == "business_central" else dataverse
     version = recorded_version(coupling, side)
-    return bool(user and version) and record.modified_by == user and record.version != version
+    return bool(version) and record.modified_by in users and record.version != version

@@ -21,9 +21,10 @@ from koppel.store.couplings import Coupling
 from koppel.store.history import Entry
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.scope import Scope, base_of, coupled_id, read_side, recorded_version
-from koppel.sync.session import Session, own_user
+from koppel.sync.session import Session, own_users
 
 Read = Mapping[Side, Mapping[str, Record]]
+Users = Mapping[Side, frozenset[str]]
 """Records as they are now, by side and id."""
 
 
@@ -252,7 +253,7 @@ async def plan_removals(session: Session, scope: Scope, past: Past) -> Reversal:
 async def _plan_deletions(session: Session, scope: Scope, past: Past, found: Reversal) -> None:
     """A record that the job created goes, if it and its partner are as the last synchronisation left them."""
     mapping = scope.ready.mapping.name
-    own = {side: await own_user(session, side) for side in SIDES}
+    own = await own_users(session)
     for side in SIDES:
         created = {entry.record_id: entry for entry in past.by("create") if entry.side == side}
         if not created:
@@ -276,13 +277,13 @@ async def _plan_deletions(session: Session, scope: Scope, past: Past, found: Rev
                 found.actions.append(_deletion(scope, past, pair, read, side))
 
 
-def _why_kept(scope: Scope, past: Past, pair: Coupling, read: Read, side: Side, own: Mapping[Side, str]) -> str:
+def _why_kept(scope: Scope, past: Past, pair: Coupling, read: Read, side: Side, own: Users) -> str:
     """Why a created record is not deleted; empty when nobody touched the pair."""
     ids = {each: coupled_id(pair, each) for each in SIDES}
     if later := past.later(ids):
         return f"job {later} wrote to it or its partner since"
     record = read[side][ids[side]]
-    if own[side] and record.modified_by and record.modified_by != own[side]:
+    if own[side] and record.modified_by and record.modified_by not in own[side]:
         return "somebody changed it since"
     for each in (side, other(side)):
         touched = read[each].get(ids[each])
@@ -294,13 +295,13 @@ def _why_kept(scope: Scope, past: Past, pair: Coupling, read: Read, side: Side, 
     return ""
 
 
-def _is_touched(scope: Scope, pair: Coupling, side: Side, record: Record, own: str) -> bool:
+def _is_touched(scope: Scope, pair: Coupling, side: Side, record: Record, own: frozenset[str]) -> bool:
     """Whether a record is another one than that recorded, in its version or in a value that was agreed on.
 
     Where it was not read since Koppel wrote it, no version is recorded: then who edited it last tells.
     """
     recorded = recorded_version(pair, side)
-    if record.version != recorded and (recorded or record.modified_by != own):
+    if record.version != recorded and (recorded or record.modified_by not in (own or {""})):
         return True
     base = base_of(scope.codec, pair.base)[SIDES.index(side)] if pair.base else scope.ready.table.unknown
     return any(

@@ -37,7 +37,7 @@ class Plan(Protocol):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """An open session. ``job``: under which writes are recorded; ``own_users``: the connection's own user by side.
+    """An open session. ``job``: under which writes are recorded.
 
     ``portion``: of a run that another process leads, which this session is at.
     ``foreseen``: in a preview, the partners that would have been created by now, by mapping: Dataverse id by Business
@@ -51,7 +51,6 @@ class Session(msgspec.Struct, kw_only=True):
     brakes: Brakes = Brakes()
     job: int = 0
     portion: int = 0
-    own_users: dict[Side, str] = {}
     ready: dict[str, Ready] = {}
     setup_tables: dict[str, list[dict[str, object]]] = {}
     foreseen: dict[str, dict[str, str]] = {}
@@ -85,11 +84,9 @@ def wholes(mappings: Mapping[str, TableMapping], names: Sequence[str]) -> list[s
     return [name for name in names if mappings[name].part_of not in names]
 
 
-async def own_user(session: Session, side: Side) -> str:
-    """The connection's own user on ``side``, asked once; empty where the system does not tell."""
-    if side not in session.own_users:
-        session.own_users[side] = await session.systems[side].who_am_i()
-    return session.own_users[side]
+async def own_users(session: Session) -> dict[Side, frozenset[str]]:
+    """The connections' own users, by side."""
+    return {side: await system.own_users() for side, system in session.systems.items()}
 
 
 async def share_limits(session: Session) -> None:

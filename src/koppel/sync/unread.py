@@ -9,7 +9,7 @@ from koppel.mapping.model import TableMapping
 from koppel.odata.records import Record, Side
 from koppel.store import couplings
 from koppel.sync.scope import recorded_version
-from koppel.sync.session import Session, own_user
+from koppel.sync.session import Session
 
 
 async def unread_edits(
@@ -22,13 +22,13 @@ async def unread_edits(
     others = [m for m in session.mappings.values() if m.name != own.name and _leaves_own_alone(m, side, table)]
     if not (others and rows):
         return {}
-    user = await own_user(session, side)
+    users = await session.systems[side].own_users()
     waiting: dict[str, RemoteError] = {}
     for mapping in others:
         found = await couplings.by_ids(session.connection, mapping.name, side, list(rows))
         for id, coupling in found.items():
             known = recorded_version(coupling, side) == rows[id].version
-            if not known and rows[id].modified_by != user:
+            if not known and rows[id].modified_by not in (users or {""}):
                 waiting[id] = _not_yet(mapping.name)
     return waiting
 

@@ -24,7 +24,7 @@ from koppel.sync.orphan import Orphan, orphan_of
 from koppel.sync.plain import Plain, plain_forms
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.references import references
-from koppel.sync.session import Session, own_user, ready_mapping
+from koppel.sync.session import Session, own_users, ready_mapping
 from koppel.systems.dataverse import Dataverse
 
 Bases = tuple[Aligned, Aligned] | None
@@ -75,7 +75,7 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
     waiting: frozenset[tuple[str, str]]
     contested: frozenset[tuple[str, str]]
     troubles: Mapping[str, str]
-    own: Mapping[Side, str]
+    own: Mapping[Side, frozenset[str]]
     read_until: Mapping[Side, datetime]
     undone: bool
 
@@ -204,7 +204,7 @@ def _of_record(ready: Ready, side: Side, record: Record, coupling: Coupling, kno
     version = coupling.business_central_version if side == "business_central" else coupling.dataverse_version
     if record.version == version:
         return ""
-    if known.own.get(side) and record.modified_by == known.own[side]:
+    if record.modified_by in known.own.get(side, ()):
         # Without a version it was not read since Koppel itself wrote it.
         return "changed by the connection's own user" if version else ""
     until = known.read_until.get(side)
@@ -258,7 +258,7 @@ async def _known(
         waiting=waiting,
         contested=frozenset((id, conflict.field) for id, found in open_.items() for conflict in found),
         troubles=troubles,
-        own={side: await own_user(session, side) for side in SIDES} if ready.mapping.ignore_integration_user else {},
+        own=await own_users(session) if ready.mapping.ignore_integration_user else {},
         read_until={side: until for side in SIDES if (until := await _read_until(session, mapping, side))},
         undone=any(
             [(c := await cursors.get(connection, mapping, side)) and c.digest == cursors.UNDONE for side in SIDES]

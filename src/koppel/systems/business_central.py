@@ -42,7 +42,8 @@ class BusinessCentral:
 
     ``address`` is the environment's root (``https://api.businesscentral.dynamics.com/v2.0/{tenant}/{environment}``);
     ``company`` a name or an id; ``route`` ``v2.0`` or ``publisher/group/version``. Only the companion pages take ids
-    that the client chose. ``known`` are schemas that were read before; they are not read again.
+    that the client chose. ``known`` are schemas that were read before; they are not read again. ``others``: further
+    users who share the work.
     """
 
     side: Side = "business_central"
@@ -58,6 +59,7 @@ class BusinessCentral:
         governor: Governor | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         known: Mapping[str, TableSchema] | None = None,
+        others: Sequence[Tokens] = (),
     ) -> None:
         self._address = f"{address.rstrip('/')}/api/"
         self._route = route.strip("/")
@@ -65,7 +67,7 @@ class BusinessCentral:
         self._sender = Sender(
             SPOKEN["business_central"],
             transport,
-            tokens,
+            (tokens, *others),
             governor or Governor(BUSINESS_CENTRAL),
             headers=_HEADERS,
             sleep=sleep,
@@ -78,9 +80,9 @@ class BusinessCentral:
 
     # who and what
 
-    async def who_am_i(self) -> str:
-        """Empty: Business Central does not tell."""
-        return ""
+    async def own_users(self) -> frozenset[str]:
+        """None: Business Central does not tell."""
+        return frozenset()
 
     async def environment(self) -> str:
         """The company's id."""

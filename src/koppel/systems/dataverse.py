@@ -30,7 +30,7 @@ from koppel.systems.dataverse_wire import (
 from koppel.systems.governor import DATAVERSE, Governor
 from koppel.systems.rows import Decoder, Envelope, decoder_for
 from koppel.systems.schema import TableSchema
-from koppel.systems.sending import Sender, chunks_of, in_order, refused, write_chunks
+from koppel.systems.sending import Sender, User, chunks_of, in_order, refused, write_chunks
 from koppel.systems.system import Columns, Create, Update, Written
 from koppel.systems.transport import Response, Transport
 
@@ -57,7 +57,8 @@ _LANGUAGE = 1033
 class Dataverse:
     """One environment, addressed by its URL (``https://org.crm4.dynamics.com``).
 
-    ``known`` are schemas that were read before; they are not read again.
+    ``known`` are schemas that were read before; they are not read again. ``others``: further users who
+    share the work.
     """
 
     side: Side = "dataverse"
@@ -71,24 +72,41 @@ class Dataverse:
         governor: Governor | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         known: Mapping[str, TableSchema] | None = None,
+        others: Sequence[Tokens] = (),
     ) -> None:
         self._root = address.rstrip("/") + _API
         self._sender = Sender(
-            SPOKEN["dataverse"], transport, tokens, governor or Governor(DATAVERSE), headers=_HEADERS, sleep=sleep
+            SPOKEN["dataverse"],
+            transport,
+            (tokens, *others),
+            governor or Governor(DATAVERSE),
+            headers=_HEADERS,
+            sleep=sleep,
         )
         self.counters = self._sender.counters
         self._schemas: dict[str, TableSchema] = dict(known or {})
         self._sets: dict[str, str] = {}
         self._describing = asyncio.Lock()
         self._me: _WhoAmI | None = None
+        self._own_users: frozenset[str] = frozenset()
 
     # who and what
 
     async def who_am_i(self) -> str:
         """The application user's GUID."""
-        answer = await self._get("WhoAmI")
-        self._me = msgspec.json.decode(answer.body, type=_WhoAmI)
-        return self._me.UserId.lower()
+        return (await self._who()).UserId.lower()
+
+    async def own_users(self) -> frozenset[str]:
+        """The GUIDs of all application users of the connection, asked once."""
+        if not self._own_users:
+            found = [await self._who(user) for user in self._sender.users]
+            self._own_users = frozenset(me.UserId.lower() for me in found)
+        return self._own_users
+
+    async def _who(self, user: User | None = None) -> _WhoAmI:
+        answer = await self._sender.get(f"{self._root}WhoAmI", user=user)
+        self._me = msgspec.json.decode(_succeeded(answer).body, type=_WhoAmI)
+        return self._me
 
     async def environment(self) -> str:
         """The organisation's id: a restored copy has another one."""

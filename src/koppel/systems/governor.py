@@ -1,4 +1,4 @@
-"""Keeps one connection below its system's limits: how many requests at once, how many and how long in five minutes.
+"""Keeps a user of a connection below the system's limits: requests at once, their number and time in five minutes.
 
 Dataverse: 52 at once, 6,000 requests and 1,200 s of execution time in 300 s, sliding (service protection limits).
 Business Central: 5 processed at once, 6,000 requests in 300 s.
@@ -91,6 +91,10 @@ class Governor:
         finally:
             await self._leave(kind, self._clock() - start)
 
+    def another(self) -> Governor:
+        """One for another user of the same system, who has limits of his own."""
+        return Governor(self._alone, clock=self._clock, sleep=self._sleep)
+
     def share(self, workers: int) -> None:
         """So many workers use the same connection from now on, each its part of the limits."""
         self.limits = shared(self._alone, workers)
@@ -120,7 +124,7 @@ class Governor:
             await self._free.wait_for(lambda: self._running < int(self.allowed))
             self._running += 1
         try:
-            while (wait := self._wait()) > 0:
+            while (wait := self.wait()) > 0:
                 await self._sleep(max(wait, _SHORTEST))
         except BaseException:
             await self._give_back()
@@ -148,7 +152,7 @@ class Governor:
             step = 1.0 if self._finding else 1 / self.allowed
             self.allowed = min(float(self.limits.most), self.allowed + step)
 
-    def _wait(self) -> float:
+    def wait(self) -> float:
         """Seconds until the budget of the window allows another request."""
         now = self._clock()
         begin = now - self.limits.window

@@ -32,18 +32,32 @@ _NOT_CARRIED_OUT = frozenset({429, 503})
 _NOT_KNOWN = frozenset({408, 502, 504})
 
 
-class Sender:
-    """Sends the requests of one connection and counts them.
+class User(msgspec.Struct, eq=False):
+    """One of the application users by whom a connection sends: the system counts the requests of each apart. ``busy``:
+    how many are under way or wait for their turn."""
 
-    ``name``: what people call the system. ``jitter`` gives numbers from 0 to 1 that keep workers from coming back all
-    at once.
+    tokens: Tokens
+    governor: Governor
+    busy: int = 0
+
+    def room(self) -> tuple[bool, float]:
+        """Sorts higher the sooner another request would be sent."""
+        wait = self.governor.wait()
+        return (False, -wait) if wait > 0 else (True, self.governor.allowed - self.busy)
+
+
+class Sender:
+    """Sends the requests of one connection and counts them, each by the user who has most room.
+
+    ``name``: what people call the system. ``tokens`` of each user. ``jitter`` gives numbers from 0 to 1 that keep
+    workers from coming back all at once.
     """
 
     def __init__(
         self,
         name: str,
         transport: Transport,
-        tokens: Tokens,
+        tokens: Sequence[Tokens],
         governor: Governor,
         *,
         headers: Mapping[str, str],
@@ -53,16 +67,16 @@ class Sender:
         self.counters = Counters()
         self._name = name
         self._transport = transport
-        self._tokens = tokens
-        self._governor = governor
+        governors = [governor, *(governor.another() for _ in tokens[1:])]
+        self.users = [User(*user) for user in zip(tokens, governors, strict=True)]
         self._headers = dict(headers)
         self._sleep = sleep
         self._jitter = jitter
         self._answered = False
 
-    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Response:
-        """Read; tried again as often as it makes sense."""
-        return await self._send("GET", url, headers or {}, b"", repeatable=True)
+    async def get(self, url: str, headers: Mapping[str, str] | None = None, user: User | None = None) -> Response:
+        """Read; tried again as often as it makes sense. ``user``: by this one and no other."""
+        return await self._send("GET", url, headers or {}, b"", repeatable=True, user=user)
 
     async def post_read(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Read by POST, as a batch of reads is."""
@@ -107,19 +121,29 @@ class Sender:
 
     def share(self, workers: int) -> None:
         """So many workers send by the same user from now on, which the system's limits count together."""
-        self._governor.share(workers)
+        for user in self.users:
+            user.governor.share(workers)
 
     async def close(self) -> None:
         """Give back connections."""
         await self._transport.close()
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, repeatable: bool
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        repeatable: bool,
+        user: User | None = None,
     ) -> Response:
         attempt, doubtful = 0, False
         while True:
+            by = user or max(self.users, key=User.room)
+            by.busy += 1
             try:
-                answer = await self._once(Request(method, url, headers, body))
+                answer = await self._once(by, Request(method, url, headers, body))
                 failure = self._worth_another_try(method, answer, repeatable)
             except OutcomeUnknownError as error:
                 if not repeatable:
@@ -127,6 +151,8 @@ class Sender:
                 failure, doubtful = TransientError(error.message), True
             except TransientError as error:
                 failure = error
+            finally:
+                by.busy -= 1
             if failure is None:
                 return msgspec.structs.replace(answer, doubtful=True) if doubtful else answer
             doubtful = doubtful or failure.status in _NOT_KNOWN
@@ -135,15 +161,15 @@ class Sender:
                 failure.remedy = failure.remedy or f"tried {attempt} times; the next run tries again"
                 raise failure
             self.counters.retried += 1
-            await self._back_off(attempt, failure)
+            await self._back_off(by, attempt, failure)
 
-    async def _once(self, request: Request) -> Response:
+    async def _once(self, user: User, request: Request) -> Response:
         """One exchange, a second one with a new token if the first was refused."""
-        token = await self._tokens.get()
-        answer = await self._exchange(request, token)
+        token = await user.tokens.get()
+        answer = await self._exchange(user, request, token)
         if answer.status == 401:
-            self._tokens.discard(token)
-            answer = await self._exchange(request, await self._tokens.get())
+            user.tokens.discard(token)
+            answer = await self._exchange(user, request, await user.tokens.get())
         if answer.status == 401:
             raise AuthenticationError(
                 "the system refuses the connection's token",
@@ -153,14 +179,14 @@ class Sender:
             )
         return answer
 
-    async def _exchange(self, request: Request, token: str) -> Response:
+    async def _exchange(self, user: User, request: Request, token: str) -> Response:
         headers = {**self._headers, "Authorization": f"Bearer {token}", **request.headers}
         kind = request.url.partition("?")[0].rpartition("/")[2] if request.method == "POST" else request.method
-        async with self._governor.slot(kind):
+        async with user.governor.slot(kind):
             self.counters.requests += 1
             answer = await self._transport.send(Request(request.method, request.url, headers, request.body))
             self._answered = True
-            self._governor.heard(answer.headers)
+            user.governor.heard(answer.headers)
             self._compare_clocks(answer.headers.get("date", ""))
             return answer
 
@@ -184,12 +210,12 @@ class Sender:
             return TransientError(text, retry_after=retry_after(answer), status=answer.status)
         return None
 
-    async def _back_off(self, attempt: int, failure: TransientError) -> None:
-        """Wait: as long as the system says, all requests of this connection; else longer each time."""
+    async def _back_off(self, user: User, attempt: int, failure: TransientError) -> None:
+        """Wait: as long as the system says, all requests of this user; else longer each time."""
         if failure.status in _NOT_CARRIED_OUT:
-            self._governor.slow_down()
+            user.governor.slow_down()
         if failure.retry_after is not None:
-            self._governor.pause(failure.retry_after)
+            user.governor.pause(failure.retry_after)
         else:
             await self._sleep(min(_LONGEST, 2.0 ** (attempt - 1)) * (0.5 + self._jitter() / 2))
 

@@ -67,8 +67,8 @@ class System(Protocol):
     side: Side
     counters: Counters
 
-    async def who_am_i(self) -> str:
-        """The GUID of the connection's own user; empty where the system does not tell."""
+    async def own_users(self) -> frozenset[str]:
+        """The GUIDs of the connection's own users; none where the system does not tell. Asked once."""
 
     async def environment(self) -> str:
         """What tells this environment from any other that may answer under its address one day; asked once."""

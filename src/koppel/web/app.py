@@ -39,15 +39,12 @@ def build_app(served: Served) -> Starlette:
     """The application."""
     tables = webhooks.concerned(served.mappings)
     inbox = Inbox(served.database)
-    me = ""
 
-    async def own_user() -> str:
-        """Koppel's user in Dataverse, asked for once; nobody as long as there is no answer."""
-        nonlocal me
-        if not me:
-            with suppress(RemoteError):
-                me = await served.systems["dataverse"].who_am_i()
-        return me
+    async def own_users() -> frozenset[str]:
+        """Koppel's users in Dataverse; nobody as long as there is no answer."""
+        with suppress(RemoteError):
+            return await served.systems["dataverse"].own_users()
+        return frozenset()
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -77,7 +74,7 @@ def build_app(served: Served) -> Starlette:
 
     async def dataverse(request: Request) -> Response:
         header = request.headers.get(webhooks.SECRET_HEADER, "")
-        told = webhooks.told_by_dataverse(await _body(request), header, served.secret, await own_user(), tables)
+        told = webhooks.told_by_dataverse(await _body(request), header, served.secret, await own_users(), tables)
         await inbox.take(told)
         return Response(status_code=204)
 
