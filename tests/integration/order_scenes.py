@@ -136,7 +136,11 @@ async def lines_here(world: World, number: str = "ORD-1") -> list[Row]:
 
 async def act(world: World, made: Row, action: str) -> None:
     """What Bob does with the order of Business Central that was made of this one: release, ship, ..."""
-    found = await here(world, made["ordernumber"])
+    await act_on(world, await here(world, made["ordernumber"]), action)
+
+
+async def act_on(world: World, found: Row, action: str) -> None:
+    """What Bob does with an order of Business Central."""
     company = world.sandbox.business_central.companies[world.company].id
     root = f"{ADDRESS}/bc/v2.0/Production/api/{COMPANION}/companies({company})/"
     transport = AsgiTransport(world.sandbox.faults.app)

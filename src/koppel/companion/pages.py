@@ -238,7 +238,7 @@ def _column(field: Field, page: Page, facts: _PageFacts, known: Catalogue) -> Co
         return _id_of_code(field, caption, code, known.tables[related].caption, editable)
     if field.name == page.table.local_currency:
         return _currency(field, caption, stored, editable)
-    return _control(field, caption, stored, editable)
+    return _control(field, caption, stored, editable, write=own.set)
 
 
 def _stored(field: Field, facts: _PageFacts) -> str:

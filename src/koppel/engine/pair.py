@@ -302,6 +302,15 @@ def _write(group: Group, pair: Pair, source: Side, references: AllReferences, dr
         _write_field(field, pair, source, wanted, draft, why)
     if len(draft.changes) > carried:
         draft.written[_OTHER[source]] += [field.index for field in group.fields]
+        if source == "dataverse":
+            _resend(group, pair, draft.writes["business_central"])
+
+
+def _resend(group: Group, pair: Pair, writes: dict[str, Scalar]) -> None:
+    """What Business Central would find anew goes along, in the order of the fields."""
+    for field in (field for field in group.fields if field.mapping.resend):
+        column = field.business_central.column
+        writes[column] = writes.pop(column, pair.business_central.values[field.index])
 
 
 def _write_field(field: Field, pair: Pair, source: Side, wanted: Translated, draft: _Draft, why: str) -> None:

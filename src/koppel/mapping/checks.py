@@ -88,8 +88,9 @@ def _part(mapping: TableMapping, mappings: Mapping[str, TableMapping]) -> Iterat
     if len(fields) != 1 or not fields[0].enabled or (fields[0].lookup and is_rule(fields[0].lookup.by)):
         remedy = f"Map one field with `lookup: {{mapping: {mapping.part_of}, by: id}}`."
         yield Finding(("part_of",), "it cannot be told which record a part belongs to", remedy)
-    if mapping.direction != "to_dataverse":
-        message = "parts are sent from Business Central to Dataverse only"
+    both_ways = mapping.direction == mappings[mapping.part_of].direction == "both"
+    if mapping.direction != "to_dataverse" and not both_ways:
+        message = "parts are sent from Business Central to Dataverse, or both ways where their wholes go both ways"
         yield Finding(("part_of",), message, "Write `direction: to_dataverse`, or leave `part_of` out.")
 
 

@@ -133,7 +133,8 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     ``on_missing``: what an uncoupled code does. ``on_locked``: what a change does that comes to a column which takes
     values only in a creation. ``keep_blank``: a blank never overwrites. ``last``: written once all
     parts of the record are there (``part_of``): totals, and the state that closes it. ``group``: fields of one
-    group merge as one value. ``policy``, ``drift``: override the mapping's ``conflicts`` and
+    group merge as one value. ``resend``: it goes to Business Central with any other field of its group, since it would
+    be found anew there. ``policy``, ``drift``: override the mapping's ``conflicts`` and
     ``drift``. ``line``: where the file says it.
     ``called``: its name where an earlier field has the same column of Business Central.
     """
@@ -151,6 +152,7 @@ class FieldMapping(msgspec.Struct, frozen=True, kw_only=True):
     on_locked: Literal["keep", "fail"] = "keep"
     keep_blank: bool = False
     last: bool = False
+    resend: bool = False
     required: bool = False
     to_dataverse: tuple[Step, ...] = ()
     from_dataverse: tuple[Step, ...] = ()

@@ -125,6 +125,7 @@ DESCRIPTIONS = {
     "FieldMapping.on_missing": "What an option that is not coupled does: leave the field empty, or fail the record.",
     "FieldMapping.keep_blank": "true: a blank never overwrites a value.",
     "FieldMapping.last": "true: written once all parts of the record are there, or after its creation.",
+    "FieldMapping.resend": "true: sent to Business Central with any other field of its `group`.",
     "FieldMapping.required": "true: a record whose blank would have to be written is held instead.",
     "FieldMapping.to_dataverse": "Steps that a value goes through on its way to Dataverse.",
     "FieldMapping.from_dataverse": "Steps that a value goes through on its way to Business Central.",

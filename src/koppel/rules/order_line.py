@@ -38,7 +38,7 @@ class Terms(msgspec.Struct, frozen=True):
     with_tax: bool = False
 
 
-class _Article(msgspec.Struct, frozen=True):
+class Article(msgspec.Struct, frozen=True):
     """What a line is to be of. ``text``: how Business Central calls it; ``vat``: the percentage of VAT in its price, by
     the VAT group of whoever pays."""
 
@@ -92,10 +92,10 @@ def line_needs(kind: Kind) -> tuple[Need, ...]:
         key=kind.link,
         of=lambda batch: [record.id for record in batch.records],
     )
-    return details, *_ARTICLES
+    return details, *ARTICLES
 
 
-_ARTICLES = (
+ARTICLES = (
     Need(
         name="products",
         side="dataverse",
@@ -116,7 +116,7 @@ _ARTICLES = (
     *(_written_in(type) for type in PRODUCTS),
     Need(name="written in", table="items", columns=("number", "type"), key="number", of=lambda b: _write_ins(b, ITEM)),
 )
-"""What lines are of."""
+"""What ``articles`` and ``write_in`` look at, from the lines (``details``) on."""
 
 
 def new_lines(batch: Batch, kind: Kind, terms: Mapping[str, Terms]) -> dict[str, list[Line] | Refusal]:
@@ -124,7 +124,7 @@ def new_lines(batch: Batch, kind: Kind, terms: Mapping[str, Terms]) -> dict[str,
 
     ``terms``: of the documents in question. Column that the batch needs: ``freightamount``.
     """
-    articles, write_in = _articles(batch, kind), _write_in(batch)
+    known, other = articles(batch, kind), write_in(batch)
     details: dict[Scalar, list[Found]] = {}
     for row in batch.table("details"):
         details.setdefault(row[kind.link], []).append(row)
@@ -133,7 +133,7 @@ def new_lines(batch: Batch, kind: Kind, terms: Mapping[str, Terms]) -> dict[str,
     for record, freight in freights:
         if record.id in terms:
             rows = sorted(details.get(record.id, ()), key=lambda row: int(row["sequencenumber"] or 0))
-            sold = [(row, articles[row["productid"]] if row["productid"] else write_in) for row in rows]
+            sold = [(row, known[row["productid"]] if row["productid"] else other) for row in rows]
             found[record.id] = _lines(kind, sold, terms[record.id], _freight(batch, amount(freight)))
     return found
 
@@ -149,7 +149,7 @@ def _price(line: Line) -> Decimal:
 
 
 def _lines(
-    kind: Kind, sold: Sequence[tuple[Found, _Article | Refusal]], terms: Terms, freight: Line | Refusal | None
+    kind: Kind, sold: Sequence[tuple[Found, Article | Refusal]], terms: Terms, freight: Line | Refusal | None
 ) -> list[Line] | Refusal:
     lines: list[Line] = []
     for row, article in sold:
@@ -167,7 +167,7 @@ def _lines(
     return [*lines, {"sequence": _STEP * (len(lines) + 1), **freight}] if freight else lines
 
 
-def _line(kind: Kind, row: Found, article: _Article, terms: Terms) -> Line:
+def _line(kind: Kind, row: Found, article: Article, terms: Terms) -> Line:
     """Quantity, then price, then discount: each of them sets those behind it anew (SO-11)."""
     quantity = amount(row["quantity"])
     price = _price_as_it_is(row, quantity) if kind.as_it_is else _price_of(row, article, terms)
@@ -181,7 +181,7 @@ def _line(kind: Kind, row: Found, article: _Article, terms: Terms) -> Line:
     }
 
 
-def _price_of(row: Found, article: _Article, terms: Terms) -> Decimal:
+def _price_of(row: Found, article: Article, terms: Terms) -> Decimal:
     """The price of a unit, without the VAT that it includes for customers like this one (SO-11)."""
     vat = Decimal(0) if terms.with_tax else article.vat.get(terms.vat_group, Decimal(0))
     return amount(row["priceperunit"]) / (1 + vat / 100)
@@ -194,7 +194,7 @@ def _price_as_it_is(row: Found, quantity: Decimal) -> Decimal:
     return amount(row["baseamount"]) / quantity
 
 
-def _texts(kind: Kind, row: Found, article: _Article) -> tuple[Line, list[str]]:
+def _texts(kind: Kind, row: Found, article: Article) -> tuple[Line, list[str]]:
     """The line's own text, where it is another one than that of what it sells, and the texts below it (SO-12)."""
     text = str(row["description"] or row["productdescription"] or "").strip()
     parts = list(_parts(text))
@@ -225,12 +225,12 @@ def _freight(batch: Batch, freight: Decimal) -> Line | Refusal | None:
     )
 
 
-def _articles(batch: Batch, kind: Kind) -> dict[Scalar, _Article | Refusal]:
+def articles(batch: Batch, kind: Kind) -> dict[Scalar, Article | Refusal]:
     """What products of Dataverse are in Business Central, by id (SO-09)."""
     coupled = {t: {r["dataverse_id"]: r["business_central_id"] for r in batch.table(f"coupled {t}")} for t in PRODUCTS}
     goods = {row["id"]: row for type in PRODUCTS for row in batch.table(type)}
     vat = [(row["vatBusPostingGroup"], row["vatProdPostingGroup"], row["vatPercent"]) for row in batch.table("vat")]
-    found: dict[Scalar, _Article | Refusal] = {}
+    found: dict[Scalar, Article | Refusal] = {}
     for product in batch.table("products"):
         type = _SOLD_AS.get(product["producttypecode"], "")
         partner = coupled.get(type, {}).get(product["productid"])
@@ -239,11 +239,11 @@ def _articles(batch: Batch, kind: Kind) -> dict[Scalar, _Article | Refusal]:
     return found
 
 
-def _article(type: str, row: Found, vat: Iterable[tuple[Scalar, Scalar, Scalar]]) -> _Article:
+def _article(type: str, row: Found, vat: Iterable[tuple[Scalar, Scalar, Scalar]]) -> Article:
     """An item whose price includes VAT does so for customers of one VAT group."""
     included = row["vatBusPostingGrPrice"] if row.get("priceIncludesTax") else None
     percent = {str(bus): amount(p) for bus, prod, p in vat if bus == included and prod == row["vatProdPostingGroup"]}
-    return _Article(type, str(row["number"]), str(row["displayName"] or ""), percent)
+    return Article(type, str(row["number"]), str(row["displayName"] or ""), percent)
 
 
 def _unsold(kind: Kind, product: Found, type: str, partner: Scalar, goods: Mapping[Scalar, Found]) -> Refusal | None:
@@ -271,7 +271,7 @@ def _unsold(kind: Kind, product: Found, type: str, partner: Scalar, goods: Mappi
     return msgspec.structs.replace(refusal, message=f"product {number} on its lines {message}", remedy=remedy)
 
 
-def _write_in(batch: Batch) -> _Article | Refusal:
+def write_in(batch: Batch) -> Article | Refusal:
     """The product that stands for what is written in (SO-10)."""
     setup = "Business Central's Sales & Receivables Setup"
     row = next(iter(batch.table("sales_setup")), {})
@@ -286,6 +286,6 @@ def _write_in(batch: Batch) -> _Article | Refusal:
         message = f"the write-in product {number} is an item with stock"
         remedy = f"name a resource, or an item of the type Service or Non-Inventory, in {setup}"
     else:
-        return _Article(type, number)
+        return Article(type, number)
     field = "writeInProductNo"
     return Refusal(code="SO-10", message=message, remedy=f"{remedy}, then retry", field=field, kind="transient")

@@ -30,7 +30,7 @@ from koppel.sync.scope import (
     recorded_version,
     was_outside,
 )
-from koppel.sync.session import Session, own_users
+from koppel.sync.session import Session, exchanged_parts, own_users
 from koppel.sync.skip import passed_over, told_why
 
 CLOCKS_AGREE = 3.0
@@ -219,11 +219,19 @@ async def merge_all(
     known = await references(session, ready, [p[1] for p in pairs], [p[2] for p in pairs], scope.answers)
     scope.ahead = clocks_apart(session)
     own = await own_users(session) if _leaves_own_alone(scope, incoming) else {}
-    incomplete = await parts.among(session.connection, ready.parts, [p[1].id for p in pairs]) if ready.parts else set()
+    incomplete = await _incomplete(session, scope, [pair[1].id for pair in pairs]) if ready.parts else frozenset()
     return [
         _merge_one(scope, pair, known, incoming, ready.table, own=own, refusals=refusals, incomplete=incomplete)
         for pair in pairs
     ]
+
+
+async def _incomplete(session: Session, scope: Scope, ids: Sequence[str]) -> frozenset[str]:
+    """Wholes, by Business Central id, whose parts come first. Parts that go both ways do whenever a whole is looked
+    at; a preview tells what is to come last as it would be without them."""
+    if session.job and not scope.finishing and exchanged_parts(session, scope.ready):
+        return frozenset(ids)
+    return await parts.among(session.connection, scope.ready.parts, ids)
 
 
 def clocks_apart(session: Session) -> float:

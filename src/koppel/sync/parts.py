@@ -1,32 +1,40 @@
 """Parts of records: the lines of a document, sent once it was created, before it is finished (``part_of``).
 
 A whole is written down as waiting for its parts before it is created, and until every one of them is there; so neither
-a crash nor a line that fails leaves a document behind that counts as complete.
+a crash nor a line that fails leaves a document behind that counts as complete. Where parts go both ways, a whole waits
+for them whenever it was looked at: both sides' parts are read and merged, and it is opened for as long as that takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+
+from msgspec.structs import replace
 
 from koppel.engine.action import Action
+from koppel.engine.brakes import check_brakes
+from koppel.engine.plan import towards
 from koppel.errors import UsageError
-from koppel.odata.records import Record
+from koppel.odata.records import Record, Side
 from koppel.store import couplings, parts
 from koppel.store.parts import Whole
 from koppel.sync.carry import apply, stream
 from koppel.sync.chunk import plan_chunk
 from koppel.sync.job import as_job
+from koppel.sync.opened import opened
 from koppel.sync.passes import Step, in_chunks
-from koppel.sync.prepare import Ready
+from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.read import again
 from koppel.sync.recover import recover
 from koppel.sync.request import Request, Result
-from koppel.sync.scope import Incoming, Scope, open_scope
+from koppel.sync.scope import Incoming, Planned, Scope, open_scope
 from koppel.sync.session import Session, ready_mapping
 from koppel.systems.sending import chunks_of
 
 WHOLES = 1_000
 """How many records have their parts read and sent at once."""
+Names = Mapping[str, Whole]
 
 
 def require_whole(session: Session, name: str) -> None:
@@ -83,37 +91,53 @@ async def preview_parts(session: Session, ready: Ready, created: Mapping[str, st
     try:
         for name in ready.parts:
             part = await ready_mapping(session, name)
+            exchanged = part.mapping.direction == "both"
             wholes = await parts.due(session.connection, name, ready.mapping.name)
             wholes += [Whole(ours, theirs, "") for ours, theirs in created.items()]
             scope = await open_scope(session, part, create=True)
             for some in chunks_of(wholes, WHOLES):
-                found, _ = await _read(session, part, some)
-                async for planned, _ in _planned(session, scope, Incoming(side="business_central", records=found)):
-                    for action in planned.actions:
-                        yield action
+                for side in SIDES if exchanged else SIDES[:1]:
+                    found, _ = await _read(session, part, side, some)
+                    incoming = Incoming(side=side, records=found, watched=exchanged)
+                    async for planned, _ in _planned(session, scope, incoming):
+                        for action in planned.actions:
+                            yield action
     finally:
         session.foreseen = {}
 
 
-async def _read(session: Session, ready: Ready, wholes: Sequence[Whole]) -> tuple[list[Record], dict[str, Whole]]:
-    """The parts of some wholes, and the wholes by what names them in their parts."""
-    field, end = ready.mapping.whole, ready.business_central
-    assert field.lookup is not None
-    names = {w.business_central_id if field.lookup.by == "id" else w.business_central_key: w for w in wholes}
-    system = session.systems[end.side]
-    return await system.by_keys(end.schema.name, end.columns, field.business_central, list(names)), names
+async def _read(session: Session, ready: Ready, side: Side, wholes: Sequence[Whole]) -> tuple[list[Record], Names]:
+    """The parts of some wholes on a side, and the wholes by what names them in their parts there."""
+    names, end = _names(ready, side, wholes), ready.end(side)
+    system, column = session.systems[side], getattr(ready.mapping.whole, side)
+    return await system.by_keys(end.schema.name, end.columns, column, list(names)), names
+
+
+def _names(ready: Ready, side: Side, wholes: Sequence[Whole]) -> Names:
+    lookup = ready.mapping.whole.lookup
+    assert lookup is not None
+    if side == "dataverse":
+        return {whole.dataverse_id: whole for whole in wholes}
+    return {w.business_central_id if lookup.by == "id" else w.business_central_key: w for w in wholes}
 
 
 async def _send(session: Session, scope: Scope, wholes: Sequence[Whole], result: Result, request: Request) -> list[str]:
     """Send the parts of some wholes, look at them once more, and forget the wholes that have every part."""
-    found, names = await _read(session, scope.ready, wholes)
+    exchanged = scope.ready.mapping.direction == "both"
+    missing: dict[Side, set[str]] = {}
     # What a system takes only in an update, and what it made of the rest, is settled in a second look.
     for why in ("changed", "again"):
-        incoming = Incoming(side="business_central", records=found, why=why)
-        settling = why == "again"
-        await stream(session, scope, _planned(session, scope, incoming), result, request, settling=settling)
-    missing = await _missing(session, scope, found, names)
-    done = [whole.business_central_id for name, whole in names.items() if name not in missing]
+        for side in SIDES if exchanged else SIDES[:1]:
+            found, names = await _read(session, scope.ready, side, wholes)
+            if exchanged:
+                incoming = Incoming(side=side, records=found, watched=True)
+                await _exchange(session, scope, incoming, result, request, settling=why == "again")
+            else:
+                steps = _planned(session, scope, Incoming(side=side, records=found, why=why))
+                await stream(session, scope, steps, result, request, settling=why == "again")
+            missing[side] = await _missing(session, scope, side, found, names)
+    lacking = set().union(*missing.values())
+    done = [whole.business_central_id for whole in wholes if whole.business_central_id not in lacking]
     await parts.done(session.connection, scope.ready.mapping.name, done)
     await session.connection.commit()
     return done
@@ -124,9 +148,42 @@ async def _planned(session: Session, scope: Scope, incoming: Incoming) -> AsyncI
         yield await plan_chunk(session, scope, part), None
 
 
-async def _missing(session: Session, scope: Scope, found: Sequence[Record], names: dict[str, Whole]) -> set[str]:
-    """Which wholes lack a part still."""
-    column = scope.ready.business_central.places[scope.ready.mapping.whole.business_central]
-    ids = [record.id for record in found]
-    coupled = await couplings.by_ids(session.connection, scope.ready.mapping.name, "business_central", ids)
-    return {str(record.values[column]) for record in found if record.id not in coupled}
+async def _exchange(
+    session: Session, scope: Scope, incoming: Incoming, result: Result, request: Request, *, settling: bool
+) -> None:
+    """Merge parts with those of the other side, their wholes being open on the sides that are written."""
+    planned = [await plan_chunk(session, scope, part) for part in in_chunks(incoming)]
+    planned = [replace(each, actions=[towards(a, request.direction) for a in each.actions]) for each in planned]
+    actions = [action for each in planned for action in each.actions]
+    if not request.force:
+        deletions, brakes = sum(a.kind == "delete" for a in actions), session.brakes.of(scope.ready.mapping)
+        check_brakes(brakes, scope.ready.mapping.name, couplings=0, updates=0, deletions=deletions)
+    whole = await ready_mapping(session, scope.ready.mapping.part_of)
+    async with AsyncExitStack() as stack:
+        for side in SIDES:
+            ids = {_whole_of(scope.ready, side, a) for a in actions if a.writes(side) or a.kind == "delete"}
+            await stack.enter_async_context(opened(session, whole, side, ids - {""}))
+        await stream(session, scope, _steps(planned), result, request, settling=settling)
+
+
+def _whole_of(ready: Ready, side: Side, action: Action) -> str:
+    """The id of the record on a side that the action's part belongs to."""
+    column, record = getattr(ready.mapping.whole, side), action.record(side)
+    value = record.values[ready.end(side).places[column]] if record else action.writes(side).get(column)
+    return str(value or "")
+
+
+async def _steps(planned: Sequence[Planned]) -> AsyncIterator[Step]:
+    for each in planned:
+        yield each, None
+
+
+async def _missing(session: Session, scope: Scope, side: Side, found: Sequence[Record], names: Names) -> set[str]:
+    """Which wholes, by Business Central id, lack a part still."""
+    end = scope.ready.end(side)
+    column, passes = end.places[getattr(scope.ready.mapping.whole, side)], end.passes
+    inside = [record for record in found if passes is None or passes(record)]
+    ids = [record.id for record in inside]
+    coupled = await couplings.by_ids(session.connection, scope.ready.mapping.name, side, ids)
+    lacking = {str(record.values[column]) for record in inside if record.id not in coupled}
+    return {names[name].business_central_id for name in lacking}

@@ -16,14 +16,14 @@ from koppel.engine.translate import Waiting
 from koppel.engine.values import UNKNOWN, Unknown
 from koppel.errors import RemoteError, TransientError
 from koppel.odata.records import Record, Scalar, Side
-from koppel.store import conflicts, couplings, failures, history, intents, jobs, partings, pending, schedules
+from koppel.store import conflicts, couplings, failures, history, intents, jobs, partings, parts, pending, schedules
 from koppel.store.couplings import Coupling
 from koppel.store.database import Connection
 from koppel.store.intents import Intent
 from koppel.store.snapshots import encode
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.scope import Scope, base_of, coupled_id
-from koppel.sync.session import Session
+from koppel.sync.scope import Scope, base_of, coupled_id, is_noted_outside
+from koppel.sync.session import Session, exchanged_parts
 from koppel.sync.skip import versions_of
 from koppel.sync.write import Done
 
@@ -41,6 +41,7 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await couplings.save(connection, mapping, made, new=True)
     merged = [_coupling(scope, one, session.job) for one in pairs if one.action.kind != "create"]
     await couplings.save(connection, mapping, merged)
+    await _record_wholes(session, scope, pairs)
     await history.add(connection, _history(session, ready, done, parted))
     await _record_waiting(session, ready, pairs)
     await _record_conflicts(session, mapping, pairs)
@@ -51,6 +52,17 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await settle_intents(session, mapping, done, list(recovered))
     await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
     await connection.commit()
+
+
+async def _record_wholes(session: Session, scope: Scope, pairs: Sequence[Done]) -> None:
+    """Where parts go both ways, those of every pair that was looked at are to be exchanged, unless it is outside the
+    filter by now."""
+    outside = {one.id("business_central") for one in pairs if is_noted_outside(one.action)}
+    inside = {one.id("business_central") for one in pairs} - outside
+    for name in exchanged_parts(session, scope.ready):
+        await parts.done(session.connection, name, outside)
+        if inside and not scope.finishing:
+            await parts.add(session.connection, name, inside, session.job)
 
 
 async def record_deletions(session: Session, ready: Ready, deleted: Sequence[tuple[int, Done]]) -> None:

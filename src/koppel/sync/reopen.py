@@ -54,4 +54,5 @@ def _after(change: Update, opened: Written | None, state: State) -> Update:
     if opened is None:
         return change
     kept = {} if next(iter(state), None) in change.values else state
-    return Update(change.id, opened.version, {**kept, **change.values})
+    # What closes it comes after the rest.
+    return Update(change.id, opened.version, {**change.values, **kept, **change.values})

@@ -176,6 +176,7 @@ async def _go_through(session: Session, scope: Scope, request: Request, result: 
             return
         steps = passes(session, scope, [side for side in READING_ORDER if side in wrote], settle, result)
         wrote = await stream(session, scope, steps if free else _keeping(steps), result, settle, settling=True)
+        wrote |= await _finish_wholes(session, scope, settle, result)
 
 
 async def _keeping(steps: AsyncIterator[Step]) -> AsyncIterator[Step]:
@@ -226,7 +227,11 @@ async def _finish_wholes(session: Session, scope: Scope, request: Request, resul
             incoming = Incoming(side=end.side, records=list(found.values()), why="again")
             yield await plan_chunk(session, scope, incoming), None
 
-    return await stream(session, scope, finished(), result, request, settling=True) if complete else set()
+    scope.finishing = True
+    try:
+        return await stream(session, scope, finished(), result, request, settling=True) if complete else set()
+    finally:
+        scope.finishing = False
 
 
 async def _guarded(

@@ -90,6 +90,7 @@ class Scope(msgspec.Struct, kw_only=True):
     ``went_back``: sides on which a record came with a lower version than the one recorded. ``answers``: what
     references of few values stand for. ``ahead``: see ``Pair``. ``unfinished``: records of
     Business Central (ids) that were created, or whose partner was, and of which more is to be written.
+    ``finishing``: the parts of wholes are there, so what is written ``last`` comes now.
     ``released``: by side, records that this run uncouples because a rule puts their partners outside. ``uncoupled``:
     what the pass of the moment has read of whole sides to find matches there. ``spread``: if others may have a hand in
     the run.
@@ -108,6 +109,7 @@ class Scope(msgspec.Struct, kw_only=True):
     ahead: float = 0.0
     answers: Answers = msgspec.field(default_factory=dict)
     unfinished: list[str] = msgspec.field(default_factory=list)
+    finishing: bool = False
     released: dict[Side, set[str]] = msgspec.field(default_factory=lambda: defaultdict(set))
     uncoupled: dict[Side, Uncoupled] = msgspec.field(default_factory=dict)
     spread: Spread | None = None
@@ -146,6 +148,11 @@ def was_outside(coupling: Coupling, side: Side) -> bool:
     """Whether the record was outside the filter when it was looked at last: if it is back, what happened to its partner
     meanwhile is carried over, whether it changed itself or not."""
     return _recorded(coupling, side).startswith(OUTSIDE)
+
+
+def is_noted_outside(action: Action) -> bool:
+    """Whether the action writes down that a record of the pair is outside the filter."""
+    return any(version.startswith(OUTSIDE) for version in action.left_alone.values())
 
 
 def _recorded(coupling: Coupling, side: Side) -> str:

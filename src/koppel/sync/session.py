@@ -79,6 +79,11 @@ def parts_of(mappings: Mapping[str, TableMapping], whole: str) -> list[str]:
     return [name for name, mapping in mappings.items() if mapping.part_of == whole and mapping.enabled]
 
 
+def exchanged_parts(session: Session, whole: Ready) -> list[str]:
+    """The mappings of parts that go both ways."""
+    return [name for name in whole.parts if session.mappings[name].direction == "both"]
+
+
 def wholes(mappings: Mapping[str, TableMapping], names: Sequence[str]) -> list[str]:
     """These mappings without those that go with another one of them (``part_of``)."""
     return [name for name in names if mappings[name].part_of not in names]

@@ -15,6 +15,7 @@ from koppel.odata.records import SPOKEN, Page, Record, Scalar, Side
 from koppel.systems import dataverse_schema as metadata
 from koppel.systems.address import all_of, query_of
 from koppel.systems.auth import Tokens
+from koppel.systems.dataverse_closing import Closing, closing_of
 from koppel.systems.dataverse_errors import dataverse_error
 from koppel.systems.dataverse_wire import (
     annotations_for,
@@ -212,9 +213,34 @@ class Dataverse:
         return await write_chunks(rows, _BATCH_ROWS, lambda chunk: self._create_singly(schema, chunk))
 
     async def update(self, table: str, rows: Sequence[Update], columns: Columns) -> list[Written]:
-        """Change rows, each on condition of its version; the answers carry the new version and no record."""
-        schema = await self.describe(table)
+        """Change rows, each on condition of its version; the answers carry the new version and no record.
 
+        A state that only an action sets is set by it, once the rest is there; then they carry no version.
+        """
+        schema = await self.describe(table)
+        closing = {place: closed for place, row in enumerate(rows) if (closed := closing_of(schema, row))}
+        rest = [closing[place].rest if place in closing else row for place, row in enumerate(rows)]
+        changed = [place for place, row in enumerate(rest) if row.values or place not in closing]
+        answers = await self._change(schema, [rest[place] for place in changed])
+        written = {place: Written(id=row.id) for place, row in enumerate(rows)}
+        written |= dict(zip(changed, answers, strict=True))
+        ready = {place: closed for place, closed in closing.items() if not written[place].error}
+        written |= dict(zip(ready, await self._close([*ready.values()]), strict=True))
+        return [written[place] for place in range(len(rows))]
+
+    async def _close(self, closings: Sequence[Closing]) -> list[Written]:
+        def part(closing: Closing) -> Part:
+            return Part("POST", self._root + closing.action, _JSON, msgspec.json.encode(closing.parameters))
+
+        async def send(chunk: Sequence[Closing]) -> list[Written]:
+            parts = [part(closing) for closing in chunk]
+            answer = await self._batch(parts, rows=len(parts))
+            pairs = zip(chunk, parts, _answers(answer, len(parts)), strict=True)
+            return [_closed(closing, part, one, doubtful=answer.doubtful) for closing, part, one in pairs]
+
+        return await write_chunks(closings, _BATCH_ROWS, send)
+
+    async def _change(self, schema: TableSchema, rows: Sequence[Update]) -> list[Written]:
         def part(row: Update) -> Part:
             url = f"{self._record_url(schema, row.id)}?$select={schema.id_column}"
             headers = {"If-Match": row.version or "*", "Prefer": "return=representation", **_JSON}
@@ -415,6 +441,13 @@ def _written(part: Part, answer: Answer, decoder: Decoder, *, doubtful: bool) ->
         return Written(id=_ID.findall(answer.headers.get("odata-entityid") or part.url)[-1].lower())
     record = decoder.record(answer.body)
     return Written(id=record.id, version=record.version)
+
+
+def _closed(closing: Closing, part: Part, answer: Answer, *, doubtful: bool) -> Written:
+    if answer.status < 400:
+        return Written(id=closing.rest.id)
+    error = dataverse_error(Response(answer.status, answer.headers, answer.body))
+    return refused(error, msgspec.json.decode(part.body or b"{}"), doubtful=doubtful)
 
 
 def _options_url(table: str, column: str) -> str:

@@ -45,6 +45,26 @@ codeunit 79183 "Koppel Orders"
                 Error(NoLinesErr);
     end;
 
+    // Writing the status releases or reopens an order, as the actions do; a release has to come after other changes.
+    procedure SetStatus(var SalesHeader: Record "Sales Header"; Before: Enum "Sales Document Status")
+    var
+        ReleaseSalesDocument: Codeunit "Release Sales Document";
+        Wanted: Enum "Sales Document Status";
+    begin
+        Wanted := SalesHeader.Status;
+        SalesHeader.Status := Before;
+        case Wanted of
+            Before:
+                exit;
+            Wanted::Released:
+                ReleaseSalesDocument.PerformManualRelease(SalesHeader);
+            Wanted::Open:
+                ReleaseSalesDocument.PerformManualReopen(SalesHeader);
+            else
+                SalesHeader.FieldError(Status);
+        end;
+    end;
+
     procedure Release(var SalesHeader: Record "Sales Header"; var ActionContext: WebServiceActionContext; PageId: Integer)
     var
         ReleaseSalesDocument: Codeunit "Release Sales Document";

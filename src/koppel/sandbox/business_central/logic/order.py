@@ -10,7 +10,7 @@ from koppel.catalogue.pages import ZERO_GUID
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import dates, posting, release, totals
 from koppel.sandbox.business_central.logic.amounts import exact
-from koppel.sandbox.business_central.logic.archive import archive_order
+from koppel.sandbox.business_central.logic.archive import ARCHIVE, archive_order
 from koppel.sandbox.business_central.logic.documents import (
     BILL_TO,
     ORDER,
@@ -157,6 +157,21 @@ def _shipped_set(work: Work, row: Row, before: Any) -> None:
     raise errors.not_implemented("setting fullyShipped")
 
 
+def _status_set(work: Work, row: Row, before: str) -> None:
+    """Writing the status releases or reopens an order as it is by then: what comes after meets a released one."""
+    store, wanted = work.store(kind_of(row).headers), row.get("status", "Open")
+    store.fill(row, {"status": before})
+    if wanted == before:
+        return
+    stored = store.rows.get(row.get("id", ""))
+    if stored is None or wanted not in ("Open", "Released"):
+        raise errors.dialog(f"Status must not be {wanted} in {record_of(row)}.")
+    _modified(work, stored, work.modify(kind_of(row).headers, dict(row)))
+    (release.release if wanted == "Released" else release.reopen)(work, store.rows[stored["id"]])
+    row.clear()
+    row.update(store.rows[stored["id"]])
+
+
 def _dimension_set(work: Work, row: Row, before: Any) -> None:
     if row.get("shortcutDimension1Code") or row.get("shortcutDimension2Code"):
         raise errors.not_implemented("dimensions")
@@ -167,7 +182,8 @@ def _insert(work: Work, row: Row) -> None:
         raise errors.dialog('A "customerNumber" or a "customerId" must be provided.')
     kind = kind_of(row)
     give_number(work, kind.headers, row, work.store("salesReceivablesSetup").only().get(kind.numbers, ""))
-    row["docNoOccurrence"] = 1
+    archived = work.store(ARCHIVE).having("number", row["number"]) if kind is ORDER else []
+    row["docNoOccurrence"] = 1 + max((found["docNoOccurrence"] for found in archived), default=0)
 
 
 def _modified(work: Work, before: Row, after: Row) -> None:
@@ -215,6 +231,7 @@ QUOTE_LOGIC = Logic(
         "shipmentMethodCode": _guarded,
         "shippingAgentCode": _guarded,
         "fullyShipped": _shipped_set,
+        "status": _status_set,
         "shortcutDimension1Code": _dimension_set,
         "shortcutDimension2Code": _dimension_set,
     },

@@ -1,0 +1,162 @@
+"""Lines of sales orders that go both ways (SO-42, SO-43, SO-46)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from koppel.engine.action import FollowUp, Refusal
+from koppel.engine.rule import Batch, Need, Parts, complete, compute, precede
+from koppel.odata.records import Scalar
+from koppel.rules.document import (
+    ORDER,
+    PRODUCTS,
+    WRITE_IN,
+    Line,
+    amount,
+    coupled_products,
+    lines_of,
+    product_ids,
+    write_ins,
+)
+from koppel.rules.document_price import new_price
+from koppel.rules.invoice_line import tax_of
+from koppel.rules.new_order import rows_of
+from koppel.rules.order_line import ARTICLES, Article, articles, write_in
+
+ORDERS = "SALESORDER-ORDER-TWO-WAY"
+_ROOM = 100
+"""Characters that a line of Business Central takes of a text."""
+_SOLD = ("lineType", "lineObjectNumber")
+_COUPLED = coupled_products(lambda batch: lines_of(rows_of(batch)))
+_PRODUCTS = Need(
+    name="products",
+    side="dataverse",
+    table="product",
+    columns=("productid", "defaultuomid", "price"),
+    key="productid",
+    of=lambda batch: product_ids(batch).values(),
+)
+_SALE = (*_COUPLED, _PRODUCTS, WRITE_IN)
+
+
+@compute(reads=_SOLD, needs=_SALE)
+def product(batch: Batch) -> list[Scalar | Refusal]:
+    """The product of a coupled item or resource; none of what is written in (SO-43)."""
+    products, written = product_ids(batch), write_ins(batch)
+    return [None if line in written else products.get(line) or _unsold(line) for line in _lines(batch)]
+
+
+def _lines(batch: Batch) -> list[Line]:
+    return [Line(str(row["lineType"]), str(row["lineObjectNumber"] or "")) for row in rows_of(batch)]
+
+
+def _unsold(line: Line) -> Refusal:
+    mapping = PRODUCTS.get(line.type, "")
+    return Refusal(
+        code="SO-43",
+        message=f"{line.type.lower()} {line.number} is not coupled in {mapping}",
+        remedy=f"synchronise {line.number} in {mapping}, then this line goes through by itself",
+        field="lineObjectNumber",
+        value=line.number,
+        kind="dependency",
+        via=mapping,
+        by_key=True,
+    )
+
+
+@compute(reads=_SOLD, needs=_SALE)
+def unit(batch: Batch) -> list[Scalar | Refusal]:
+    """The product's default unit (SO-43)."""
+    units = {row["productid"]: row["defaultuomid"] for row in batch.table("products")}
+    products, written = product_ids(batch), write_ins(batch)
+    return [None if line in written else units.get(products.get(line)) for line in _lines(batch)]
+
+
+@compute(reads=("netAmount", "netAmountIncludingTax"))
+def tax(batch: Batch) -> list[Scalar | Refusal]:
+    """Amount including VAT less amount (SO-43)."""
+    return [float(tax_of(row)) for row in rows_of(batch)]
+
+
+@complete(reads=(*_SOLD, "description"), needs=(WRITE_IN,))
+def in_dataverse(batch: Batch) -> list[Parts | Refusal]:
+    """What is written in has a text instead of a product (SO-43)."""
+    written = write_ins(batch)
+    found = zip(_lines(batch), rows_of(batch), strict=True)
+    return [
+        {"isproductoverridden": True, "productdescription": str(row["description"] or line.number)}
+        if line in written
+        else {"isproductoverridden": False}
+        for line, row in found
+    ]
+
+
+_DETAILS = Need(
+    name="details",
+    side="dataverse",
+    table=ORDER.details,
+    columns=("salesorderdetailid", "productid"),
+    key="salesorderdetailid",
+    of=lambda batch: [record.id for record in batch.records],
+)
+
+
+@complete(
+    side="dataverse",
+    reads=("productid", "productdescription", "description"),
+    needs=(_DETAILS, *ARTICLES),
+    writes={"": (*_SOLD, "description")},
+)
+def in_business_central(batch: Batch) -> list[Parts | Refusal]:
+    """What a new line of Business Central is of, and the text of what is written in (SO-46)."""
+    known, other = articles(batch, ORDER), write_in(batch)
+    return [
+        article if isinstance(article, Refusal) else _of(article, row)
+        for row in rows_of(batch)
+        for article in (known[row["productid"]] if row["productid"] else other,)
+    ]
+
+
+def _of(article: Article, row: Mapping[str, Scalar]) -> Parts:
+    text = str(row["productdescription"] or row["description"] or "").strip()[:_ROOM]
+    sold: Parts = {"lineType": article.type, "lineObjectNumber": article.number}
+    return sold if row["productid"] or not text else {**sold, "description": text}
+
+
+_PRICES = (
+    Need(name="coupled", couplings=ORDERS, key="business_central_id", of=lambda batch: batch.column("documentId")),
+    Need(
+        name="orders",
+        side="dataverse",
+        table="salesorder",
+        columns=("salesorderid", "pricelevelid"),
+        key="salesorderid",
+        of=lambda batch: [row["dataverse_id"] for row in batch.table("coupled")],
+    ),
+    Need(
+        name="prices",
+        side="dataverse",
+        table="productpricelevel",
+        columns=("pricelevelid", "productid", "uomid"),
+        key="productid",
+        of=lambda batch: product_ids(batch).values(),
+    ),
+)
+
+
+@precede(reads=("documentId", *_SOLD), needs=(*_COUPLED, _PRODUCTS, *_PRICES))
+def price_first(batch: Batch) -> list[FollowUp]:
+    """A product's own price in the price list of its order: without one Dataverse takes no line (SO-42)."""
+    orders = {row["salesorderid"]: row["pricelevelid"] for row in batch.table("orders")}
+    lists = {row["business_central_id"]: orders.get(row["dataverse_id"]) for row in batch.table("coupled")}
+    there = {(row["pricelevelid"], row["productid"], row["uomid"]) for row in batch.table("prices")}
+    goods, products = {row["productid"]: row for row in batch.table("products")}, product_ids(batch)
+    found = []
+    for record, line, document in zip(batch.records, _lines(batch), batch.column("documentId"), strict=True):
+        good = goods.get(products.get(line), {})
+        wanted = (lists.get(document), good.get("productid"), good.get("defaultuomid"))
+        if all(wanted) and wanted not in there:
+            there.add(wanted)
+            price = float(amount(good["price"]))
+            found.append(new_price(*wanted, price, record=record.id, name=line.number))
+    return found

@@ -1,0 +1,62 @@
+"""What tests of orders that go both ways share: a shop where they are switched on, and orders of either side."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from order_scenes import open_shop, stock
+from switches import switch
+from world import World, new_world
+from world_data import Row
+
+from koppel.store.database import Database
+
+BOTH, LINES = "SALESORDER-ORDER-TWO-WAY", "SOLINE-ORDERDETAIL"
+ON = ("sales-order-two-way", "sales-order-line-two-way")
+
+
+@asynccontextmanager
+async def new_shop(database: Database, folder: Path) -> AsyncIterator[World]:
+    """A shop with a customer and products, in which orders go both ways."""
+    folder = switch(folder, on=ON, off=("sales-order",))
+    async with new_world(database, folders=(folder,)) as world:
+        (organization,) = await world.alice.rows("organizations")
+        await world.alice.update("organizations", organization["organizationid"], issopintegrationenabled=False)
+        await open_shop(world)
+        await stock(world)
+        yield world
+
+
+def of_item(number: str, quantity: float = 1, price: float | None = None, text: str = "", **values: Any) -> Row:
+    """A line of an order of Business Central."""
+    kind = "Resource" if number in ("LIFT", "WRITE-IN") else "Item"
+    line = {"lineType": kind, "lineObjectNumber": number, "quantity": quantity, "unitPrice": price, "description": text}
+    return {**{name: value for name, value in line.items() if value not in (None, "")}, **values}
+
+
+async def entered(world: World, customer: Row, *rows: Row, release: bool = True, **values: Any) -> Row:
+    """An order that Bob enters in Business Central, released unless it is not to be."""
+    body = {"customerNumber": customer["number"], "salesOrderLines": list(rows), **values}
+    made = await world.bob.create("salesOrders", body)
+    return await world.bob.update("salesOrders", made["id"], status="Released") if release else made
+
+
+async def lines(world: World, made: Row) -> list[Row]:
+    """The lines of an order of Business Central."""
+    rows = await world.bob.rows("salesOrderLines", f"documentId eq {made['id']}")
+    return sorted(rows, key=lambda row: row["sequence"])
+
+
+async def only_there(world: World) -> Row:
+    """The only order of Dataverse."""
+    (found,) = await world.alice.rows("salesorders")
+    return found
+
+
+async def details(world: World, order: Row) -> list[Row]:
+    """The lines of an order of Dataverse."""
+    rows = await world.alice.rows("salesorderdetails", f"_salesorderid_value eq {order['salesorderid']}")
+    return sorted(rows, key=lambda row: row["lineitemnumber"])
