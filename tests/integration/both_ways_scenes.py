@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from order_scenes import open_shop, stock
-from switches import switch
 from world import World, new_world
 from world_data import Row
 
 from koppel.store.database import Database
+from switches import switch
 
 BOTH, LINES = "SALESORDER-ORDER-TWO-WAY", "SOLINE-ORDERDETAIL"
 ON = ("sales-order-two-way", "sales-order-line-two-way")

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from both_ways_scenes import BOTH, LINES, details, entered, lines, new_shop, of_item, only_there
+from both_ways_scenes import BOTH, LINES, ON, details, entered, lines, new_shop, of_item, only_there
 from order_scenes import act_on, there
 from world import World
 from world_data import Row
 
+from koppel.errors import MappingError
+from koppel.mapping.load import load_mappings
 from koppel.store.database import Database
+from switches import switch
 
 
 @pytest.fixture
@@ -162,3 +165,23 @@ async def test_orders_are_archived_whatever_the_setup_says(world: World, custome
     (setup,) = await world.bob.rows("salesReceivablesSetup")
     assert setup["archiveOrders"]
     await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-40")
+def test_one_of_the_two_setups_is_on(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match="`SALESORDER-ORDER` is on, too, and only one of the two can be"):
+        load_mappings((switch(tmp_path, on=ON),))
+
+
+@pytest.mark.rule("SO-40")
+@pytest.mark.parametrize(
+    ("side", "kept"), [("business_central", "status eq 'Released'"), ("dataverse", "statecode eq 1 or statecode eq 3")]
+)
+def test_the_filters_are_fixed(tmp_path: Path, side: str, kept: str) -> None:
+    folder = switch(tmp_path, on=ON, off=("sales-order",))
+    file = folder / "sales-order-two-way.yaml"
+    file.write_text(file.read_text("utf-8").replace(f"  filter: {kept}\n", ""), "utf-8")
+    with pytest.raises(MappingError) as caught:
+        load_mappings((folder,))
+    assert f"the `filter` of {BOTH} is fixed" in str(caught.value)
+    assert f"Write `filter: {kept}`." in str(caught.value)

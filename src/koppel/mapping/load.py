@@ -152,6 +152,8 @@ def _chosen(standard: Sequence[Read], own: Sequence[Read]) -> list[Read]:
             document.add(("overrides",), f"there is no standard mapping `{name}`", did_you_mean(name, ours))
         elif document.value and not document.value.overrides and name in ours:
             _clash(document, ours[name], "Write `overrides: standard` if yours is to replace it.")
+        elif document.value and document.value.overrides:
+            _keep_filters(document, ours[name])
         first.setdefault(name, document)
     return [*(document for name, document in ours.items() if name not in first), *own]
 
@@ -159,6 +161,18 @@ def _chosen(standard: Sequence[Read], own: Sequence[Read]) -> list[Read]:
 def _clash(document: Read, other: Read, remedy: str) -> None:
     place = f"{other.file}:{other.line(('mapping',))}"
     document.add(("mapping",), f"mapping `{_name(document)}` is defined in {place} too", remedy)
+
+
+def _keep_filters(document: Read, standard: Read) -> None:
+    """Filters that a standard mapping cannot do without stay as they are."""
+    if not (document.value and standard.value and standard.value.fixed_filters):
+        return
+    for side in SIDES:
+        kept, found = standard.value.endpoint(side), document.value.endpoint(side)
+        for key in ("filter", "new"):
+            if getattr(found, key) != getattr(kept, key):
+                message = f"the `{key}` of {document.value.name} is fixed: it relies on it"
+                document.add((side, key), message, f"Write `{key}: {getattr(kept, key)}`.")
 
 
 def _name(document: Read) -> str:

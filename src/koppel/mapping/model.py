@@ -221,11 +221,13 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     """A named pairing of one table of each side. ``kind`` ``options`` pairs codes with the options of a choice column.
 
     ``caption``: the name for people. ``enabled``: off, it is left out of every run. ``instead_of``: the mapping whose
-    place this one takes: one of the two is on. A field's ``direction`` never exceeds the mapping's. ``goes_with``: the
-    mapping after which this one runs, too, whenever that is run by itself. ``part_of``: the mapping
-    whose records these are parts of, lines of a document: they are sent when their whole was created, and never on
-    their own. ``coupled_in``: the mapping in which a record of Business Central has to be coupled to take part here;
-    when it is uncoupled there, its partner here is deleted.
+    place this one takes: one of the two is on. ``fixed_filters``: a file that overrides this one keeps its filters. A
+    field's ``direction`` never exceeds the mapping's. ``goes_with``: the mapping after which this one runs, too,
+    whenever that is run by itself. ``part_of``: the mapping whose records these are parts of, lines of a document:
+    they are sent when their whole was created, or whenever it is looked at if they go both ways, and never on their
+    own.
+    ``coupled_in``: the mapping in which a record of Business Central has to be coupled to take part here; when it is
+    uncoupled there, its partner here is deleted.
     ``brings``: mappings that synchronise in the same run what a record here refers to and is not coupled (GEN-13).
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
     coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
@@ -238,6 +240,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     caption: str = ""
     enabled: bool = True
     instead_of: str = ""
+    fixed_filters: bool = False
     kind: Literal["records", "options"] = "records"
     business_central: Endpoint
     dataverse: Endpoint

@@ -74,6 +74,7 @@ DESCRIPTIONS = {
     "MappingFile.brings": "Mappings whose records are synchronised on the fly when one here refers to them.",
     "MappingFile.coupled_in": "Mapping in which a record of Business Central has to be coupled to take part here.",
     "MappingFile.goes_with": "Mapping after which this one runs, too: the lines of a list.",
+    "MappingFile.fixed_filters": "true: a file that overrides this one keeps its filters.",
     "MappingFile.part_of": "Mapping whose records these are parts of: lines of a document, sent with it.",
     "MappingFile.conflicts": "Who wins where both sides changed a field differently; `ask` holds it for a person.",
     "MappingFile.deletions": "What becomes of a pair of which one record was deleted.",
