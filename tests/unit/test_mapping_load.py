@@ -142,6 +142,33 @@ def test_what_is_on_depends_on_nothing_whose_stand_in_is_off_too(tmp_path: Path)
         assert load_mappings([folder(tmp_path, **given)])
 
 
+def test_what_is_different_while_another_mapping_is_on(tmp_path: Path) -> None:
+    text = SOUND + dedent("""\
+        rules: {refuse: [contact.is_company], follow: [price.default_line]}
+        when_on:
+          OTHER:
+            rules: {follow: [unit_price.lines]}
+            fields:
+              - {business_central: number, dataverse: name}
+        """)
+    other = SOUND.replace("DEALER", "OTHER")
+    alone = load_mappings([folder(tmp_path, dealer=text, other=other + "enabled: false\n")])["DEALER"]
+    assert [field.business_central for field in alone.fields] == ["displayName"]
+    assert alone.rules.follow == ("price.default_line",)
+    together = load_mappings([folder(tmp_path, other=other)])["DEALER"]
+    assert [(field.business_central, field.line) for field in together.fields] == [("number", 12)]
+    assert (together.rules.refuse, together.rules.follow) == (("contact.is_company",), ("unit_price.lines",))
+    assert together.digest != alone.digest
+
+
+def test_mistakes_in_what_is_different(tmp_path: Path) -> None:
+    text = SOUND + "when_on: {OTHR: {fields: [{business_central: number, dataverse: nickname}]}}\n"
+    assert mistakes(tmp_path, dealer=text, other=SOUND.replace("DEALER", "OTHER"))[::2] == [
+        "dealer.yaml:7: there is no mapping `OTHR`",
+        "dealer.yaml:7: it takes the place of no field: none goes with `nickname` of Dataverse",
+    ]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -36,6 +36,12 @@ def among(mapping: TableMapping, kinds: Mapping[str, str]) -> Iterator[Finding]:
     if mapping.instead_of:
         yield from _known(mapping.instead_of, kinds, ("instead_of",))
     yield from _coupled_in(mapping, kinds)
+    for name, variant in mapping.when_on.items():
+        yield from _known(name, kinds, ("when_on", name))
+        for index, field in enumerate(variant.fields):
+            if field.dataverse not in {each.dataverse for each in mapping.fields}:
+                message = f"it takes the place of no field: none goes with `{field.dataverse}` of Dataverse"
+                yield Finding(("when_on", name, "fields", index), message, "Add one under the mapping's own `fields`.")
     for index, name in enumerate(mapping.brings):
         yield from _known(name, kinds, ("brings", index))
         if name == mapping.name or kinds.get(name) == "options":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import Literal
 
 import msgspec
 
-from koppel.document import Document, did_you_mean, read, read_file, report
+from koppel.document import Document, Where, did_you_mean, read, read_file, report
 from koppel.errors import MappingError
 from koppel.mapping import checks
 from koppel.mapping.contradictions import contradictions
 from koppel.mapping.finding import SIDES
 from koppel.mapping.functions import source_of
-from koppel.mapping.model import Direction, Endpoint, FieldMapping, TableMapping
+from koppel.mapping.model import Direction, Endpoint, FieldMapping, Hooks, TableMapping
 from koppel.mapping.transforms import functions_of
 from koppel.odata.records import Side
 
@@ -83,7 +83,8 @@ def load_mappings(
     own = [document for folder in folders for document in _read_folder(folder)]
     documents = _chosen(standard, own)
     folder = "" if functions is None else str(functions)
-    mappings = {m.name: _completed(m, document, folder) for document in documents if (m := document.value)}
+    on = {m.name for document in documents if (m := document.value) and m.enabled}
+    mappings = {m.name: _completed(m, document, folder, on) for document in documents if (m := document.value)}
     _check(documents, mappings, known_rules)
     report((problem for document in documents for problem in document.problems), MappingError)
     return {mapping.name: mapping for mapping in in_dependency_order(mappings.values())}
@@ -181,11 +182,17 @@ def _name(document: Read) -> str:
     return str(node.value) if node is not None and isinstance(node.value, str) else ""
 
 
-def _completed(mapping: MappingFile, document: Read, functions: str) -> TableMapping:
-    """The mapping with everything that the file leaves to defaults and places."""
+def _completed(mapping: MappingFile, document: Read, functions: str, on: Collection[str]) -> TableMapping:
+    """The mapping with everything that the file leaves to defaults and places, and to the mappings that are ``on``."""
     values = {name: getattr(mapping, name) for name in TableMapping.__struct_fields__}
     values["file"], values["functions"] = document.file, functions
-    values["fields"] = tuple(_field(mapping, index, document) for index in range(len(mapping.fields)))
+    fields = [_field(mapping, field, ("fields", index), document) for index, field in enumerate(mapping.fields)]
+    values["fields"] = tuple(_called(index, fields) for index in range(len(fields)))
+    for name, variant in mapping.when_on.items():
+        if name in on:
+            values["fields"] = _replaced(mapping, name, values["fields"], document)
+            kinds = {kind: rules for kind in Hooks.__struct_fields__ if (rules := getattr(variant.rules, kind))}
+            values["rules"] = msgspec.structs.replace(values["rules"], **kinds)
     for side in SIDES:
         values[side] = _endpoint(mapping, side, document)
     before = filter(None, [mapping.part_of, mapping.coupled_in])
@@ -208,15 +215,31 @@ def _endpoint(mapping: MappingFile, side: Side, document: Read) -> Endpoint:
     return msgspec.structs.replace(end, templates=templates, watch=watch, key=end.key or end.column)
 
 
-def _field(mapping: MappingFile, index: int, document: Read) -> FieldMapping:
+def _field(mapping: MappingFile, field: FieldMapping, where: Where, document: Read) -> FieldMapping:
     """A field with its line; without a direction it goes where its constant points, else where the mapping goes."""
-    field, where = mapping.fields[index], ("fields", index)
     direction = field.direction
     if (*where, "direction") not in document.places:
         named = [side for side in _TOWARDS if getattr(field, side)]
         direction = _TOWARDS[named[0]] if field.fixed and len(named) == 1 else mapping.direction
-    called = field.dataverse if field.name in {each.name for each in mapping.fields[:index]} else ""
-    return msgspec.structs.replace(field, direction=direction, line=document.line(where), called=called)
+    return msgspec.structs.replace(field, direction=direction, line=document.line(where))
+
+
+def _called(index: int, fields: Sequence[FieldMapping]) -> FieldMapping:
+    """A field with a name of its own."""
+    field = fields[index]
+    called = field.dataverse if field.name in {each.name for each in fields[:index]} else ""
+    return msgspec.structs.replace(field, called=called)
+
+
+def _replaced(
+    mapping: MappingFile, name: str, fields: Sequence[FieldMapping], document: Read
+) -> tuple[FieldMapping, ...]:
+    """The fields while the mapping ``name`` is on."""
+    other = {
+        field.dataverse: _field(mapping, field, ("when_on", name, "fields", index), document)
+        for index, field in enumerate(mapping.when_on[name].fields)
+    }
+    return tuple(msgspec.structs.replace(other.get(field.dataverse, field), called=field.called) for field in fields)
 
 
 def _check(

@@ -217,6 +217,14 @@ class Hooks(msgspec.Struct, frozen=True):
     uncouple: tuple[str, ...] = ()
 
 
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """What takes the place of a mapping's own: ``rules`` that of those of their kind, ``fields`` that of those with the
+    same column of Dataverse."""
+
+    rules: Hooks = Hooks()
+    fields: tuple[FieldMapping, ...] = ()
+
+
 class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     """A named pairing of one table of each side. ``kind`` ``options`` pairs codes with the options of a choice column.
 
@@ -232,6 +240,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     ``match``: groups of column pairs, tried in order, each a real alternative. ``initial``: the side that wins where a
     coupling is new and values differ. ``create_unmatched``: a full synchronisation creates what no record matches.
     ``schedule``: when it runs by itself; ``wake_on_events``: also when a system tells of a change.
+    ``when_on``: what is different while another mapping, by its name, is on; loading puts it in place.
     ``file`` and ``digest`` tell where it was loaded from and which version of it (a change leads to a full compare),
     ``functions`` the folder of its Python functions.
     """
@@ -265,6 +274,7 @@ class TableMapping(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule = Schedule()
     wake_on_events: bool = True
     fields: tuple[FieldMapping, ...] = ()
+    when_on: dict[str, Variant] = {}
     file: str = ""
     functions: str = ""
     digest: str = ""

@@ -9,7 +9,7 @@ from koppel.engine.action import FollowUp
 from koppel.engine.rule import Batch, Need
 from koppel.odata.records import Scalar
 from koppel.rules.currency import local_code, local_currency
-from koppel.rules.price import CURRENCY_AMOUNT, DEFAULT_LIST, PriceList, default_price_list
+from koppel.rules.price import CURRENCY_AMOUNT, DEFAULT_LIST, PriceList, default_price_list, price_id
 
 Codes = Callable[[Batch], Iterable[Scalar]]
 
@@ -65,11 +65,6 @@ def new_lists(batch: Batch, wanted: Iterable[tuple[str, Scalar]]) -> list[Follow
         for record, code in wanted
         if code in lists and not lists[code].exists
     ]
-
-
-def price_id(price_list: Scalar, product: Scalar, unit: Scalar) -> str:
-    """The id of a price that is made on demand."""
-    return str(uuid5(NAMESPACE_URL, f"koppel:price:{price_list}:{product}:{unit}"))
 
 
 def new_price(price_list: Scalar, product: Scalar, unit: Scalar, amount: float, *, record: str, name: str) -> FollowUp:

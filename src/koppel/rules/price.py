@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
@@ -14,6 +14,11 @@ from koppel.rules.product import RETIRED
 
 CURRENCY_AMOUNT = 1
 """The pricing method of every line: an amount of money (SPR-05)."""
+
+
+def price_id(price_list: Scalar, product: Scalar, unit: Scalar) -> str:
+    """The id of a price in one of several units, or of one that is made on demand."""
+    return str(uuid5(NAMESPACE_URL, f"koppel:price:{price_list}:{product}:{unit}"))
 
 
 class PriceList(NamedTuple):
@@ -74,15 +79,19 @@ def default_list(batch: Batch) -> list[Scalar | Refusal]:
     return [default_price_list(batch).id for _ in batch.records]
 
 
-_PRODUCTS = Need(
-    name="products",
-    side="dataverse",
-    table="product",
-    columns=("productid", "statecode", "price", "defaultuomid", "defaultuomscheduleid"),
-    key="productid",
-    of=lambda batch: batch.partners,
-)
-_LINES = Need(
+def products_behind(ids: Callable[[Batch], Iterable[Scalar]]) -> Need:
+    """The products whose prices are looked after."""
+    return Need(
+        name="products",
+        side="dataverse",
+        table="product",
+        columns=("productid", "statecode", "price", "defaultuomid", "defaultuomscheduleid"),
+        key="productid",
+        of=ids,
+    )
+
+
+LINES = Need(
     name="lines",
     side="dataverse",
     table="productpricelevel",
@@ -90,21 +99,25 @@ _LINES = Need(
     key="productid",
     of=lambda batch: [row["productid"] for row in batch.table("products")],
 )
-_FOR_LINES = (*DEFAULT_LIST, _PRODUCTS, _LINES)
+FOR_LINES = (*DEFAULT_LIST, products_behind(lambda batch: batch.partners), LINES)
 
 
-@precede(reads=("number",), needs=_FOR_LINES)
+@precede(reads=("number",), needs=FOR_LINES)
 def default_line_first(batch: Batch) -> list[FollowUp]:
     """The default price list, and of products that exist a price in it: only then it can be their default."""
     found = default_price_list(batch)
-    first = [] if found.exists else [_new_list(batch, found, record) for record in batch.records]
-    return [*first, *(line for line in _default_lines(batch, found) if line.create)]
+    return [*list_first(batch, found), *(line for line in _default_lines(batch, found) if line.create)]
 
 
-@follow(reads=("number",), needs=_FOR_LINES, foreseen=True)
+@follow(reads=("number",), needs=FOR_LINES, foreseen=True)
 def default_line(batch: Batch) -> list[FollowUp]:
     """One line of each product in the default price list, with its price (PROD-09, PROD-10)."""
     return _default_lines(batch, default_price_list(batch))
+
+
+def list_first(batch: Batch, found: PriceList) -> list[FollowUp]:
+    """The default price list, for each record that needs it, if it is still to be made (PROD-08)."""
+    return [] if found.exists else [_new_list(batch, found, record) for record in batch.records]
 
 
 def _new_list(batch: Batch, found: PriceList, record: Record) -> FollowUp:
@@ -144,13 +157,20 @@ def _default_line(
     }
     # A line in the product's own unit comes before one that somebody made in another.
     line = min(lines, key=lambda row: row["uomid"] != product["defaultuomid"], default=None)
-    common = {"side": "dataverse", "table": "productpricelevel", "record": record, "name": number}
+    id = str(uuid5(NAMESPACE_URL, f"koppel:price:{prices.id}:{product['productid']}"))
+    return line_write(prices, id, product, line, wanted, record=record, name=number)
+
+
+def line_write(
+    prices: PriceList, id: str, product: Found, line: Found | None, wanted: dict[str, Scalar], *, record: str, name: str
+) -> FollowUp | None:
+    """What makes a ``line`` of the default price list hold what is ``wanted``; a new one gets this ``id``."""
+    common = {"side": "dataverse", "table": "productpricelevel", "record": record, "name": name}
     reason = "the price in the default price list is that of the product (PROD-09)"
     if line is None:
         if product["statecode"] == RETIRED:
             return None  # Dataverse adds no retired product to a price list
         new = {"pricelevelid": prices.id, "productid": product["productid"], "pricingmethodcode": CURRENCY_AMOUNT}
-        id = str(uuid5(NAMESPACE_URL, f"koppel:price:{prices.id}:{product['productid']}"))
         return FollowUp(id=id, values={**new, **wanted}, create=True, reason=reason, **common)  # type: ignore[arg-type]
     changed = {column: value for column, value in wanted.items() if line[column] != value}
     if not changed:

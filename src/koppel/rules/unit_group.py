@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Need, compute, refuse
 from koppel.odata.records import Scalar
 from koppel.rules.document import ITEM, RESOURCE
+from koppel.rules.unit import Unit
 
 GROUPS = "UNIT GROUP"
+
+
+class Units(NamedTuple):
+    """The units of items, or of resources: their table, the column of the number, and the mapping that couples them."""
+
+    table: str
+    number: str
+    mapping: str
+
+
+UNITS: Mapping[str, Units] = {
+    ITEM: Units("itemUnitsOfMeasure", "itemNo", "ITEM UOM"),
+    RESOURCE: Units("resourceUnitsOfMeasure", "resourceNo", "RESOURCE UOM"),
+}
 _INACTIVE = 1
 
 
-def _name(type: Scalar, number: Scalar) -> str:
+def group_name(type: Scalar, number: Scalar) -> str:
+    """What the unit group of an item or resource is called."""
     return f"{type} {number} UOM GR".upper()
 
 
 def _names(batch: Batch) -> list[str]:
-    return [_name(*source) for source in zip(batch.column("sourceType"), batch.column("sourceNo"), strict=True)]
+    return [group_name(*source) for source in zip(batch.column("sourceType"), batch.column("sourceNo"), strict=True)]
 
 
 @compute(reads=("sourceType", "sourceNo"))
@@ -56,15 +73,23 @@ def _is_inactive(name: str) -> Refusal:
     )
 
 
-def _groups_of(column: str) -> tuple[Need, ...]:
-    """The unit groups of items or resources, and what they are coupled to; ``column`` holds their numbers."""
+class Sold(NamedTuple):
+    """An item or resource in one of its units."""
+
+    type: str
+    number: str
+    code: str = ""
+
+
+def _groups_of(sold: Callable[[Batch], Iterable[Sold]]) -> tuple[Need, ...]:
+    """The unit groups of items or resources, and what they are coupled to."""
     return (
         Need(
             name="unit_groups",
             table="unitGroups",
             columns=("id", "sourceType", "sourceNo"),
             key="sourceNo",
-            of=lambda batch: batch.column(column),
+            of=lambda batch: [one.number for one in sold(batch)],
         ),
         Need(
             name="coupled_groups",
@@ -75,41 +100,130 @@ def _groups_of(column: str) -> tuple[Need, ...]:
     )
 
 
-@compute(reads=("itemNo",), needs=_groups_of("itemNo"))
+def _owners(type: str, column: str) -> Callable[[Batch], list[Sold]]:
+    return lambda batch: [Sold(type, str(number)) for number in batch.column(column)]
+
+
+_items, _resources = _owners(ITEM, "itemNo"), _owners(RESOURCE, "resourceNo")
+
+
+@compute(reads=("itemNo",), needs=_groups_of(_items))
 def of_item(batch: Batch) -> list[Scalar | Refusal]:
     """The unit group of a unit of an item (UOM-09)."""
-    return _groups(batch, ITEM, batch.column("itemNo"))
+    return groups(batch, _items(batch), "uomscheduleid")
 
 
-@compute(reads=("resourceNo",), needs=_groups_of("resourceNo"))
+@compute(reads=("resourceNo",), needs=_groups_of(_resources))
 def of_resource(batch: Batch) -> list[Scalar | Refusal]:
     """The unit group of a unit of a resource (UOM-09)."""
-    return _groups(batch, RESOURCE, batch.column("resourceNo"))
+    return groups(batch, _resources(batch), "uomscheduleid")
 
 
-def _groups(batch: Batch, type: str, numbers: Iterable[Scalar]) -> list[Scalar | Refusal]:
-    groups = {row["sourceNo"]: row["id"] for row in batch.table("unit_groups") if row["sourceType"] == type}
+def groups(batch: Batch, sold: Iterable[Sold], field: str) -> list[Scalar | Refusal]:
+    """The unit group of each, as ``field`` wants it, or why there is none."""
+    known = {(row["sourceType"], row["sourceNo"]): row["id"] for row in batch.table("unit_groups")}
     coupled = {row["business_central_id"]: row["dataverse_id"] for row in batch.table("coupled_groups")}
-    return [_group(type, number, groups.get(number), coupled) for number in numbers]
+    return [_group(one, known.get((one.type, one.number)), coupled, field) for one in sold]
 
 
-def _group(type: str, number: Scalar, group: Scalar, coupled: Mapping[Scalar, Scalar]) -> Scalar | Refusal:
+def _group(sold: Sold, group: Scalar, coupled: Mapping[Scalar, Scalar], field: str) -> Scalar | Refusal:
+    what = f"{sold.type.lower()} {sold.number}"
     if group is None:
         return Refusal(
             code="UOM-09",
-            message=f"{type.lower()} {number} has no unit group in Business Central",
+            message=f"{what} has no unit group in Business Central",
             remedy="Business Central makes one for each while it maps unit groups itself: switch that on, then retry",
-            field="uomscheduleid",
-            value=str(number),
+            field=field,
+            value=sold.number,
         )
     if group not in coupled:
-        return Refusal(
-            code="UOM-09",
-            message=f"the unit group of {type.lower()} {number} is not coupled in {GROUPS}",
-            remedy=f"synchronise {number} in {GROUPS}, then this unit goes through by itself",
-            field="uomscheduleid",
-            value=str(group),
-            kind="dependency",
-            via=GROUPS,
-        )
+        return _uncoupled("UOM-09", f"the unit group of {what}", GROUPS, group, sold, field)
     return coupled[group]
+
+
+def _uncoupled(code: str, what: str, mapping: str, id: Scalar, sold: Sold, field: str) -> Refusal:
+    return Refusal(
+        code=code,
+        message=f"{what} is not coupled in {mapping}",
+        remedy=f"synchronise {sold.number} in {mapping}, then this record goes through by itself",
+        field=field,
+        value=str(id),
+        kind="dependency",
+        via=mapping,
+    )
+
+
+def units_behind(sold: Callable[[Batch], Iterable[Sold]]) -> tuple[Need, ...]:
+    """What ``units`` looks at."""
+    there = Need(
+        name="units_there",
+        side="dataverse",
+        table="uom",
+        columns=("uomid", "uomscheduleid"),
+        key="uomid",
+        of=lambda batch: [row["dataverse_id"] for type in UNITS for row in batch.table(f"coupled {type} units")],
+    )
+    groups_there = Need(
+        name="groups_there",
+        side="dataverse",
+        table="uomschedule",
+        columns=("uomscheduleid", "name", "statecode"),
+        key="uomscheduleid",
+        of=lambda batch: [row["dataverse_id"] for row in batch.table("coupled_groups")],
+    )
+    of_types = [need for type in UNITS for need in _units_of(type, sold)]
+    return (*_groups_of(sold), *of_types, there, groups_there)
+
+
+def _units_of(type: str, sold: Callable[[Batch], Iterable[Sold]]) -> tuple[Need, ...]:
+    of = UNITS[type]
+    return (
+        Need(
+            name=f"{type} units",
+            table=of.table,
+            columns=("id", of.number, "code"),
+            key=of.number,
+            of=lambda batch: [one.number for one in sold(batch) if one.type == type],
+        ),
+        Need(
+            name=f"coupled {type} units",
+            couplings=of.mapping,
+            key="business_central_id",
+            of=lambda batch: [row["id"] for row in batch.table(f"{type} units")],
+        ),
+    )
+
+
+def units(batch: Batch, sold: Iterable[Sold], field: str) -> dict[Sold, Unit | Refusal]:
+    """The unit of each in its group, or why it cannot be used in ``field`` (UOM-11, UOM-14)."""
+    wanted = list(dict.fromkeys(sold))
+    in_groups = dict(zip(wanted, groups(batch, wanted, field), strict=True))
+    rows = {
+        Sold(type, str(row[of.number]), str(row["code"])): row["id"]
+        for type, of in UNITS.items()
+        for row in batch.table(f"{type} units")
+    }
+    return {one: _unit(batch, one, rows.get(one), in_groups[one], field) for one in wanted}
+
+
+def _unit(batch: Batch, sold: Sold, id: Scalar, group: Scalar | Refusal, field: str) -> Unit | Refusal:
+    coupled = {row["business_central_id"]: row["dataverse_id"] for row in batch.table(f"coupled {sold.type} units")}
+    what = f"{sold.type.lower()} {sold.number}"
+    if id is not None and id not in coupled:
+        return _uncoupled("UOM-14", f"unit {sold.code} of {what}", UNITS[sold.type].mapping, id, sold, field)
+    if isinstance(group, Refusal):
+        return group
+    in_group = next((row for row in batch.table("groups_there") if row["uomscheduleid"] == group), None)
+    in_groups = {row["uomid"]: row["uomscheduleid"] for row in batch.table("units_there")}
+    if id is None:
+        message, remedy = f"{what} has no unit {sold.code or 'of its own'}", "give it one in Business Central"
+    elif in_group is None:
+        message, remedy = f"the unit group of {what} does not exist in Dataverse any more", f"uncouple it in {GROUPS}"
+    elif in_group["statecode"] == _INACTIVE:
+        message, remedy = f"unit group {in_group['name']} is inactive", "activate the unit group in Dataverse"
+    elif in_groups.get(coupled[id]) != group:
+        message = f"unit {sold.code} of {what} is not in unit group {in_group['name']} of Dataverse any more"
+        remedy = f"uncouple it in {UNITS[sold.type].mapping}"
+    else:
+        return Unit(str(coupled[id]), str(group))
+    return Refusal(code="UOM-14", message=message, remedy=f"{remedy}, then retry", field=field, value=sold.code)

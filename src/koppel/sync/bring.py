@@ -72,7 +72,8 @@ def _names_of(action: Action) -> tuple[str, ...]:
 
 def _brought(session: Session, ready: Ready) -> list[str]:
     """The mappings to bring along, in the order of their dependencies."""
-    return [name for name in session.mappings if name in ready.mapping.brings and name not in session.bringing]
+    brings = [name for name, mapping in session.mappings.items() if mapping.enabled and name in ready.mapping.brings]
+    return [name for name in brings if name not in session.bringing]
 
 
 @contextmanager
