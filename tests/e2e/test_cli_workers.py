@@ -19,6 +19,7 @@ from command_line import SECRET, Shell, open_shell
 from koppel.sandbox.tokens import KOPPEL
 
 NEW = 1_500
+MANY = 12_000
 WRONG_CLOCK = str(Path(__file__).parents[1] / "wrong_clock.py")
 
 
@@ -141,6 +142,20 @@ def test_another_worker_takes_over_from_one_that_is_killed(shell: Shell) -> None
 def accounts(shell: Shell) -> int:
     rows: dict[str, int] = requests.get(f"{shell.sandbox.base_url}/sandbox/state").json()["dataverse"]["rows"]
     return rows["account"]
+
+
+def test_workers_have_a_hand_in_a_full_synchronisation() -> None:
+    with open_shell(customers=MANY) as shell:
+        shell.run("schedule", "hold", "all")
+        with at_work(shell, "worker") as working:
+            shell.run("schedule", "resume", "currency")
+            until(lambda: entry(shell, "CURRENCY")["last_run"] is not None)
+            there = accounts(shell)
+            told = shell.run("full", "--yes")
+            stopped(working)
+        assert "other workers did" in told.out
+        assert accounts(shell) - there > MANY * 0.9
+        assert shell.json("verify", "customer")["sound"]
 
 
 def test_what_is_served(shell: Shell) -> None:

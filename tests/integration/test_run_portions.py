@@ -92,6 +92,7 @@ async def test_it_comes_to_the_same(database: Database) -> None:
         sent = len(leader.line.requests)
         result, did = await helped(leader.sync(full=True), helper)
         assert did >= 2
+        assert f"other workers did {did} of its portions" in result.notices
         assert +result.counts == +alone.counts
         job = await jobs.get(leader.session.connection, result.job)
         assert job is not None

@@ -150,6 +150,8 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
     except Exception:
         await call_off(session, scope)
         raise
+    if scope.spread and scope.spread.done:
+        result.notice(f"other workers did {scope.spread.done} of its portions")
 
 
 async def _go_through(session: Session, scope: Scope, request: Request, result: Result) -> None:

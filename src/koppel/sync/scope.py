@@ -69,12 +69,13 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 class Spread(msgspec.Struct, kw_only=True):
     """What a run hands out to other workers. ``settling``: as in ``carry.stream``; ``begun``: whether there was
-    anything; ``wrote``: what they wrote that nobody has been told of yet."""
+    anything; ``wrote``: what they wrote that nobody has been told of yet; ``done``: how many portions they did."""
 
     request: Request
     result: Result
     settling: bool = False
     begun: bool = False
+    done: int = 0
     wrote: set[Side] = msgspec.field(default_factory=set)
 
 

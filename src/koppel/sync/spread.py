@@ -157,6 +157,7 @@ async def taken_back(session: Session, scope: Scope, spread: Spread) -> AsyncIte
 
 def _note(scope: Scope, spread: Spread, outcome: Outcome) -> None:
     result = spread.result
+    spread.done += 1
     spread.wrote.update(outcome.wrote)
     result.counts.update(Counter(outcome.counts))
     for line in outcome.notices:
