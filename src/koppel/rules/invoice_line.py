@@ -6,6 +6,7 @@ mapping of items leaves out (INV-15).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from koppel.engine.action import FollowUp, Refusal
@@ -13,6 +14,8 @@ from koppel.engine.rule import Batch, Found, Need, complete, compute, precede
 from koppel.odata.records import Scalar
 from koppel.rules.document import Line, amount, coupled_products, lines_of, money, product_ids
 from koppel.rules.document_price import new_price
+from koppel.rules.unit import Unit
+from koppel.rules.unit_group import Sold, units, units_behind
 
 _ACTIVE = 0
 SOLD = ("lineType", "lineObjectNumber")
@@ -73,6 +76,39 @@ def _sales(batch: Batch) -> list[tuple[Scalar, Scalar]]:
     products = product_ids(batch)
     sold = [products.get(_sold(row)) for row in _rows(batch)]
     return [(product, units[product]) if product in units else (None, None) for product in sold]
+
+
+def _in_units(batch: Batch) -> list[Sold | None]:
+    """What lines sell in which unit, as far as it is a product and they say so."""
+    known = product_ids(batch)
+    return [
+        Sold(sold.type, sold.number, str(row["unitOfMeasureCode"]))
+        if (sold := _sold(row)) in known and row["unitOfMeasureCode"]
+        else None
+        for row in _rows(batch)
+    ]
+
+
+_IN_GROUPS = (*_COUPLED, _PRODUCTS, *units_behind(lambda batch: [one for one in _in_units(batch) if one]))
+
+
+@compute(reads=(*SOLD, "unitOfMeasureCode"), needs=_IN_GROUPS)
+def unit_in_group(batch: Batch) -> list[Scalar | Refusal]:
+    """The unit of the line in the unit group of what it sells, or the base unit (UOM-14)."""
+    return [unit for _, unit in _sales_in_groups(batch)]
+
+
+def _sales_in_groups(batch: Batch) -> list[tuple[Scalar, Scalar | Refusal]]:
+    sold = _in_units(batch)
+    found = units(batch, [one for one in sold if one], "unitOfMeasureCode")
+    return [
+        (product, base if one is None or product is None else _id_of(found[one]))
+        for one, (product, base) in zip(sold, _sales(batch), strict=True)
+    ]
+
+
+def _id_of(found: Unit | Refusal) -> Scalar | Refusal:
+    return found.id if isinstance(found, Unit) else found
 
 
 @compute(reads=SOLD, needs=(*_COUPLED, _PRODUCTS))
@@ -177,11 +213,25 @@ _PRICES = Need(
 )
 def price_first(batch: Batch) -> list[FollowUp]:
     """A product's price in the price list of its invoice: without it Dataverse takes no line (INV-17)."""
+    return _prices_first(batch, _sales(batch))
+
+
+@precede(
+    reads=("documentId", *SOLD, "unitOfMeasureCode", *AMOUNTS),
+    needs=(*_IN_GROUPS, _HEADERS, ORGANIZATION, *_INVOICES, _PRICES),
+)
+def price_first_in_groups(batch: Batch) -> list[FollowUp]:
+    """The same for the unit of the line (UOM-14)."""
+    sales = _sales_in_groups(batch)
+    return _prices_first(batch, [(product, None if isinstance(unit, Refusal) else unit) for product, unit in sales])
+
+
+def _prices_first(batch: Batch, sales: Iterable[tuple[Scalar, Scalar]]) -> list[FollowUp]:
     invoices = {row["invoiceid"]: row["pricelevelid"] for row in batch.table("invoices")}
     lists = {row["business_central_id"]: invoices.get(row["dataverse_id"]) for row in batch.table("coupled")}
     there = {(row["pricelevelid"], row["productid"], row["uomid"]) for row in batch.table("prices")}
     found = []
-    for record, row, sale, price in zip(batch.records, _rows(batch), _sales(batch), _prices(batch), strict=True):
+    for record, row, sale, price in zip(batch.records, _rows(batch), sales, _prices(batch), strict=True):
         wanted = (lists.get(row["documentId"]), *sale)
         if all(wanted) and wanted not in there and price > 0:
             there.add(wanted)

@@ -12,6 +12,8 @@ from koppel.engine.values import EMPTY_DATE
 from koppel.odata.records import Scalar
 from koppel.rules import unit
 from koppel.rules.currency import LOCAL_CURRENCY, local_code, local_currency
+from koppel.rules.document import ITEM
+from koppel.rules.unit_group import Sold, units, units_behind
 
 GROUPS, ITEMS = "CUSTPRCGRP-PRICE", "ITEM-PRODUCT"
 OF_A_GROUP = "Customer_x0020_Price_x0020_Group"
@@ -145,8 +147,33 @@ def line_unit_group(batch: Batch) -> list[Scalar | Refusal]:
 
 def _resolved(batch: Batch) -> list[unit.Unit | Refusal]:
     codes = list(_units(batch))
-    units = unit.resolve(batch, codes, "unitOfMeasureCode")
-    return [units[code] for code in codes]
+    found = unit.resolve(batch, codes, "unitOfMeasureCode")
+    return [found[code] for code in codes]
+
+
+def _sold(batch: Batch) -> list[Sold]:
+    items = batch.column("itemNo")
+    return [Sold(ITEM, str(item), code) for item, code in zip(items, _units(batch), strict=True)]
+
+
+_IN_GROUPS = (*_OF_GROUP, *units_behind(_sold))
+
+
+@compute(reads=("salesCode", "itemNo", "unitOfMeasureCode"), needs=_IN_GROUPS)
+def line_unit_in_group(batch: Batch) -> list[Scalar | Refusal]:
+    """The same in the unit group of the item (UOM-14)."""
+    return [found.id if isinstance(found, unit.Unit) else found for found in _in_groups(batch)]
+
+
+@compute(reads=("salesCode", "itemNo", "unitOfMeasureCode"), needs=_IN_GROUPS)
+def line_group(batch: Batch) -> list[Scalar | Refusal]:
+    """The unit group of the item (UOM-14)."""
+    return [found.group if isinstance(found, unit.Unit) else found for found in _in_groups(batch)]
+
+
+def _in_groups(batch: Batch) -> list[unit.Unit | Refusal]:
+    found = units(batch, _sold(batch), "unitOfMeasureCode")
+    return [found[one] for one in _sold(batch)]
 
 
 @refuse(
@@ -254,32 +281,46 @@ def _to_send(batch: Batch) -> list[tuple[Line, Found]]:
     return [(line, price) for line, price in chosen if price]
 
 
-@refuse(
-    reads=("code",),
-    needs=(
-        *LOCAL_CURRENCY,
-        _prices(lambda batch: batch.column("code")),
-        _ITEMS,
-        Need(
-            name="coupled_items",
-            couplings=ITEMS,
-            key="key",
-            of=lambda batch: [row["itemNo"] for row in batch.table("prices")],
-        ),
-        *unit.behind(_codes_to_send),
+_READY = (
+    *LOCAL_CURRENCY,
+    _prices(lambda batch: batch.column("code")),
+    _ITEMS,
+    Need(
+        name="coupled_items",
+        couplings=ITEMS,
+        key="key",
+        of=lambda batch: [row["itemNo"] for row in batch.table("prices")],
     ),
 )
+
+
+@refuse(reads=("code",), needs=(*_READY, *unit.behind(_codes_to_send)))
 def lines_are_ready(batch: Batch) -> list[Refusal | None]:
     """Before a list is written, the items and units of its prices are there (PL-05).
 
     An item outside the filter of its mapping holds nothing but its own price.
     """
+    found = unit.resolve(batch, _codes_to_send(batch), "unitOfMeasureCode")
+    return _ready(batch, lambda line: found[line.unit])
+
+
+def _sold_to_send(batch: Batch) -> list[Sold]:
+    return [Sold(ITEM, line.item, line.unit) for line, _ in _to_send(batch)]
+
+
+@refuse(reads=("code",), needs=(*_READY, *units_behind(_sold_to_send)))
+def lines_are_ready_in_groups(batch: Batch) -> list[Refusal | None]:
+    """The same where each item has a unit group of its own (UOM-14)."""
+    found = units(batch, _sold_to_send(batch), "unitOfMeasureCode")
+    return _ready(batch, lambda line: found[Sold(ITEM, line.item, line.unit)])
+
+
+def _ready(batch: Batch, unit_of: Callable[[Line], unit.Unit | Refusal]) -> list[Refusal | None]:
     coupled = {row["key"] for row in batch.table("coupled_items")}
     inside = {row["number"]: bool(row["inside"]) for row in batch.table("items")}
-    units = unit.resolve(batch, _codes_to_send(batch), "unitOfMeasureCode")
     found: dict[Scalar, Refusal] = {}
     for line, _ in _to_send(batch):
-        of_unit = units[line.unit]
+        of_unit = unit_of(line)
         if line.item not in coupled:
             if inside.get(line.item):
                 found.setdefault(line.group, _missing(line.item))

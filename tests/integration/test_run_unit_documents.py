@@ -1,0 +1,110 @@
+"""Prices and documents in the units of items and resources, where each has a unit group of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from catalogue import ITEMS, bike, failure, product_of
+from test_run_invoices import INVOICE, LINES, invoice, line, lines, post
+from test_run_prices import GROUPS, PRICES, price
+from test_run_unit_groups import UNITS, box, catalogue
+from world import World, new_world
+from world_data import Row
+
+from koppel.store.database import Database
+from switches import UNIT_GROUPS, switch
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
+    """A bike by the piece and by the box, and its product."""
+    async with new_world(database, folders=[switch(tmp_path, **UNIT_GROUPS)]) as world:
+        await bike(world)
+        await box(world)
+        await catalogue(world)
+        await world.sync(ITEMS, full=True)
+        yield world
+
+
+async def unit(world: World, row: Row) -> str:
+    """What the unit of a row is called."""
+    return str((await world.alice.row("uoms", row["_uomid_value"]))["name"])
+
+
+async def new_unit(world: World) -> None:
+    """The bike comes in sets, too."""
+    await world.bob.create("unitsOfMeasure", code="SET")
+    await world.bob.create("itemUnitsOfMeasure", itemNo="BK-1", code="SET", qtyPerUnitOfMeasure=3)
+
+
+async def of_list(world: World) -> dict[str, float]:
+    """Amounts by unit in the price list GOLD."""
+    gold = await world.alice.one("pricelevels", "name eq 'GOLD'")
+    rows = await world.alice.rows("productpricelevels", f"_pricelevelid_value eq {gold['pricelevelid']}")
+    product = await product_of(world)
+    assert {row["_uomscheduleid_value"] for row in rows} <= {product["_defaultuomscheduleid_value"]}
+    return {await unit(world, row): row["amount"] for row in rows}
+
+
+@pytest.mark.rule("UOM-14")
+async def test_prices_of_a_group_are_in_the_units_of_the_item(world: World) -> None:
+    await world.bob.create("customerPriceGroups", code="GOLD", description="Gold customers")
+    await price(world, "BK-1", 900)
+    await price(world, "BK-1", 8000, unitOfMeasureCode="BOX")
+    for name in (GROUPS, PRICES):
+        await world.sync(name, full=True)
+        assert await world.failures(name) == []
+    assert await of_list(world) == {"PCS": 900, "BOX": 8000}
+    await world.quiet(GROUPS, PRICES)
+
+
+@pytest.mark.rule("UOM-14")
+async def test_a_price_in_a_unit_that_is_not_coupled_waits_for_it(world: World) -> None:
+    await world.bob.create("customerPriceGroups", code="GOLD", description="Gold customers")
+    await new_unit(world)
+    await price(world, "BK-1", 2500, unitOfMeasureCode="SET")
+    await world.sync(GROUPS, full=True)
+    assert await failure(world, GROUPS) == "unit SET of item BK-1 is not coupled in ITEM UOM"
+    await world.sync(UNITS)
+    await world.sync(GROUPS)
+    await world.sync(PRICES)
+    assert await of_list(world) == {"SET": 2500}
+
+
+def sold(code: str, amount: float, quantity: float) -> Row:
+    """A line of the bike."""
+    of = {"lineType": "Item", "lineObjectNumber": "BK-1", "unitOfMeasureCode": code}
+    return {**line("Road Bike", amount, quantity), **of}
+
+
+@pytest.mark.rule("UOM-14")
+async def test_lines_of_invoices_are_in_their_units(world: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    post(world, "PS-1", customer, sold("BOX", 9000, 2), sold("PCS", 950, 1), sold("", 940, 1))
+    await world.sync(INVOICE, full=True)
+    assert await world.failures(LINES) == []
+    found = await lines(world, await invoice(world, "PS-1"))
+    assert [(await unit(world, row), row["quantity"], row["priceperunit"]) for row in found] == [
+        ("BOX", 2, 9000),
+        ("PCS", 1, 950),
+        ("PCS", 1, 940),
+    ]
+    await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("UOM-14")
+async def test_a_line_in_a_unit_that_is_not_coupled_waits_for_it(world: World) -> None:
+    customer = await world.bob.create("customers", displayName="Adatum")
+    await world.sync(full=True)
+    await new_unit(world)
+    post(world, "PS-1", customer, sold("SET", 2500, 1))
+    await world.sync(INVOICE, full=True)
+    assert await failure(world, LINES) == "unit SET of item BK-1 is not coupled in ITEM UOM"
+    await world.sync(UNITS)
+    await world.sync(INVOICE)
+    assert await world.failures(LINES) == []
+    [row] = await lines(world, await invoice(world, "PS-1"))
+    assert (await unit(world, row), row["priceperunit"]) == ("SET", 2500)
