@@ -123,6 +123,17 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     hours: int = 24
 
 
+class Ownership(msgspec.Struct, frozen=True, kw_only=True):
+    """Who owns new rows of Dataverse (GEN-02): the user of the salesperson (``person``), or the ``team`` alone.
+
+    ``team``: the default owning team, by name or id. ``unsound``: what an owner does that Dataverse could not take.
+    """
+
+    model: Literal["person", "team"] = "person"
+    team: str
+    unsound: Literal["warn", "fail"] = "warn"
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """``koppel.yaml``. Paths are absolute or relative to the working directory, no longer to the file.
 
@@ -131,6 +142,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     them, changes are only asked for. ``keep_jobs``: days after which workers delete jobs and their logs.
     ``alerts``: who is told when something is wrong. ``company_stamp``: which rows of Dataverse belong to one of several
     companies (GEN-06): those of ``all`` tables that can, or ``documents`` alone.
+    ``ownership``: without it the user of a salesperson owns a row, or Koppel's own.
     """
 
     business_central: BusinessCentral
@@ -145,6 +157,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     keep_jobs: int = 90
     alerts: Alerts | None = None
     company_stamp: Literal["none", "all", "documents"] = "none"
+    ownership: Ownership | None = None
 
 
 DESCRIPTIONS = {
@@ -157,6 +170,10 @@ DESCRIPTIONS = {
     "Config.brakes": "What a job may do before it stops and asks.",
     "Config.webhooks": "How the systems tell `koppel serve` of changes.",
     "Config.keep_jobs": "Days after which workers delete jobs and their logs; 0: never.",
+    "Config.ownership": "Who owns new rows of Dataverse.",
+    "Ownership.model": "The user of the salesperson, or the team alone.",
+    "Ownership.team": "The default owning team: its name or id.",
+    "Ownership.unsound": "What an owner does that is not there or has no role: warn (and leave it out), or fail.",
     "Config.company_stamp": "Which rows of Dataverse belong to one of several companies.",
     "Config.alerts": "Who is told when a mapping has not run, keeps failing, or has conflicts.",
     "Alerts.url": "Address that gets a POST with `text` and `alerts`, as chat programs and monitors take it.",
@@ -303,6 +320,9 @@ brakes: {deletions: 50, changes_percent: 30}
 # If several companies share this Dataverse: whose rows are whose (all, documents).
 # company_stamp: all
 
+# Who owns new rows of Dataverse, if not the users of salespeople alone.
+# ownership: {model: team, team: Sales}
+
 # Who is told when a mapping has not run for long, keeps failing, or has conflicts.
 # alerts:
 #   url: https://chat.example.com/hooks/koppel
@@ -319,6 +339,8 @@ def _mistakes(config: Config) -> Iterator[Mistake]:
         yield from _database(config.database)
     if config.alerts is not None:
         yield from _alerts(config.alerts)
+    if config.ownership is not None and not config.ownership.team.strip():
+        yield ("ownership", "team"), "the team is blank", "Write its name or id."
     if config.keep_jobs < 0:
         yield ("keep_jobs",), "`keep_jobs` cannot be negative", "0 keeps them for ever."
     if config.webhooks is not None:

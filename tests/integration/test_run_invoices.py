@@ -13,6 +13,7 @@ from world_data import PAM, Row
 
 from koppel.sandbox.business_central.work import Work
 from koppel.sandbox.seed_business_central import COMPANY
+from koppel.sandbox.seed_dataverse import BUSINESS_UNIT_ID
 from koppel.sandbox.tokens import BOB
 from koppel.store.database import Database
 from koppel.sync.request import Request
@@ -289,6 +290,19 @@ async def test_an_invoice_takes_after_the_order_that_it_comes_from(world: World,
         "the customer of its order ORD-1 was changed or is not coupled: "
         f"the invoice is for {other['number']}, the order for {customer['number']}"
     )
+
+
+@pytest.mark.rule("INV-07")
+@pytest.mark.rule("GEN-04")
+async def test_the_team_of_an_order_owns_its_invoice(world: World, customer: Row) -> None:
+    [team] = world.sandbox.dataverse.load("team", [{"name": "Export", "_businessunitid_value": BUSINESS_UNIT_ID}])
+    account = await world.account_of(customer)
+    there = await order(world, **{"customerid_account@odata.bind": f"/accounts({account['accountid']})"})
+    await world.alice.update("salesorders", there["salesorderid"], {"ownerid@odata.bind": f"/teams({team})"})
+    post(world, "PS-16", customer, line("Freight", 100), yourReference="ORD-1")
+    await world.sync(INVOICE, full=True)
+    assert (await invoice(world, "PS-16"))["_owningteam_value"] == team
+    await world.quiet(INVOICE)
 
 
 @pytest.mark.rule("INV-09")

@@ -25,6 +25,7 @@ from koppel.engine.rule import RULES
 from koppel.errors import NotFoundError
 from koppel.mapping.load import digest, load_mappings
 from koppel.mapping.model import FieldMapping, TableMapping
+from koppel.mapping.ownership import without_owners
 from koppel.odata.records import Side
 from koppel.sandbox.clock import Clock
 from koppel.sandbox.custom import CustomTables
@@ -170,6 +171,7 @@ class World:
         self.database = database
         self.route = route
         self.mappings = dict(mappings)
+        self.warnings: dict[str, tuple[str, ...]] = {}
         self.line = Line(sandbox)
         self.slept: list[float] = []
         self.alice = Person(sandbox, ALICE, f"{ADDRESS}/dataverse/api/data/v9.2/")
@@ -213,6 +215,7 @@ class World:
             },
             connection=connection,
             mappings=self.mappings,
+            warnings=self.warnings,
             today=lambda: self.sandbox.clock().date(),
         )
 
@@ -295,7 +298,11 @@ class World:
 
     async def set_up(self, **settings: Any) -> None:
         """Change what the configuration says of all mappings, and begin a new session with it."""
-        self.mappings = await as_set_up(self.session.systems, self.mappings, **settings)
+        ownership = settings.get("ownership")
+        by_team = ownership is not None and ownership.model == "team"
+        known = without_owners(self.mappings) if by_team else self.mappings
+        owned = await as_set_up(self.session.systems, known, **settings)
+        self.mappings, self.warnings = owned.mappings, owned.warnings
         await self.reopen()
 
     # what there is

@@ -8,7 +8,16 @@ import jsonschema
 import pytest
 import yaml
 
-from koppel.config import DESCRIPTIONS, BrakeSettings, Secret, config_schema, find_config, load_config, write_config
+from koppel.config import (
+    DESCRIPTIONS,
+    BrakeSettings,
+    Ownership,
+    Secret,
+    config_schema,
+    find_config,
+    load_config,
+    write_config,
+)
 from koppel.errors import ConfigError
 
 SOUND = """\
@@ -189,3 +198,10 @@ def test_the_schema_takes_the_file_and_knows_its_keys(tmp_path: Path) -> None:
             jsonschema.validate(yaml.safe_load(broken), schema)
     keys = {f"{name}.{key}" for name, shape in schema["$defs"].items() for key in shape["properties"]}
     assert keys == set(DESCRIPTIONS)
+
+
+def test_teams_that_own(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, SOUND + "company_stamp: all\nownership: {model: team, team: Sales}\n"))
+    assert config.company_stamp == "all"
+    assert config.ownership == Ownership(model="team", team="Sales", unsound="warn")
+    assert "the team is blank" in mistake(tmp_path, SOUND + "ownership: {team: ' '}\n")

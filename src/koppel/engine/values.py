@@ -129,7 +129,8 @@ def _datetime(value: Scalar) -> Hashable:
 
 
 def _guid(value: Scalar) -> Hashable:
-    text = "" if value is None else str(value).lower()
+    """A lookup may be written with the set of its row: ``teams(...)``."""
+    text = "" if value is None else str(value).lower().rpartition("(")[2].rstrip(")")
     return None if text in ("", ZERO_GUID) else text
 
 

@@ -118,6 +118,7 @@ _ORDERS = Need(
         "customerid_account",
         "customerid_contact",
         "ownerid",
+        "owningteam",
     ),
     key="ordernumber",
     of=lambda batch: [reference for _, reference in _references(batch)],
@@ -234,7 +235,8 @@ def origin(batch: Batch) -> list[dict[str, Scalar]]:
 
 def _of_order(order: Found) -> dict[str, Scalar]:
     taken = ("salesorderid", "name", "pricelevelid", "opportunityid", "customerid_account", "customerid_contact")
-    return {name: value for name in (*taken, "ownerid") if (value := order[name]) is not None}
+    owner = f"teams({order['owningteam']})" if order["owningteam"] else order["ownerid"]
+    return {name: value for name, value in {**{n: order[n] for n in taken}, "ownerid": owner}.items() if value}
 
 
 @compute(

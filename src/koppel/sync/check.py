@@ -48,7 +48,11 @@ async def check(config: Config) -> AsyncIterator[Finding]:
         yield await _reach_database(config)
         if len(reached) == len(SIDES):
             try:
-                mappings = await as_set_up(reached, mappings, config.company_stamp)
+                owned = await as_set_up(reached, mappings, config.company_stamp, config.ownership)
+                mappings = owned.mappings
+                for name, told in owned.warnings.items():
+                    for line in told:
+                        yield Finding("warning", name, line, "see `ownership` in koppel.yaml")
             except KoppelError as error:
                 yield _failed("koppel.yaml", error)
         for mapping in mappings.values():

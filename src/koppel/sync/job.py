@@ -27,6 +27,8 @@ async def as_job(
         session.job = await jobs.start(session.connection, kind, [name], undoes=undoes)
         session.setup_tables.clear()
         result = Result(mapping=name, job=session.job)
+        for warning in session.warnings.get(name, ()):
+            result.notice(warning)
         try:
             await work(await ready_mapping(session, name), result)
         except BaseException as error:

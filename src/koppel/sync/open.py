@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 import koppel.rules
-from koppel.config import Auth, Config, User
+from koppel.config import Auth, Config, Ownership, User
 from koppel.config import BusinessCentral as BusinessCentralPlace
 from koppel.config import Dataverse as DataversePlace
 from koppel.engine.brakes import Brakes
 from koppel.mapping.company import Stamping
 from koppel.mapping.load import load_mappings
 from koppel.mapping.model import TableMapping
+from koppel.mapping.ownership import without_owners
 from koppel.odata.records import Side
 from koppel.store import locks
 from koppel.store.database import Database, open_database
@@ -48,7 +49,9 @@ def known_mappings(config: Config | None = None) -> dict[str, TableMapping]:
     kinds: dict[str, set[str]] = {}
     for rule in koppel.rules.registered().values():
         kinds.setdefault(rule.kind, set()).add(rule.name)
-    return load_mappings(folders, known_rules=kinds, functions=functions)
+    mappings = load_mappings(folders, known_rules=kinds, functions=functions)
+    by_team = config is not None and config.ownership is not None and config.ownership.model == "team"
+    return without_owners(mappings) if by_team else mappings
 
 
 def connect_business_central(config: Config) -> BusinessCentral:
@@ -90,6 +93,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     systems: Mapping[Side, System]
     database: Database
     company_stamp: Stamping = "none"
+    ownership: Ownership | None = None
 
 
 @asynccontextmanager
@@ -104,6 +108,7 @@ async def open_connections(config: Config) -> AsyncIterator[Opened]:
             systems={"business_central": business_central, "dataverse": dataverse},
             database=database,
             company_stamp=config.company_stamp,
+            ownership=config.ownership,
         )
 
 
@@ -115,10 +120,13 @@ async def session_on(
     async with opened.database.connect() as connection:
         await interrupt_orphans(connection)
         await locks.send(connection)
+        known = await with_creating(connection, mappings)
+        owned = await as_set_up(opened.systems, known, opened.company_stamp, opened.ownership)
         yield Session(
             systems=opened.systems,
             connection=connection,
-            mappings=await as_set_up(opened.systems, await with_creating(connection, mappings), opened.company_stamp),
+            mappings=owned.mappings,
+            warnings=owned.warnings,
             brakes=brakes,
         )
 

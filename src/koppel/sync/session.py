@@ -39,6 +39,7 @@ class Plan(Protocol):
 class Session(msgspec.Struct, kw_only=True):
     """An open session. ``job``: under which writes are recorded.
 
+    ``warnings``: what each job of a mapping tells besides.
     ``portion``: of a run that another process leads, which this session is at.
     ``foreseen``: in a preview, the partners that would have been created by now, by mapping: Dataverse id by Business
     Central id. ``bringing``: mappings that bring along what they wait for, and those that are brought along.
@@ -49,6 +50,7 @@ class Session(msgspec.Struct, kw_only=True):
     mappings: Mapping[str, TableMapping]
     today: Callable[[], date] = date.today
     brakes: Brakes = Brakes()
+    warnings: Mapping[str, tuple[str, ...]] = {}
     job: int = 0
     portion: int = 0
     ready: dict[str, Ready] = {}

@@ -90,7 +90,9 @@ def _member(column: Column, value: Scalar) -> tuple[str, Scalar]:
         return f"{column.name}@odata.bind", None
     if not column.targets:
         raise DataError(f"column {column.name} points to no table that can be addressed", field=column.name)
-    return f"{column.name}@odata.bind", f"/{column.targets[0]}({value})"
+    # A row of another table than the first that the column leads to bears its own: teams(...).
+    row = str(value) if str(value).endswith(")") else f"{column.targets[0]}({value})"
+    return f"{column.name}@odata.bind", f"/{row}"
 
 
 def check_cursor(cursor: str, schema: TableSchema, select: str) -> None:
