@@ -158,6 +158,7 @@ def test_values_on_the_wire() -> None:
         "ownerid@odata.bind": None,
         "LinkedOrder@odata.bind": f"/orders({GUID})",
     }
+    assert body_of(CONTACT, {"ownerid": f"teams({GUID})"}) == {"ownerid@odata.bind": f"/teams({GUID})"}
 
 
 def test_an_unknown_column_names_the_right_ones() -> None:
