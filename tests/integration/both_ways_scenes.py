@@ -15,13 +15,15 @@ from koppel.store.database import Database
 from switches import switch
 
 BOTH, LINES = "SALESORDER-ORDER-TWO-WAY", "SOLINE-ORDERDETAIL"
-ON = ("sales-order-two-way", "sales-order-line-two-way")
+NOTES = "SALES ORDER NOTES-TWO-WAY"
+ON = ("sales-order-two-way", "sales-order-line-two-way", "sales-order-notes-two-way")
+OFF = ("sales-order", "sales-order-notes")
 
 
 @asynccontextmanager
 async def new_shop(database: Database, folder: Path) -> AsyncIterator[World]:
     """A shop with a customer and products, in which orders go both ways."""
-    folder = switch(folder, on=ON, off=("sales-order",))
+    folder = switch(folder, on=ON, off=OFF)
     async with new_world(database, folders=(folder,)) as world:
         (organization,) = await world.alice.rows("organizations")
         await world.alice.update("organizations", organization["organizationid"], issopintegrationenabled=False)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from both_ways_scenes import BOTH, LINES, ON, details, entered, lines, new_shop, of_item, only_there
+from both_ways_scenes import BOTH, LINES, OFF, ON, details, entered, lines, new_shop, of_item, only_there
 from order_scenes import act_on, there
 from world import World
 from world_data import Row
@@ -178,7 +178,7 @@ def test_one_of_the_two_setups_is_on(tmp_path: Path) -> None:
     ("side", "kept"), [("business_central", "status eq 'Released'"), ("dataverse", "statecode eq 1 or statecode eq 3")]
 )
 def test_the_filters_are_fixed(tmp_path: Path, side: str, kept: str) -> None:
-    folder = switch(tmp_path, on=ON, off=("sales-order",))
+    folder = switch(tmp_path, on=ON, off=OFF)
     file = folder / "sales-order-two-way.yaml"
     file.write_text(file.read_text("utf-8").replace(f"  filter: {kept}\n", ""), "utf-8")
     with pytest.raises(MappingError) as caught:

@@ -74,7 +74,7 @@ def test_what_they_pair(name: str, direction: str, table: str, partner: str, fie
 def test_they_only_keep_coupled_records_in_step_and_ask_in_conflicts() -> None:
     assert all(mapping.conflicts == "ask" for mapping in STANDARD.values())
     creating = {"POSTEDSALESLINE-INV", "SALESORDER-ORDER", "SALESPRC-PRODPRICE", "SALES ORDER NOTES"}
-    creating |= {"SALESORDER-ORDER-TWO-WAY", "SOLINE-ORDERDETAIL"}
+    creating |= {"SALESORDER-ORDER-TWO-WAY", "SOLINE-ORDERDETAIL", "SALES ORDER NOTES-TWO-WAY"}
     creating |= {"SALESQUOTE-QUOTE", "SALES QUOTE NOTES", "UNIT GROUP", "ITEM UOM", "RESOURCE UOM"}
     creating |= {"ACCOUNT STATISTICS"}
     assert {mapping.name for mapping in STANDARD.values() if not mapping.only_coupled} == creating
@@ -87,6 +87,7 @@ def test_what_goes_beyond_the_request_is_off() -> None:
         "RESOURCE UOM",
         "SALESORDER-ORDER-TWO-WAY",
         "SOLINE-ORDERDETAIL",
+        "SALES ORDER NOTES-TWO-WAY",
         "SALESQUOTE-QUOTE",
         "SALES QUOTE NOTES",
         "ACCOUNT STATISTICS",

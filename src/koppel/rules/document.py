@@ -13,6 +13,8 @@ from koppel.odata.records import Scalar
 ITEM, RESOURCE = "Item", "Resource"
 PRODUCTS: Mapping[str, str] = {ITEM: "ITEM-PRODUCT", RESOURCE: "RESOURCE-PRODUCT"}
 """The mapping that couples what a line of a type sells."""
+ORDERS_BOTH = "SALESORDER-ORDER-TWO-WAY"
+"""The mapping of orders that go both ways."""
 
 
 class Kind(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from html import escape, unescape
 from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Need, complete, compute, refuse
 from koppel.odata.records import Scalar
+from koppel.rules.document import ORDERS_BOTH
 
 ORDERS, QUOTES = "SALESORDER-ORDER", "SALESQUOTE-QUOTE"
 _TAKEN_OVER = (1, 2)
@@ -93,6 +94,18 @@ def of_coupled_order(batch: Batch) -> list[Refusal | None]:
 @refuse(side="dataverse", reads=("objectid_salesorder",), needs=(_documents(ORDERS, "objectid_salesorder"),))
 def on_coupled_order(batch: Batch) -> list[Refusal | None]:
     """Annotations of orders that are not coupled stay where they are (NOTE-04)."""
+    return _refused(batch, "objectid_salesorder", "order")
+
+
+@refuse(reads=("documentId",), needs=(_documents(ORDERS_BOTH, "documentId"),))
+def of_order_both(batch: Batch) -> list[Refusal | None]:
+    """The same where orders go both ways (SO-45)."""
+    return _refused(batch, "documentId", "order", "business_central_id")
+
+
+@refuse(side="dataverse", reads=("objectid_salesorder",), needs=(_documents(ORDERS_BOTH, "objectid_salesorder"),))
+def on_order_both(batch: Batch) -> list[Refusal | None]:
+    """The same of annotations (SO-45)."""
     return _refused(batch, "objectid_salesorder", "order")
 
 

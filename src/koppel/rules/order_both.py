@@ -124,6 +124,12 @@ def status(batch: Batch) -> list[Scalar | Refusal]:
     return [_COMPLETE if shipped else None for shipped in batch.column("fullyShipped")]
 
 
+@compute(side="dataverse", reads=("statecode",))
+def release(batch: Batch) -> list[Scalar | Refusal]:
+    """What is submitted is released, once its lines are there (SO-45); what a person opens again is outside."""
+    return ["Released"] * len(batch.records)
+
+
 _FREIGHT = (
     Need(name="sales_setup", table="salesReceivablesSetup", columns=("freightGLAccNo",)),
     Need(

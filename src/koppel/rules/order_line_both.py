@@ -9,6 +9,7 @@ from koppel.engine.rule import Batch, Need, Parts, complete, compute, precede
 from koppel.odata.records import Scalar
 from koppel.rules.document import (
     ORDER,
+    ORDERS_BOTH,
     PRODUCTS,
     WRITE_IN,
     Line,
@@ -23,7 +24,6 @@ from koppel.rules.invoice_line import tax_of
 from koppel.rules.new_order import rows_of
 from koppel.rules.order_line import ARTICLES, Article, articles, write_in
 
-ORDERS = "SALESORDER-ORDER-TWO-WAY"
 _ROOM = 100
 """Characters that a line of Business Central takes of a text."""
 _SOLD = ("lineType", "lineObjectNumber")
@@ -124,7 +124,7 @@ def _of(article: Article, row: Mapping[str, Scalar]) -> Parts:
 
 
 _PRICES = (
-    Need(name="coupled", couplings=ORDERS, key="business_central_id", of=lambda batch: batch.column("documentId")),
+    Need(name="coupled", couplings=ORDERS_BOTH, key="business_central_id", of=lambda batch: batch.column("documentId")),
     Need(
         name="orders",
         side="dataverse",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from koppel.engine.action import Action, FollowUp
 from koppel.engine.plan import other
@@ -18,6 +19,7 @@ from koppel.store import history, intents
 from koppel.store.history import Entry
 from koppel.store.intents import Intended, Intent
 from koppel.sync.needs import run_rule
+from koppel.sync.opened import opened
 from koppel.sync.reopen import change
 from koppel.sync.scope import Scope
 from koppel.sync.session import Session
@@ -75,7 +77,8 @@ async def _write(
     system, connection, mapping = session.systems[side], session.connection, scope.ready.mapping.name
     own = scope.ready.mapping.endpoint(side)
     opens = own.reopen if own.table == table else {}
-    columns = tuple(dict.fromkeys([*opens, *(column for up in ups for column in up.values)]))
+    whole = _whole_column(session, scope, side, table)
+    columns = tuple(dict.fromkeys([*opens, *filter(None, [whole]), *(column for up in ups for column in up.values)]))
     new, old = [up for up in ups if up.create], [up for up in ups if not up.create]
     found = await system.by_ids(table, columns, [up.id for up in old]) if old else {}
     waiting = await unread_edits(session, scope.ready.mapping, side, table, found)
@@ -85,12 +88,18 @@ async def _write(
     await intents.save(connection, mapping, written, session.portion)
     await connection.commit()
     rows = [Update(up.id, found[up.id].version, up.values) for up in old]
-    made = await system.create(table, [Create(up.id, up.values) for up in new], columns) if new else []
+    takes_ids = bool(new) and (await system.describe(table)).takes_ids
+    made_as = [Create(up.id if takes_ids else "", up.values) for up in new]
     states = [dict(zip(opens, found[up.id].values, strict=False)) for up in old]
-    changed = await change(system, table, columns, rows, states, opens) if rows else []
+    held = {str(up.values.get(whole) or "") for up in new}
+    held |= {str(found[up.id].values[columns.index(whole)] or "") for up in old if whole}
+    async with opened(session, scope.ready, side, held - {""} if whole else ()):
+        made = await system.create(table, made_as, columns) if new else []
+        changed = await change(system, table, columns, rows, states, opens) if rows else []
     answers = list(zip((*new, *old), (*made, *changed), strict=True))
     done = [up for up, answer in answers if _is_done(up, answer)]
-    await history.add(connection, (entry for up in done for entry in told[up.id]))
+    ids = {up.id: answer.id or up.id for up, answer in answers}
+    await history.add(connection, (replace(entry, record_id=ids[up.id]) for up in done for entry in told[up.id]))
     known = [_key(up) for up, answer in answers if up in done or not _is_unknown(answer)]
     await intents.settle(connection, mapping, side, known)
     refused = {
@@ -99,6 +108,13 @@ async def _write(
         if answer.error and not (up.create and isinstance(answer.error, ExistsError))
     }
     return {**waiting, **refused}
+
+
+def _whole_column(session: Session, scope: Scope, side: Side, table: str) -> str:
+    """Where rows of a table say which of the mapping's records they are parts of, if they are."""
+    parts = (session.mappings[name] for name in scope.ready.parts)
+    found = (getattr(part.whole, side) for part in parts if part.endpoint(side).table == table)
+    return next(found, "")
 
 
 def _is_done(up: FollowUp, answer: Written) -> bool:

@@ -1,0 +1,171 @@
+"""Orders of Dataverse go to Business Central with their lines, where orders go both ways (SO-45 … SO-47)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from both_ways_scenes import BOTH, LINES, NOTES, details, entered, lines, new_shop, of_item, only_there
+from order_scenes import here, lines_here, of_product, order, submitted, there, written_in
+from world import World
+from world_data import Row
+
+from koppel.store.database import Database
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
+    async with new_shop(database, tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def customer(world: World) -> Row:
+    return await world.bob.one("customers", "displayName eq 'Adatum'")
+
+
+async def activated(world: World, made: Row) -> None:
+    await world.alice.update("salesorders", made["salesorderid"], statecode=0, statuscode=2)
+
+
+@pytest.mark.rule("SO-45")
+@pytest.mark.rule("SO-46")
+async def test_a_submitted_order_is_released_with_its_lines(world: World, customer: Row) -> None:
+    goods = [await of_product(world, "BIKE", 2, priceperunit=450, manualdiscountamount=20), written_in("Painting", 80)]
+    made = await order(world, customer, *goods, freightamount=25, discountamount=30)
+    await world.sync(BOTH)
+    assert not await world.failures(BOTH)
+    found = await here(world)
+    assert (found["status"], found["discountAmount"], found["externalDocumentNumber"]) == (
+        "Released",
+        30,
+        "BIKES FOR ADATUM",
+    )
+    rows = {row["lineObjectNumber"]: row for row in await lines_here(world)}
+    assert {number: (row["lineType"], row["quantity"], row["unitPrice"]) for number, row in rows.items()} == {
+        "BIKE": ("Item", 2, 450),
+        "WRITE-IN": ("Resource", 1, 80),
+        "6110": ("Account", 1, 25),
+    }
+    assert (rows["BIKE"]["discountAmount"], rows["WRITE-IN"]["description"]) == (20, "Painting")
+    back = await there(world, made)
+    assert (back["statecode"], back["bcbi_businesscentralordernumber"]) == (1, found["number"])
+    assert back["bcbi_businesscentraldocumentoccurrencenumber"] == 1
+    numbers = [row["bcbi_businesscentrallinenumber"] for row in await details(world, made)]
+    assert numbers == [rows["BIKE"]["sequence"], rows["WRITE-IN"]["sequence"]]
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-45")
+@pytest.mark.rule("SO-46")
+async def test_changes_in_dataverse_arrive_in_a_released_order(world: World, customer: Row) -> None:
+    goods = [await of_product(world, "BIKE", 2, priceperunit=450), await of_product(world, "LIFT", 1)]
+    made = await order(world, customer, *goods)
+    await world.sync(BOTH)
+    await activated(world, made)
+    bike, lift = await details(world, made)
+    await world.alice.update("salesorderdetails", bike["salesorderdetailid"], quantity=3)
+    await world.alice.delete("salesorderdetails", lift["salesorderdetailid"])
+    bound = {"salesorderid@odata.bind": f"/salesorders({made['salesorderid']})"}
+    await world.alice.create("salesorderdetails", {**bound, **await of_product(world, "BELL", 1, priceperunit=90)})
+    await world.sync(BOTH)
+    assert len(await lines_here(world)) == 2, "it is being worked on"
+    await submitted(world, made)
+    await world.sync(BOTH)
+    found = {row["lineObjectNumber"]: (row["quantity"], row["unitPrice"]) for row in await lines_here(world)}
+    assert found == {"BIKE": (3, 450), "BELL": (1, 90)}
+    assert ((await here(world))["status"], (await there(world, made))["statecode"]) == ("Released", 1)
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-46")
+async def test_two_people_edit_two_lines_of_one_order(world: World, customer: Row) -> None:
+    made = await entered(world, customer, of_item("BIKE", 2), of_item("LIFT", 1))
+    await world.sync(BOTH)
+    order = await only_there(world)
+    bike, lift = await lines(world, made)
+    await world.bob.update("salesOrders", made["id"], status="Open")
+    await world.bob.update("salesOrderLines", bike["id"], quantity=5)
+    await world.bob.update("salesOrders", made["id"], status="Released")
+    await activated(world, order)
+    _, theirs = await details(world, order)
+    await world.alice.update("salesorderdetails", theirs["salesorderdetailid"], quantity=4)
+    await submitted(world, order)
+    await world.sync(BOTH)
+    assert [row["quantity"] for row in await lines(world, made)] == [5, 4]
+    assert [row["quantity"] for row in await details(world, order)] == [5, 4]
+    assert not await world.conflicts(LINES)
+    assert lift
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-46")
+async def test_a_line_that_both_edited_is_left_to_a_person(world: World, customer: Row) -> None:
+    made = await entered(world, customer, of_item("BIKE", 2))
+    await world.sync(BOTH)
+    order = await only_there(world)
+    (bike,), (theirs,) = await lines(world, made), await details(world, order)
+    await world.bob.update("salesOrders", made["id"], status="Open")
+    await world.bob.update("salesOrderLines", bike["id"], quantity=5)
+    await world.bob.update("salesOrders", made["id"], status="Released")
+    await activated(world, order)
+    await world.alice.update("salesorderdetails", theirs["salesorderdetailid"], quantity=4)
+    await submitted(world, order)
+    await world.sync(BOTH)
+    (conflict,) = await world.conflicts(LINES)
+    assert conflict.field == "price"
+    assert [row["quantity"] for row in await lines(world, made)] == [5]
+    assert [row["quantity"] for row in await details(world, order)] == [4]
+
+
+@pytest.mark.rule("SO-47")
+async def test_freight_is_one_line(world: World, customer: Row) -> None:
+    made = await order(world, customer, written_in("Painting"), freightamount=25)
+    await world.sync(BOTH)
+    await activated(world, made)
+    await world.alice.update("salesorders", made["salesorderid"], description="by train")
+    await submitted(world, made)
+    await world.sync(BOTH)
+    freight = [row for row in await lines_here(world) if row["lineType"] == "Account"]
+    assert [row["unitPrice"] for row in freight] == [25]
+    await activated(world, made)
+    await world.alice.update("salesorders", made["salesorderid"], freightamount=40)
+    await submitted(world, made)
+    await world.sync(BOTH)
+    freight = [row for row in await lines_here(world) if row["lineType"] == "Account"]
+    assert [row["unitPrice"] for row in freight] == [40]
+    assert (await here(world))["status"] == "Released"
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-45")
+async def test_a_discount_in_percent_is_held(world: World, customer: Row) -> None:
+    await order(world, customer, written_in("Painting"), discountpercentage=5)
+    await world.sync(BOTH)
+    (failure,) = await world.failures(BOTH)
+    assert (failure.code, failure.field) == ("SO-45", "discountpercentage")
+    assert not await world.bob.rows("salesOrders")
+
+
+@pytest.mark.rule("SO-46")
+async def test_an_order_with_a_line_that_cannot_be_sold_is_not_made(world: World, customer: Row) -> None:
+    goods = await of_product(world, "BIKE")
+    await order(world, customer, goods)
+    await world.session.connection.execute("DELETE FROM coupling WHERE mapping = 'ITEM-PRODUCT'")
+    await world.sync(BOTH)
+    (failure,) = await world.failures(BOTH)
+    assert (failure.code, failure.message) == ("SO-09", "product BIKE on its lines is not coupled in ITEM-PRODUCT")
+    assert not await world.bob.rows("salesOrders")
+
+
+@pytest.mark.rule("SO-45")
+async def test_notes_go_with_the_order(world: World, customer: Row) -> None:
+    made = await order(world, customer, written_in("Painting"))
+    bound = {"objectid_salesorder@odata.bind": f"/salesorders({made['salesorderid']})"}
+    await world.alice.create("annotations", {**bound, "subject": "Colour", "notetext": "<p>Red</p>"})
+    await world.sync(BOTH)
+    await world.sync(NOTES)
+    (note,) = await world.bob.rows("recordNotes")
+    assert (note["description"], note["note"], note["documentId"]) == ("Colour", "Red", (await here(world))["id"])
+    await world.quiet(BOTH, NOTES)
