@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from order_scenes import in_currency
+from order_scenes import in_currency, submitted
 from world import World
 from world_data import Row
 
@@ -38,6 +38,22 @@ async def add(world: World, made: Row, *lines: Row) -> None:
 async def activated(world: World, made: Row) -> None:
     """Activate a draft."""
     await world.alice.update("quotes", made["quoteid"], statecode=1, statuscode=3)
+
+
+async def won(world: World, made: Row) -> None:
+    """Win an active quote."""
+    closing = {"@odata.type": "Microsoft.Dynamics.CRM.quoteclose", "subject": "Won"}
+    bound = {"quoteid@odata.bind": f"/quotes({made['quoteid']})"}
+    await world.alice.create("WinQuote", {"Status": 4, "QuoteClose": {**closing, **bound}})
+
+
+async def ordered(world: World, made: Row, *, submit: bool = True) -> Row:
+    """The order of a won quote, submitted unless it is not to be."""
+    everything = {"QuoteId": made["quoteid"], "ColumnSet": {"AllColumns": True}}
+    order = await world.alice.create("ConvertQuoteToSalesOrder", everything)
+    if submit:
+        await submitted(world, order)
+    return order
 
 
 async def here(world: World, number: str = "QUO-1") -> Row:

@@ -58,6 +58,25 @@ async def test_the_standard_api_tells_whether_a_quote_was_sent(sales: Sales) -> 
     assert (await sales.post(f"salesQuotes({quote['id']})/Microsoft.NAV.makeOrder", None)).status == 501
 
 
+async def test_quotes_are_archived_and_released_by_writing(sales: Sales) -> None:
+    """A higher number of versions archives the quote as it is; the status releases and reopens it."""
+    quote = await _quote(sales, item(quantity=2))
+    address = f"salesQuotes({quote['id']})"
+    await sales.patch(address, {"noOfArchivedVersions": 1}, COMPANION)
+    await sales.patch(address, {"noOfArchivedVersions": 1}, COMPANION)
+    await sales.patch(address, {"status": "Released"}, COMPANION)
+    await sales.patch(address, {"noOfArchivedVersions": 2}, COMPANION)
+    found = (await sales.get("archivedSalesQuotes?$expand=archivedSalesQuoteLines", COMPANION)).values
+    assert [(row["number"], row["versionNumber"], row["status"]) for row in found] == [
+        (quote["number"], 1, "Open"),
+        (quote["number"], 2, "Released"),
+    ]
+    assert [line["netAmount"] for row in found for line in row["archivedSalesQuoteLines"]] == [200, 200]
+    await sales.patch(address, {"status": "Open", "discountAmount": 5}, COMPANION)
+    again = await _again(sales, quote)
+    assert (again["status"], again["noOfArchivedVersions"], again["discountAmount"]) == ("Open", 2, 5)
+
+
 async def test_orders_and_quotes_stay_apart(sales: Sales) -> None:
     quote, order = await _quote(sales, item()), await sales.order("10000", item())
     assert (await sales.get(f"salesOrders({quote['id']})", COMPANION)).status == 404

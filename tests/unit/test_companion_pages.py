@@ -346,6 +346,8 @@ def test_every_table_of_the_catalogue_is_thought_of() -> None:
         "archivedSalesOrders.salesOrderLines",
         "salesQuotes.partialShipping",
         "salesQuotes.fullyShipped",
+        "archivedSalesQuotes.partialShipping",
+        "archivedSalesQuotes.fullyShipped",
     }
 
 

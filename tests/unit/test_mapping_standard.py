@@ -57,7 +57,7 @@ def test_every_rule_they_name_exists() -> None:
         ("SALESORDER-ORDER", "both", "salesOrders", "salesorder", 26, 1),
         ("OPPORTUNITY", "both", "opportunities", "opportunity", 9, 3),
         ("SALES ORDER NOTES", "both", "recordNotes", "annotation", 2, 0),
-        ("SALESQUOTE-QUOTE", "from_dataverse", "salesQuotes", "quote", 2, 0),
+        ("SALESQUOTE-QUOTE", "from_dataverse", "salesQuotes", "quote", 3, 0),
         ("SALES QUOTE NOTES", "from_dataverse", "recordNotes", "annotation", 2, 0),
         ("POSTEDSALESINV-INV", "to_dataverse", "postedSalesInvoices", "invoice", 31, 0),
         ("ACCOUNT STATISTICS", "to_dataverse", "customerStatistics", "nav_accountstatistics", 16, 0),

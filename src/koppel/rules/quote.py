@@ -1,12 +1,17 @@
-"""Active quotes of Dataverse become quotes of Business Central (QUOTE-…)."""
+"""Active and won quotes of Dataverse become quotes of Business Central; a won one is linked to its order (QUOTE-…)."""
 
 from __future__ import annotations
 
-from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, Need, Parts, complete, compute, refuse
+from koppel.engine.action import FollowUp, Refusal
+from koppel.engine.rule import Batch, Found, Need, Parts, complete, compute, follow, refuse
 from koppel.odata.records import Scalar
 from koppel.rules.document import QUOTE
 from koppel.rules.new_order import TOTALS, columns_of, needs_of, new_documents, order_discount, rows_of, written_of
+from koppel.rules.order import SUBMITTED
+
+WON = 2
+"""Of ``statecode``."""
+OPEN, RELEASED = "Open", "Released"
 
 
 @refuse(
@@ -52,3 +57,119 @@ def with_lines(batch: Batch) -> list[Parts | Refusal]:
 def discount(batch: Batch) -> list[Scalar | Refusal]:
     """Both discounts of the quote, as an amount (QUOTE-04)."""
     return [float(order_discount(row)) for row in rows_of(batch)]
+
+
+@compute(side="dataverse", reads=("statecode",))
+def status(batch: Batch) -> list[Scalar | Refusal]:
+    """A won quote takes no more edits (QUOTE-08)."""
+    return [RELEASED if state == WON else OPEN for state in batch.column("statecode")]
+
+
+def _won(batch: Batch) -> list[str]:
+    states = zip(batch.records, batch.column("statecode"), strict=True)
+    return [record.id for record, state in states if state == WON]
+
+
+_ORDERS = (
+    Need(
+        name="sold",
+        side="dataverse",
+        table="salesorder",
+        columns=("quoteid", "ordernumber", "statecode"),
+        key="quoteid",
+        of=_won,
+    ),
+    Need(
+        name="orders",
+        table="salesOrders",
+        columns=("id", "number", "yourReference", "quoteNumber"),
+        key="yourReference",
+        of=lambda batch: [row["ordernumber"] for row in batch.table("sold")],
+    ),
+)
+"""The orders of won quotes, in Dataverse and in Business Central."""
+
+
+@refuse(side="dataverse", reads=("statecode",), needs=_ORDERS, of="coupled")
+def order_is_there(batch: Batch) -> list[Refusal | None]:
+    """A won quote has an order in Dataverse, which is here once it was submitted (QUOTE-07, QUOTE-08)."""
+    won, there = set(_won(batch)), {row["yourReference"] for row in batch.table("orders")}
+    sold: dict[Scalar, list[Found]] = {}
+    for row in batch.table("sold"):
+        sold.setdefault(row["quoteid"], []).append(row)
+    return [_no_order(sold.get(record.id, []), there) if record.id in won else None for record in batch.records]
+
+
+def _no_order(sold: list[Found], there: set[Scalar]) -> Refusal | None:
+    if not sold:
+        return Refusal(
+            code="QUOTE-07",
+            message="it was won, and there is no matching order in Dataverse",
+            remedy="create the order of this quote there, then it goes through by itself",
+        )
+    missing = next((r for r in sold if r["statecode"] == SUBMITTED and r["ordernumber"] not in there), None)
+    if missing is None:
+        return None
+    number = str(missing["ordernumber"])
+    return Refusal(
+        code="QUOTE-08",
+        message=f"its order {number} is submitted and not in Business Central",
+        remedy=f"synchronise order {number}, then this quote goes through by itself",
+        value=number,
+        kind="transient",
+    )
+
+
+_LINKED = (
+    *_ORDERS,
+    Need(
+        name="quotes",
+        table="salesQuotes",
+        columns=("id", "number", "status", "noOfArchivedVersions"),
+        key="id",
+        of=lambda batch: batch.partners,
+    ),
+)
+
+
+def _unlinked(batch: Batch) -> list[tuple[str, Found, Found]]:
+    """Won quotes by id, each with Business Central's quote and an order of it that does not say so yet."""
+    quotes = {row["id"]: row for row in batch.table("quotes") if row["status"] == RELEASED}
+    orders = {row["yourReference"]: row for row in batch.table("orders")}
+    partners = {record.id: quotes.get(id) for record, id in zip(batch.records, batch.partners, strict=True)}
+    found = ((r["quoteid"], partners.get(str(r["quoteid"])), orders.get(r["ordernumber"])) for r in batch.table("sold"))
+    return [(str(id), q, order) for id, q, order in found if q and order and order["quoteNumber"] != q["number"]]
+
+
+@follow(side="dataverse", reads=("statecode",), needs=_LINKED, writes={"salesQuotes": ("noOfArchivedVersions",)})
+def archive(batch: Batch) -> list[FollowUp]:
+    """A version of the quote as it was won is archived; the quote itself stays (QUOTE-09)."""
+    return [
+        FollowUp(
+            side="business_central",
+            table="salesQuotes",
+            id=str(quote["id"]),
+            values={"noOfArchivedVersions": int(quote["noOfArchivedVersions"] or 0) + 1},
+            record=record,
+            name=str(quote["number"]),
+            reason=f"order {order['number']} was made of it (QUOTE-09)",
+        )
+        for record, quote, order in _unlinked(batch)
+    ]
+
+
+@follow(side="dataverse", reads=("statecode",), needs=_LINKED, writes={"salesOrders": ("quoteNumber",)})
+def link(batch: Batch) -> list[FollowUp]:
+    """The order says which quote it comes from, last of all: then nothing is left to do (SO-16, QUOTE-09)."""
+    return [
+        FollowUp(
+            side="business_central",
+            table="salesOrders",
+            id=str(order["id"]),
+            values={"quoteNumber": quote["number"]},
+            record=record,
+            name=str(order["number"]),
+            reason="the quote that it comes from (QUOTE-09)",
+        )
+        for record, quote, order in _unlinked(batch)
+    ]

@@ -65,6 +65,16 @@ codeunit 79183 "Koppel Orders"
         end;
     end;
 
+    // Writing a higher number of archived versions archives a quote as it is.
+    procedure Archive(var SalesHeader: Record "Sales Header"; Versions: Integer)
+    var
+        ArchiveManagement: Codeunit ArchiveManagement;
+    begin
+        SalesHeader.CalcFields("No. of Archived Versions");
+        if Versions > SalesHeader."No. of Archived Versions" then
+            ArchiveManagement.StoreSalesDocument(SalesHeader, false);
+    end;
+
     procedure Release(var SalesHeader: Record "Sales Header"; var ActionContext: WebServiceActionContext; PageId: Integer)
     var
         ReleaseSalesDocument: Codeunit "Release Sales Document";

@@ -10,7 +10,7 @@ from koppel.catalogue.pages import ZERO_GUID
 from koppel.sandbox.business_central import errors
 from koppel.sandbox.business_central.logic import dates, posting, release, totals
 from koppel.sandbox.business_central.logic.amounts import exact
-from koppel.sandbox.business_central.logic.archive import ARCHIVE, archive_order
+from koppel.sandbox.business_central.logic.archive import ARCHIVE, archive, archive_order
 from koppel.sandbox.business_central.logic.documents import (
     BILL_TO,
     ORDER,
@@ -172,6 +172,15 @@ def _status_set(work: Work, row: Row, before: str) -> None:
     row.update(store.rows[stored["id"]])
 
 
+def _versions_set(work: Work, row: Row, before: int) -> None:
+    """Writing a higher number of archived versions archives a quote as it is stored."""
+    stored = work.store(kind_of(row).headers).rows.get(row.get("id", ""))
+    wanted = row.get("noOfArchivedVersions", 0)
+    row["noOfArchivedVersions"] = before
+    if stored is not None and wanted > before:
+        row["noOfArchivedVersions"] = archive(work, stored, lines_of(work, stored))
+
+
 def _dimension_set(work: Work, row: Row, before: Any) -> None:
     if row.get("shortcutDimension1Code") or row.get("shortcutDimension2Code"):
         raise errors.not_implemented("dimensions")
@@ -232,6 +241,7 @@ QUOTE_LOGIC = Logic(
         "shippingAgentCode": _guarded,
         "fullyShipped": _shipped_set,
         "status": _status_set,
+        "noOfArchivedVersions": _versions_set,
         "shortcutDimension1Code": _dimension_set,
         "shortcutDimension2Code": _dimension_set,
     },
