@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from catalogue import ITEMS, bike, failure, product_of
+from order_scenes import ORDER, lines_here, of_product, open_shop, order, stock
+from quote_scenes import QUOTE, quote, switch_on
+from quote_scenes import lines_here as lines_of_quote
 from test_run_invoices import INVOICE, LINES, invoice, line, lines, post
 from test_run_prices import GROUPS, PRICES, price
 from test_run_unit_groups import UNITS, box, catalogue
@@ -108,3 +111,66 @@ async def test_a_line_in_a_unit_that_is_not_coupled_waits_for_it(world: World) -
     assert await world.failures(LINES) == []
     [row] = await lines(world, await invoice(world, "PS-1"))
     assert (await unit(world, row), row["priceperunit"]) == ("SET", 2500)
+
+
+async def in_unit(world: World, name: str, quantity: float = 1, **values: object) -> Row:
+    """A line of an order that sells bicycles in this unit."""
+    product = await product_of(world, "BIKE")
+    of_group = f"_uomscheduleid_value eq {product['_defaultuomscheduleid_value']}"
+    unit = await world.alice.one("uoms", f"{of_group} and name eq '{name}'")
+    return await of_product(world, "BIKE", quantity, **{"uomid@odata.bind": f"/uoms({unit['uomid']})", **values})
+
+
+@pytest.mark.rule("UOM-14")
+async def test_lines_of_orders_arrive_in_their_units(world: World) -> None:
+    customer = await open_shop(world)
+    await stock(world)
+    await box(world, 10, "BIKE")
+    await world.sync(UNITS)
+    lines = [
+        await in_unit(world, "BOX", 2),
+        await in_unit(world, "PCS", 3),
+        await in_unit(world, "BOX", priceperunit=1),
+    ]
+    await order(world, customer, *lines, await of_product(world, "LIFT", 2))
+    await world.sync(ORDER)
+    assert await world.failures(ORDER) == []
+    found = [(row["unitOfMeasureCode"], row["quantity"], row["unitPrice"]) for row in await lines_here(world)]
+    assert found == [("BOX", 2, 5000), ("PCS", 3, 500), ("BOX", 1, 1), ("PCS", 2, 50)]
+    await world.quiet(ORDER)
+
+
+@pytest.mark.rule("UOM-14")
+async def test_an_order_in_a_unit_of_dataverse_alone_is_held(world: World) -> None:
+    customer = await open_shop(world)
+    await stock(world)
+    product = await product_of(world, "BIKE")
+    of_group = {"uomscheduleid@odata.bind": f"/uomschedules({product['_defaultuomscheduleid_value']})"}
+    pair = await world.alice.create("uoms", {"name": "pair", "quantity": 2, **of_group})
+    await world.alice.create(
+        "productpricelevels",
+        {
+            "amount": 990,
+            "pricelevelid@odata.bind": f"/pricelevels({product['_pricelevelid_value']})",
+            "productid@odata.bind": f"/products({product['productid']})",
+            "uomid@odata.bind": f"/uoms({pair['uomid']})",
+        },
+    )
+    await order(world, customer, await in_unit(world, "pair"))
+    await world.sync(ORDER)
+    assert await failure(world, ORDER) == "unit pair on its lines is not coupled in ITEM UOM"
+    assert await world.bob.rows("salesOrders") == []
+
+
+@pytest.mark.rule("UOM-14")
+async def test_lines_of_quotes_arrive_in_their_units(world: World) -> None:
+    customer = await open_shop(world)
+    switch_on(world)
+    await stock(world)
+    await box(world, 10, "BIKE")
+    await world.sync(UNITS)
+    await quote(world, customer, await in_unit(world, "BOX", 2))
+    await world.sync(QUOTE)
+    assert await world.failures(QUOTE) == []
+    found = [row for row in await lines_of_quote(world) if row["lineType"] == "Item"]
+    assert [(row["unitOfMeasureCode"], row["quantity"], row["unitPrice"]) for row in found] == [("BOX", 2, 5000)]

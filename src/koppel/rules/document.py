@@ -23,6 +23,7 @@ class Kind(msgspec.Struct, frozen=True):
     ``word``: what people call it. ``number``: its column with the number; ``details`` are its lines there, ``link``
     their column that names it. ``headers``, ``lines``: the tables of Business Central. ``days``: columns with a day,
     and what they are there. ``as_it_is``: prices keep their VAT, and every text stands below its line.
+    ``in_units``: lines say their unit, which is one of several (UOM-14).
     """
 
     word: str
@@ -33,6 +34,7 @@ class Kind(msgspec.Struct, frozen=True):
     lines: str
     days: Mapping[str, str]
     as_it_is: bool = False
+    in_units: bool = False
 
 
 _DELIVERY = {"requestdeliveryby": "requestedDeliveryDate"}
@@ -47,6 +49,11 @@ QUOTE = Kind(
     {**_DELIVERY, "effectiveto": "validUntilDate"},
     as_it_is=True,
 )
+
+
+def in_units(kind: Kind) -> Kind:
+    """The same documents, where lines say their unit."""
+    return msgspec.structs.replace(kind, in_units=True)
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Found, Need, Parts, complete
 from koppel.odata.records import Scalar
 from koppel.rules.currency import LOCAL_CURRENCY, local_code
-from koppel.rules.document import ORDER, Kind, amount
+from koppel.rules.document import ORDER, Kind, amount, in_units
 from koppel.rules.order_line import COLUMNS, Line, Terms, discountable, line_needs, new_lines
 
 REFERENCE = 35
@@ -191,7 +191,7 @@ def written_of(kind: Kind) -> Mapping[str, tuple[str, ...]]:
             *(name for name, _ in _OPTIONS.values()),
             *(prefix + name for prefix in _PREFIXES.values() for name in _ADDRESS.values()),
         ),
-        kind.lines: COLUMNS,
+        kind.lines: (*COLUMNS, *(["unitOfMeasureCode"] if kind.in_units else [])),
     }
 
 
@@ -199,6 +199,15 @@ def written_of(kind: Kind) -> Mapping[str, tuple[str, ...]]:
 def with_lines(batch: Batch) -> list[Parts | Refusal]:
     """The whole order of Business Central, its lines included, or why it cannot be made (SO-03)."""
     return new_documents(batch, ORDER)
+
+
+_IN_UNITS = in_units(ORDER)
+
+
+@complete(side="dataverse", reads=columns_of(ORDER), needs=needs_of(_IN_UNITS), writes=written_of(_IN_UNITS))
+def with_lines_in_units(batch: Batch) -> list[Parts | Refusal]:
+    """The same, each line in its unit (UOM-14)."""
+    return new_documents(batch, _IN_UNITS)
 
 
 def new_documents(batch: Batch, kind: Kind) -> list[Parts | Refusal]:

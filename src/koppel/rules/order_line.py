@@ -10,6 +10,7 @@ import msgspec
 from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Found, Need
 from koppel.odata.records import Scalar
+from koppel.rules import line_unit
 from koppel.rules.document import ITEM, ORDER, PRODUCTS, RESOURCE, Kind, amount, money
 
 Line = dict[str, Scalar]
@@ -40,12 +41,13 @@ class Terms(msgspec.Struct, frozen=True):
 
 class Article(msgspec.Struct, frozen=True):
     """What a line is to be of. ``text``: how Business Central calls it; ``vat``: the percentage of VAT in its price, by
-    the VAT group of whoever pays."""
+    the VAT group of whoever pays; ``unit``: the code of its unit, where lines say that."""
 
     type: str
     number: str
     text: str = ""
     vat: Mapping[str, Decimal] = {}
+    unit: str = ""
 
 
 def _coupled(type: str) -> Need:
@@ -88,11 +90,12 @@ def line_needs(kind: Kind) -> tuple[Need, ...]:
             kind.link,
             *("sequencenumber", "productid", "productdescription", "description"),
             *("quantity", "priceperunit", "baseamount", "volumediscountamount", "manualdiscountamount"),
+            *(["uomid"] if kind.in_units else []),
         ),
         key=kind.link,
         of=lambda batch: [record.id for record in batch.records],
     )
-    return details, *ARTICLES
+    return details, *ARTICLES, *(line_unit.NEEDS if kind.in_units else ())
 
 
 ARTICLES = (
@@ -125,6 +128,7 @@ def new_lines(batch: Batch, kind: Kind, terms: Mapping[str, Terms]) -> dict[str,
     ``terms``: of the documents in question. Column that the batch needs: ``freightamount``.
     """
     known, other = articles(batch, kind), write_in(batch)
+    units = {type: line_unit.codes(batch, type) for type in PRODUCTS} if kind.in_units else {}
     details: dict[Scalar, list[Found]] = {}
     for row in batch.table("details"):
         details.setdefault(row[kind.link], []).append(row)
@@ -133,9 +137,19 @@ def new_lines(batch: Batch, kind: Kind, terms: Mapping[str, Terms]) -> dict[str,
     for record, freight in freights:
         if record.id in terms:
             rows = sorted(details.get(record.id, ()), key=lambda row: int(row["sequencenumber"] or 0))
-            sold = [(row, known[row["productid"]] if row["productid"] else other) for row in rows]
+            sold = [(row, _in_unit(known[row["productid"]], row, units) if row["productid"] else other) for row in rows]
             found[record.id] = _lines(kind, sold, terms[record.id], _freight(batch, amount(freight)))
     return found
+
+
+def _in_unit(
+    article: Article | Refusal, row: Found, units: Mapping[str, Mapping[Scalar, str | Refusal]]
+) -> Article | Refusal:
+    """What a line is of, in its unit, where lines say that."""
+    if isinstance(article, Refusal) or not units:
+        return article
+    code = units[article.type].get(row["uomid"], "")
+    return code if isinstance(code, Refusal) else msgspec.structs.replace(article, unit=code)
 
 
 def discountable(lines: Iterable[Line]) -> Decimal:
@@ -175,6 +189,7 @@ def _line(kind: Kind, row: Found, article: Article, terms: Terms) -> Line:
     return {
         "lineType": article.type,
         "lineObjectNumber": article.number,
+        **({"unitOfMeasureCode": article.unit} if article.unit else {}),
         "quantity": float(quantity),
         "unitPrice": money(price, _PRICE_DECIMALS),
         "discountAmount": float(discount),
@@ -256,7 +271,7 @@ def _unsold(kind: Kind, product: Found, type: str, partner: Scalar, goods: Mappi
         )
     elif not type:
         message = "is neither Sales Inventory nor a Service"
-        again = "submit the order again" if kind is ORDER else f"activate the {kind.word} again"
+        again = "submit the order again" if kind.word == ORDER.word else f"activate the {kind.word} again"
         remedy = f"only products of these two types are items and resources; write the line in, and {again}"
     elif partner is None:
         mapping = PRODUCTS[type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, Parts, complete, compute, follow, refuse
 from koppel.odata.records import Scalar
-from koppel.rules.document import QUOTE
+from koppel.rules.document import QUOTE, in_units
 from koppel.rules.new_order import TOTALS, columns_of, needs_of, new_documents, order_discount, rows_of, written_of
 from koppel.rules.order import SUBMITTED
 
@@ -51,6 +51,15 @@ def _taken_over(number: str, other: str) -> Refusal | None:
 def with_lines(batch: Batch) -> list[Parts | Refusal]:
     """The whole quote of Business Central, its lines included, or why it cannot be made (QUOTE-03, QUOTE-04)."""
     return new_documents(batch, QUOTE)
+
+
+_IN_UNITS = in_units(QUOTE)
+
+
+@complete(side="dataverse", reads=columns_of(QUOTE), needs=needs_of(_IN_UNITS), writes=written_of(_IN_UNITS))
+def with_lines_in_units(batch: Batch) -> list[Parts | Refusal]:
+    """The same, each line in its unit (UOM-14)."""
+    return new_documents(batch, _IN_UNITS)
 
 
 @compute(side="dataverse", reads=TOTALS)
