@@ -1,0 +1,90 @@
+"""Orders that go both ways and are posted or deleted in Business Central (SO-48, SO-49)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from both_ways_scenes import BOTH, details, entered, lines, new_shop, of_item, only_there
+from order_scenes import act_on, order, there, written_in
+from world import World
+from world_data import Row
+
+from koppel.errors import TransientError
+from koppel.store.database import Database
+from koppel.systems.transport import Request
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
+    async with new_shop(database, tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def customer(world: World) -> Row:
+    return await world.bob.one("customers", "displayName eq 'Adatum'")
+
+
+@pytest.mark.rule("SO-48")
+@pytest.mark.rule("SO-49")
+async def test_a_posted_order_is_invoiced_with_the_figures_of_its_archive(world: World, customer: Row) -> None:
+    made = await entered(world, customer, of_item("BIKE", 2), of_item("LIFT", 1))
+    await world.sync(BOTH)
+    bike, _ = await lines(world, made)
+    await world.bob.update("salesOrders", made["id"], status="Open")
+    await world.bob.update("salesOrderLines", bike["id"], quantity=3, unitPrice=500, discountAmount=60)
+    await world.bob.update("salesOrders", made["id"], discountAmount=40)
+    await act_on(world, made, "shipAndInvoice")
+    assert not await world.bob.rows("salesOrders")
+    result = await world.sync(BOTH)
+    assert (result.counts["uncoupled"], result.counts["created"]) == (1, 0)
+    row = await only_there(world)
+    today = world.sandbox.clock().date().isoformat()
+    assert (row["statecode"], row["statuscode"], row["datefulfilled"][:10]) == (4, 100003, today)
+    assert row["discountamount"] == 40
+    figures = [(d["quantity"], d["quantityshipped"], d["manualdiscountamount"]) for d in await details(world, row)]
+    assert figures == [(3, 3, 60), (1, 1, 0)]
+    assert not await world.couplings(BOTH)
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-48")
+async def test_a_deleted_order_is_left_alone_by_both_sides(world: World, customer: Row) -> None:
+    made = await order(world, customer, written_in("Painting", 80))
+    await world.sync(BOTH)
+    (found,) = await world.bob.rows("salesOrders")
+    await world.bob.update("salesOrders", found["id"], status="Open")
+    await world.bob.delete("salesOrders", found["id"])
+    result = await world.sync(BOTH, full=True)
+    assert (result.counts["uncoupled"], result.counts["created"]) == (1, 0)
+    assert ((await there(world, made))["statecode"], await world.bob.rows("salesOrders")) == (1, [])
+    await world.alice.update("salesorders", made["salesorderid"], statecode=0, statuscode=2)
+    await world.alice.update("salesorders", made["salesorderid"], description="once more")
+    await world.alice.update("salesorders", made["salesorderid"], statecode=1, statuscode=3)
+    assert (await world.sync(BOTH, full=True)).counts["created"] == 0
+    assert not await world.bob.rows("salesOrders")
+
+
+@pytest.mark.rule("SO-49")
+async def test_an_order_stays_coupled_until_dataverse_takes_its_last_figures(world: World, customer: Row) -> None:
+    made = await entered(world, customer, of_item("BIKE", 2))
+    await world.sync(BOTH)
+    row = await only_there(world)
+    await act_on(world, made, "shipAndInvoice")
+
+    async def refuse(number: int, request: Request) -> None:
+        if b"statecode" in (request.body or b""):
+            raise TransientError("Dataverse is away")
+
+    world.line.before = refuse
+    await world.sync(BOTH)
+    (failure,) = await world.failures(BOTH)
+    assert failure.message.startswith("what becomes of it could not be written: ")
+    assert len(await world.couplings(BOTH)) == 1
+    world.line.before = None
+    await world.sync(BOTH)
+    assert (await there(world, row))["statecode"] == 4
+    assert not await world.couplings(BOTH)
+    await world.quiet(BOTH)
