@@ -21,9 +21,11 @@ OFF = ("sales-order", "sales-order-notes")
 
 
 @asynccontextmanager
-async def new_shop(database: Database, folder: Path) -> AsyncIterator[World]:
-    """A shop with a customer and products, in which orders go both ways."""
-    folder = switch(folder, on=ON, off=OFF)
+async def new_shop(
+    database: Database, folder: Path, on: tuple[str, ...] = (), off: tuple[str, ...] = ()
+) -> AsyncIterator[World]:
+    """A shop with a customer and products, in which orders go both ways; what else is on, and off."""
+    folder = switch(folder, on=(*ON, *on), off=(*OFF, *off))
     async with new_world(database, folders=(folder,)) as world:
         (organization,) = await world.alice.rows("organizations")
         await world.alice.update("organizations", organization["organizationid"], issopintegrationenabled=False)

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from both_ways_scenes import BOTH, details, entered, new_shop, of_item, only_there
+from both_ways_scenes import LINES as LINES_BOTH
+from both_ways_scenes import lines as lines_both
 from catalogue import ITEMS, bike, failure, product_of
 from order_scenes import ORDER, lines_here, of_product, open_shop, order, stock
 from quote_scenes import QUOTE, quote, switch_on
@@ -174,3 +177,42 @@ async def test_lines_of_quotes_arrive_in_their_units(world: World) -> None:
     assert await world.failures(QUOTE) == []
     found = [row for row in await lines_of_quote(world) if row["lineType"] == "Item"]
     assert [(row["unitOfMeasureCode"], row["quantity"], row["unitPrice"]) for row in found] == [("BOX", 2, 5000)]
+
+
+@pytest.mark.rule("UOM-14")
+async def test_lines_of_orders_that_go_both_ways_keep_their_units(database: Database, tmp_path: Path) -> None:
+    async with new_shop(database, tmp_path, **UNIT_GROUPS) as world:
+        await box(world, 10, "BIKE")
+        await world.sync(UNITS)
+        customer = await world.bob.one("customers", "displayName eq 'Adatum'")
+        boxes = of_item("BIKE", unitOfMeasureCode="BOX")
+        made = await entered(world, customer, {**boxes, "quantity": 2, "unitPrice": 4800}, of_item("BIKE", 3))
+        await world.sync(BOTH)
+        assert [await world.failures(name) for name in (BOTH, LINES_BOTH)] == [[], []]
+        sold = await only_there(world)
+        found = [(await unit(world, row), row["quantity"], row["priceperunit"]) for row in await details(world, sold)]
+        assert found == [("BOX", 2, 4800), ("PCS", 3, 500)]
+        await world.quiet(BOTH)
+        await world.bob.update("salesOrders", made["id"], status="Open")
+        await world.bob.update("salesOrderLines", (await lines_both(world, made))[1]["id"], unitOfMeasureCode="BOX")
+        await world.bob.update("salesOrders", made["id"], status="Released")
+        await world.sync(BOTH)
+        assert [await unit(world, row) for row in await details(world, sold)] == ["BOX", "BOX"]
+        await world.quiet(BOTH)
+
+
+@pytest.mark.rule("UOM-14")
+async def test_lines_of_dataverse_arrive_in_their_units_where_orders_go_both_ways(
+    database: Database, tmp_path: Path
+) -> None:
+    async with new_shop(database, tmp_path, **UNIT_GROUPS) as world:
+        await box(world, 10, "BIKE")
+        await world.sync(UNITS)
+        customer = await world.bob.one("customers", "displayName eq 'Adatum'")
+        await order(world, customer, await in_unit(world, "BOX", 2), await in_unit(world, "PCS", 3))
+        await world.sync(BOTH)
+        assert [await world.failures(name) for name in (BOTH, LINES_BOTH)] == [[], []]
+        [made] = await world.bob.rows("salesOrders")
+        found = [(row["unitOfMeasureCode"], row["quantity"], row["unitPrice"]) for row in await lines_both(world, made)]
+        assert sorted(found) == [("BOX", 2, 5000), ("PCS", 3, 500)]
+        await world.quiet(BOTH)

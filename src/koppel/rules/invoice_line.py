@@ -12,10 +12,9 @@ from decimal import Decimal
 from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, complete, compute, precede
 from koppel.odata.records import Scalar
+from koppel.rules import line_unit
 from koppel.rules.document import Line, amount, coupled_products, lines_of, money, product_ids
 from koppel.rules.document_price import new_price
-from koppel.rules.unit import Unit
-from koppel.rules.unit_group import Sold, units, units_behind
 
 _ACTIVE = 0
 SOLD = ("lineType", "lineObjectNumber")
@@ -78,18 +77,7 @@ def _sales(batch: Batch) -> list[tuple[Scalar, Scalar]]:
     return [(product, units[product]) if product in units else (None, None) for product in sold]
 
 
-def _in_units(batch: Batch) -> list[Sold | None]:
-    """What lines sell in which unit, as far as it is a product and they say so."""
-    known = product_ids(batch)
-    return [
-        Sold(sold.type, sold.number, str(row["unitOfMeasureCode"]))
-        if (sold := _sold(row)) in known and row["unitOfMeasureCode"]
-        else None
-        for row in _rows(batch)
-    ]
-
-
-_IN_GROUPS = (*_COUPLED, _PRODUCTS, *units_behind(lambda batch: [one for one in _in_units(batch) if one]))
+_IN_GROUPS = (*_COUPLED, _PRODUCTS, *line_unit.TO_DATAVERSE)
 
 
 @compute(reads=(*SOLD, "unitOfMeasureCode"), needs=_IN_GROUPS)
@@ -99,16 +87,9 @@ def unit_in_group(batch: Batch) -> list[Scalar | Refusal]:
 
 
 def _sales_in_groups(batch: Batch) -> list[tuple[Scalar, Scalar | Refusal]]:
-    sold = _in_units(batch)
-    found = units(batch, [one for one in sold if one], "unitOfMeasureCode")
-    return [
-        (product, base if one is None or product is None else _id_of(found[one]))
-        for one, (product, base) in zip(sold, _sales(batch), strict=True)
-    ]
-
-
-def _id_of(found: Unit | Refusal) -> Scalar | Refusal:
-    return found.id if isinstance(found, Unit) else found
+    sales = _sales(batch)
+    units = line_unit.in_dataverse(batch, [unit for _, unit in sales])
+    return [(product, product and unit) for (product, _), unit in zip(sales, units, strict=True)]
 
 
 @compute(reads=SOLD, needs=(*_COUPLED, _PRODUCTS))

@@ -1,11 +1,42 @@
-"""What units on lines of Dataverse's documents are in Business Central (UOM-14)."""
+"""Units on lines of documents, where items and resources have unit groups of their own (UOM-14)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Need
 from koppel.odata.records import Scalar
-from koppel.rules.unit_group import UNITS
+from koppel.rules.document import Line, product_ids
+from koppel.rules.unit import Unit
+from koppel.rules.unit_group import UNITS, Sold, units, units_behind
+
+_COLUMNS = ("lineType", "lineObjectNumber", "unitOfMeasureCode")
+
+
+def _sold(batch: Batch) -> list[Sold | None]:
+    """What lines of Business Central sell in which unit, as far as it is a product and they say so."""
+    known = product_ids(batch)
+    rows = zip(*map(batch.column, _COLUMNS), strict=True)
+    return [
+        Sold(str(type), str(number), str(code)) if code and Line(str(type), str(number or "")) in known else None
+        for type, number, code in rows
+    ]
+
+
+TO_DATAVERSE = units_behind(lambda batch: [one for one in _sold(batch) if one])
+"""What ``in_dataverse`` looks at, besides the couplings of products (``coupled_products``)."""
+
+
+def in_dataverse(batch: Batch, base: Sequence[Scalar]) -> list[Scalar | Refusal]:
+    """The unit of each line in the unit group of what it sells; its ``base`` unit where it names none."""
+    sold = _sold(batch)
+    found = units(batch, [one for one in sold if one], "unitOfMeasureCode")
+    return [unit if one is None else _id_of(found[one]) for one, unit in zip(sold, base, strict=True)]
+
+
+def _id_of(found: Unit | Refusal) -> Scalar | Refusal:
+    return found.id if isinstance(found, Unit) else found
 
 
 def _of_type(type: str) -> tuple[Need, ...]:
@@ -26,7 +57,7 @@ def _of_type(type: str) -> tuple[Need, ...]:
     )
 
 
-NEEDS = (
+TO_BUSINESS_CENTRAL = (
     *(need for type in UNITS for need in _of_type(type)),
     Need(
         name="sold_units",

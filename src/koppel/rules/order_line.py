@@ -95,7 +95,7 @@ def line_needs(kind: Kind) -> tuple[Need, ...]:
         key=kind.link,
         of=lambda batch: [record.id for record in batch.records],
     )
-    return details, *ARTICLES, *(line_unit.NEEDS if kind.in_units else ())
+    return details, *ARTICLES, *(line_unit.TO_BUSINESS_CENTRAL if kind.in_units else ())
 
 
 ARTICLES = (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
 
 from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Need, Parts, complete, compute, precede
 from koppel.odata.records import Scalar
+from koppel.rules import line_unit
 from koppel.rules.document import (
     ORDER,
     ORDERS_BOTH,
@@ -67,9 +71,29 @@ def _unsold(line: Line) -> Refusal:
 @compute(reads=_SOLD, needs=_SALE)
 def unit(batch: Batch) -> list[Scalar | Refusal]:
     """The product's default unit (SO-43)."""
-    units = {row["productid"]: row["defaultuomid"] for row in batch.table("products")}
-    products, written = product_ids(batch), write_ins(batch)
-    return [None if line in written else units.get(products.get(line)) for line in _lines(batch)]
+    return [*_base_units(batch)]
+
+
+_IN_GROUPS = (*_SALE, *line_unit.TO_DATAVERSE)
+
+
+@compute(reads=(*_SOLD, "unitOfMeasureCode"), needs=_IN_GROUPS)
+def unit_in_group(batch: Batch) -> list[Scalar | Refusal]:
+    """The unit of the line in the unit group of what it sells, or the base unit (UOM-14)."""
+    base = _base_units(batch)
+    found = line_unit.in_dataverse(batch, base)
+    return [default and unit for default, unit in zip(base, found, strict=True)]
+
+
+def _base_units(batch: Batch) -> list[Scalar]:
+    written = write_ins(batch)
+    return [None if line in written else unit for line, unit in zip(_lines(batch), _defaults(batch), strict=True)]
+
+
+def _defaults(batch: Batch) -> list[Scalar]:
+    """The default unit of the product that is behind each line, if there is one."""
+    units, products = {row["productid"]: row["defaultuomid"] for row in batch.table("products")}, product_ids(batch)
+    return [units.get(products.get(line)) for line in _lines(batch)]
 
 
 @compute(reads=("netAmount", "netAmountIncludingTax"))
@@ -109,6 +133,34 @@ _DETAILS = Need(
 )
 def in_business_central(batch: Batch) -> list[Parts | Refusal]:
     """What a new line of Business Central is of, and the text of what is written in (SO-46)."""
+    return _new_lines(batch)
+
+
+@complete(
+    side="dataverse",
+    reads=("productid", "productdescription", "description", "uomid"),
+    needs=(
+        msgspec.structs.replace(_DETAILS, columns=(*_DETAILS.columns, "uomid")),
+        *ARTICLES,
+        *line_unit.TO_BUSINESS_CENTRAL,
+    ),
+    writes={"": (*_SOLD, "description", "unitOfMeasureCode")},
+)
+def in_business_central_in_units(batch: Batch) -> list[Parts | Refusal]:
+    """The same, in the unit of the line (UOM-14)."""
+    codes = {type: line_unit.codes(batch, type) for type in PRODUCTS}
+    return [
+        found if isinstance(found, Refusal) or not row["productid"] else _in_unit(found, codes, row["uomid"])
+        for found, row in zip(_new_lines(batch), rows_of(batch), strict=True)
+    ]
+
+
+def _in_unit(sold: Parts, codes: Mapping[str, Mapping[Scalar, str | Refusal]], unit: Scalar) -> Parts | Refusal:
+    code = codes[str(sold["lineType"])].get(unit, "")
+    return code if isinstance(code, Refusal) else {**sold, **({"unitOfMeasureCode": code} if code else {})}
+
+
+def _new_lines(batch: Batch) -> list[Parts | Refusal]:
     known, other = articles(batch, ORDER), write_in(batch)
     return [
         article if isinstance(article, Refusal) else _of(article, row)
@@ -147,16 +199,29 @@ _PRICES = (
 @precede(reads=("documentId", *_SOLD), needs=(*_COUPLED, _PRODUCTS, *_PRICES))
 def price_first(batch: Batch) -> list[FollowUp]:
     """A product's own price in the price list of its order: without one Dataverse takes no line (SO-42)."""
+    return _prices_first(batch, _defaults(batch), {})
+
+
+@precede(reads=("documentId", *_SOLD, "unitOfMeasureCode"), needs=(*_IN_GROUPS, *_PRICES))
+def price_first_in_groups(batch: Batch) -> list[FollowUp]:
+    """The same for the unit of the line (UOM-14)."""
+    held = {row["uomid"]: amount(row["quantity"]) for row in batch.table("units_there")}
+    return _prices_first(batch, unit_in_group(batch), held)
+
+
+def _prices_first(batch: Batch, units: Iterable[Scalar | Refusal], held: Mapping[Scalar, Decimal]) -> list[FollowUp]:
+    """``held``: how many base units a unit holds, where that is not one."""
     orders = {row["salesorderid"]: row["pricelevelid"] for row in batch.table("orders")}
     lists = {row["business_central_id"]: orders.get(row["dataverse_id"]) for row in batch.table("coupled")}
     there = {(row["pricelevelid"], row["productid"], row["uomid"]) for row in batch.table("prices")}
     goods, products = {row["productid"]: row for row in batch.table("products")}, product_ids(batch)
     found = []
-    for record, line, document in zip(batch.records, _lines(batch), batch.column("documentId"), strict=True):
+    rows = zip(batch.records, _lines(batch), units, batch.column("documentId"), strict=True)
+    for record, line, unit, document in rows:
         good = goods.get(products.get(line), {})
-        wanted = (lists.get(document), good.get("productid"), good.get("defaultuomid"))
+        wanted = (lists.get(document), good.get("productid"), None if isinstance(unit, Refusal) else unit)
         if all(wanted) and wanted not in there:
             there.add(wanted)
-            price = float(amount(good["price"]))
+            price = float(amount(good["price"]) * held.get(wanted[2], 1))
             found.append(new_price(*wanted, price, record=record.id, name=line.number))
     return found

@@ -159,7 +159,7 @@ def units_behind(sold: Callable[[Batch], Iterable[Sold]]) -> tuple[Need, ...]:
         name="units_there",
         side="dataverse",
         table="uom",
-        columns=("uomid", "uomscheduleid"),
+        columns=("uomid", "uomscheduleid", "quantity"),
         key="uomid",
         of=lambda batch: [row["dataverse_id"] for type in UNITS for row in batch.table(f"coupled {type} units")],
     )
