@@ -15,6 +15,7 @@ from koppel.mapping.load import load_mappings
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.store.database import Database
 from koppel.sync.run import plan
+from koppel.sync.uncouple import uncouple
 from koppel.sync.verify import verify
 from switches import UNIT_GROUPS, switch
 
@@ -293,7 +294,18 @@ async def test_a_product_of_the_other_setup_has_to_be_made_anew(database: Databa
         await world.sync(ITEMS, full=True)
         [found] = await world.failures(ITEMS)
         assert found.message.startswith("Please update only the unit. The unit group can't be updated")
-        assert found.remedy.startswith("retire the product and uncouple it")
+        assert found.remedy.startswith("uncouple the product and delete it in Dataverse, then synchronise it anew")
+        [pair] = await world.couplings(ITEMS)
+        await uncouple(world.session, ITEMS, [pair.business_central_id])
+        await world.alice.update("products", pair.dataverse_id, {"pricelevelid@odata.bind": None})
+        for row in await world.alice.rows("productpricelevels"):
+            await world.alice.delete("productpricelevels", row["productpricelevelid"])
+        await world.alice.delete("products", pair.dataverse_id)
+        await world.sync(ITEMS, full=True)
+        assert await world.failures(ITEMS) == []
+        product = await product_of(world)
+        assert product["_defaultuomscheduleid_value"] == (await group(world))["uomscheduleid"]
+        assert await prices(world, product) == {"PCS": 999.5}
 
 
 async def idea(world: World, group: Row, name: str, number: str = "X-1") -> Row:
