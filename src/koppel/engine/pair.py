@@ -152,7 +152,19 @@ def _why(table: Table, group: Group, pair: Pair, changed: Sequence[Side] | None)
         return f"first synchronisation{wins}"
     if len(changed) == 2:
         return f"both changed, policy {group.policy}"
+    if changed and not _is_edited(group, pair, changed[0]):
+        return "what it refers to was coupled"
     return f"changed in {SPOKEN[changed[0]]}" if changed else "the mapping says so"
+
+
+def _is_edited(group: Group, pair: Pair, side: Side) -> bool:
+    """Whether anything but references that were waited for is another value than was agreed on."""
+    before = (pair.base or ((), ()))[_SIDES.index(side)]
+    return any(
+        before[field.index] is not UNKNOWN or reference_of(field) is None
+        for field in group.fields
+        if _differs(side, field, pair, pair.base or ((), ()))
+    )
 
 
 def _source(direction: Direction) -> Side:

@@ -22,6 +22,8 @@ ID: dict[Side, LiteralString] = {"business_central": "business_central_id", "dat
 OTHER: dict[Side, LiteralString] = {"business_central": "dataverse_id", "dataverse": "business_central_id"}
 BY_IDS = {side: f"{SELECT} WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
 AFTER = f"{SELECT} WHERE mapping = %s AND business_central_id > %s ORDER BY business_central_id LIMIT %s"
+REMEMBER = """ON CONFLICT (mapping, side, record_id, partner_id)
+    DO UPDATE SET business_central_key = EXCLUDED.business_central_key"""
 SEEN = "CREATE TEMP TABLE IF NOT EXISTS seen_version (id uuid, version text, base bytea) ON COMMIT DELETE ROWS"
 COPY_SEEN = "COPY seen_version (id, version, base) FROM STDIN"
 TOUCH = {
@@ -37,7 +39,22 @@ SELECT DISTINCT mapping FROM coupling
 WHERE business_central_id = %(id)s::uuid OR dataverse_id = %(id)s::uuid
 ORDER BY mapping"""
 COUNT = "SELECT count(*) FROM coupling WHERE mapping = %s"
-REMOVE = {side: f"DELETE FROM coupling WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
+# Whom each of the two was coupled with stays known, in case that it gets another partner (``formers``).
+REMOVE = {
+    side: f"""
+WITH gone AS (
+    DELETE FROM coupling WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])
+    RETURNING mapping, business_central_id, dataverse_id, business_central_key
+), noted AS (
+    INSERT INTO former (mapping, side, record_id, partner_id, business_central_key)
+    SELECT mapping, 'business_central', business_central_id, dataverse_id, business_central_key FROM gone
+    UNION ALL
+    SELECT mapping, 'dataverse', dataverse_id, business_central_id, business_central_key FROM gone
+    {REMEMBER}
+)
+SELECT count(*) FROM gone"""
+    for side in ID
+}
 # Codes are re-used: of several couplings that bore a key, the one synchronised last bears it now.
 RESOLVE_KEYS = """
 SELECT DISTINCT ON (business_central_key) business_central_key, dataverse_id
@@ -74,7 +91,15 @@ DELETE FROM staged_coupling"""
 COPY = f"COPY staged_coupling (mapping, {FIELDS}) FROM STDIN"
 ADD = f"COPY coupling (mapping, {FIELDS}, synced_at) FROM STDIN"
 SAVE = f"""
-WITH saved AS (
+WITH renamed AS (
+    INSERT INTO former (mapping, side, record_id, partner_id, business_central_key)
+    SELECT mapping, 'dataverse', coupling.dataverse_id, business_central_id, coupling.business_central_key
+    FROM staged_coupling staged
+    JOIN coupling USING (mapping, business_central_id)
+    WHERE coupling.dataverse_id = staged.dataverse_id AND coupling.business_central_key <> ''
+        AND coupling.business_central_key <> staged.business_central_key
+    {REMEMBER}
+), saved AS (
     INSERT INTO coupling (mapping, {FIELDS}, synced_at)
     SELECT mapping, {FIELDS}, CASE WHEN base IS NOT NULL THEN now() END FROM staged_coupling
     ON CONFLICT (mapping, business_central_id) DO UPDATE
@@ -251,7 +276,8 @@ async def touch(connection: Connection, mapping: str, side: Side, seen: Sequence
 
 async def remove(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> int:
     """Uncouple the records with these ids on ``side``; how many were coupled."""
-    return (await connection.execute(REMOVE[side], [mapping, array(ids)])).rowcount
+    row = await (await connection.execute(REMOVE[side], [mapping, array(ids)])).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def mappings_of(connection: Connection, id: str) -> list[str]:

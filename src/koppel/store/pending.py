@@ -11,19 +11,20 @@ import msgspec
 from koppel.odata.records import Side
 from koppel.store.database import Connection, array, as_json
 
-FIELDS = "business_central_id, dataverse_id, field, via, refers_by, reference"
+FIELDS = "business_central_id, dataverse_id, field, via, refers_by, reference, leads"
 SAVE = f"""
 INSERT INTO pending (mapping, {FIELDS})
 SELECT %s, {FIELDS}
 FROM json_to_recordset(%s) AS waiting (
-    business_central_id uuid, dataverse_id uuid, field text, via text, refers_by text, reference text
+    business_central_id uuid, dataverse_id uuid, field text, via text, refers_by text, reference text, leads text
 )
 ON CONFLICT (mapping, business_central_id, field) DO UPDATE
 SET dataverse_id = EXCLUDED.dataverse_id, via = EXCLUDED.via, refers_by = EXCLUDED.refers_by,
-    reference = EXCLUDED.reference"""
+    reference = EXCLUDED.reference, leads = EXCLUDED.leads"""
 SELECT = f"SELECT {FIELDS}, since FROM pending"
 ORDER = "ORDER BY business_central_id, field"
 ALL = f"{SELECT} WHERE mapping = %s {ORDER}"
+LED = f"{SELECT} WHERE mapping = %s AND leads <> '' AND business_central_id = ANY (%s::uuid[]) {ORDER}"
 # CASE, since only a reference by id can be read as one. Also true of ``failure``, but for ``since``.
 COUPLED = """CASE refers_by
     WHEN 'option' THEN EXISTS (
@@ -59,7 +60,8 @@ RefersBy = Literal["key", "option", "rule"] | Side
 class Pending(msgspec.Struct, frozen=True):
     """A field of a coupled pair that waits for ``reference``, a record of mapping ``via``.
 
-    ``refers_by``: ``reference`` is its Business Central key, or its id on a side. ``since``: the database's own.
+    ``refers_by``: ``reference`` is its Business Central key, or its id on a side. ``leads``: the side that leads though
+    nothing changed, since the record has another partner now. ``since``: the database's own.
     """
 
     business_central_id: str
@@ -68,6 +70,7 @@ class Pending(msgspec.Struct, frozen=True):
     via: str
     refers_by: RefersBy
     reference: str
+    leads: Side | Literal[""] = ""
     since: datetime | None = None
 
 
@@ -79,6 +82,12 @@ async def save(connection: Connection, mapping: str, pending: Sequence[Pending])
 async def waiting(connection: Connection, mapping: str) -> list[Pending]:
     """Every field of the mapping that waits."""
     return [Pending(*row) for row in await (await connection.execute(ALL, [mapping])).fetchall()]
+
+
+async def led(connection: Connection, mapping: str, business_central_ids: Collection[str]) -> list[Pending]:
+    """The fields of these records that one side leads though nothing changed."""
+    rows = await connection.execute(LED, [mapping, array(business_central_ids)])
+    return [Pending(*row) for row in await rows.fetchall()]
 
 
 async def ready(connection: Connection, mapping: str, *, through: Sequence[str] = ()) -> list[Pending]:

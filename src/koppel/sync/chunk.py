@@ -22,7 +22,7 @@ from koppel.sync.moved import partings
 from koppel.sync.needs import compute
 from koppel.sync.pairs import Lost, is_outside, note_if_back, pair_up
 from koppel.sync.precede import with_parting, with_preceding
-from koppel.sync.prepare import SIDES
+from koppel.sync.prepare import SIDES, End
 from koppel.sync.scope import Incoming, Planned, Scope, base_of, coupled_id, partners_of, recorded_version, was_outside
 from koppel.sync.session import Session
 from koppel.sync.skip import passed_over
@@ -106,7 +106,8 @@ def _sort(
         if record.id in out:
             changed.append(record)
             continue
-        before = None if coupling.base is None or asked_for else base_of(scope.codec, coupling.base)
+        known = None if asked_for or _is_renamed(end, coupling, record) else coupling.base
+        before = None if known is None else base_of(scope.codec, known)
         after = before and look(before, record.values)
         if after is None or any(was_outside(coupling, s) for s in SIDES) or is_outside(end, incoming, record):
             changed.append(record)
@@ -118,6 +119,12 @@ def _sort(
         elif record.version != recorded_version(coupling, incoming.side):
             touched.append(Seen(record.id, record.version))
     return news, changed, equal, touched
+
+
+def _is_renamed(end: End, coupling: Coupling, record: Record) -> bool:
+    """Whether the record has another key in Business Central than references know it by."""
+    known = coupling.business_central_key
+    return end.side == "business_central" and known != "" and known != str(record.values[end.key] or "")
 
 
 def _depends(scope: Scope, side: Side) -> bool:

@@ -20,6 +20,7 @@ from koppel.store.locks import mapping_lock
 from koppel.sync.couple_option import couple_option
 from koppel.sync.full import Finished, run_in_order
 from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.relink import note_partners
 from koppel.sync.request import Request, Result
 from koppel.sync.run import synchronise
 from koppel.sync.session import Session, ready_mapping
@@ -86,7 +87,8 @@ async def examine(session: Session, mapping: str, wanted: Sequence[Wanted]) -> E
                 found.refused.append(Refused(each, error))
                 continue
             taken |= {("business_central", ours.id): each, ("dataverse", theirs.id): each}
-            found.pairs.append(Coupling(ours.id, theirs.id))
+            key = str(ours.values[ready.business_central.key] or "")
+            found.pairs.append(Coupling(ours.id, theirs.id, business_central_key=key))
             found.names[ours.id] = ready.business_central.name_of(ours)
     return msgspec.structs.replace(found, already=already)
 
@@ -248,6 +250,7 @@ async def store_couplings(
     another partner counts any more."""
     async with coupling_job(session, mapping, "couple") as job:
         await couplings.save(session.connection, mapping, made)
+        await note_partners(session, mapping, made)
         entries = [coupling_entry(job, mapping, "couple", pair, names[pair.business_central_id], why) for pair in made]
         await history.add(session.connection, entries)
         await jobs.count(session.connection, job, {"coupled": len(made)})

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from koppel.errors import AuthenticationError, KoppelError, StoppedError, StoreError, TransientError
-from koppel.store import failures, pending
+from koppel.store import failures, formers, pending
 from koppel.store.failures import Failure
 from koppel.sync.along import runs
 from koppel.sync.references import goes_through
@@ -87,5 +87,6 @@ async def complete(session: Session, names: Sequence[str], *, force: bool = Fals
 
 async def _deserves_another(session: Session, name: str) -> bool:
     found = await pending.ready(session.connection, name, through=goes_through(session.mappings[name]))
+    due = await formers.due(session.connection, name)
     await session.connection.commit()
-    return bool(found)
+    return bool(found or due)

@@ -19,6 +19,7 @@ from koppel.sync.needs import refused
 from koppel.sync.position import went_back
 from koppel.sync.prepare import SIDES, End
 from koppel.sync.references import references
+from koppel.sync.relink import CoupledPair, with_leading
 from koppel.sync.scope import (
     OUTSIDE,
     Incoming,
@@ -35,9 +36,6 @@ from koppel.sync.skip import passed_over, told_why
 
 CLOCKS_AGREE = 3.0
 """Seconds by which two clocks may seem to differ without doing so."""
-
-CoupledPair = tuple[Coupling, Record, Record]
-"""A coupling with the records of Business Central and Dataverse."""
 
 Lost = tuple[Coupling, Record | None]
 """A coupling of which one side is gone, and the record of the other, where there is one."""
@@ -78,6 +76,7 @@ async def plan_pairs(
     failed: Mapping[str, Refusal] = {},
 ) -> list[Action]:
     """Actions for pairs that are read on both sides: merged, if both records are inside the filter."""
+    pairs = await with_leading(session, scope, pairs)
     for coupling, ours, theirs in pairs:
         note_if_back(scope, incoming, coupling, "business_central", ours)
         note_if_back(scope, incoming, coupling, "dataverse", theirs)

@@ -163,7 +163,7 @@ async def again(session: Session, scope: Scope, *, early: bool = False) -> Async
         # What failed in this very job is tried twice in it only if it waited for something that was brought along.
         if failure.job != session.job or failure.via:
             wanted[failure.side][failure.record_id] = None
-    for waiting in await pending.ready(connection, mapping, through=through):
+    for waiting in (*scope.led.values(), *await pending.ready(connection, mapping, through=through)):
         wanted["business_central"][waiting.business_central_id] = None
     decisions = await _decided(session, mapping)
     wanted["business_central"] |= dict.fromkeys(decisions)

@@ -22,6 +22,7 @@ from koppel.store.database import Connection
 from koppel.store.intents import Intent
 from koppel.store.snapshots import encode
 from koppel.sync.prepare import SIDES, Ready
+from koppel.sync.relink import note_partners
 from koppel.sync.scope import Scope, base_of, coupled_id, is_noted_outside
 from koppel.sync.session import Session, exchanged_parts
 from koppel.sync.skip import versions_of
@@ -41,6 +42,7 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     await couplings.save(connection, mapping, made, new=True)
     merged = [_coupling(scope, one, session.job) for one in pairs if one.action.kind != "create"]
     await couplings.save(connection, mapping, merged)
+    await note_partners(session, mapping, [*made, *merged])
     await _record_wholes(session, scope, pairs)
     await history.add(connection, _history(session, ready, done, parted))
     await _record_waiting(session, ready, pairs)

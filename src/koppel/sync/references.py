@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from koppel.engine.fields import Field, Stage, looks_up
 from koppel.engine.rule import RULES, Batch
 from koppel.engine.translate import AllReferences, References, reference_of, rows_of, through
-from koppel.mapping.model import TableMapping
+from koppel.mapping.model import FieldMapping, Lookup, TableMapping
 from koppel.mapping.steps import LookUp
 from koppel.odata.records import Record, Scalar
 from koppel.store import couplings, options
@@ -25,8 +25,16 @@ Answers = dict[Asked, References]
 
 def goes_through(mapping: TableMapping) -> list[str]:
     """The mappings by whose couplings rules know what the look-ups of a mapping stand for: more than they name."""
-    rules = [RULES[field.lookup.by] for field in mapping.fields if field.lookup and field.lookup.by in RULES]
-    return list(dict.fromkeys(need.couplings for rule in rules for need in rule.needs if need.couplings))
+    return list(dict.fromkeys(via for field in mapping.fields if field.lookup for via in _of_rule(field.lookup)))
+
+
+def _of_rule(lookup: Lookup) -> list[str]:
+    return [need.couplings for need in RULES[lookup.by].needs if need.couplings] if lookup.by in RULES else []
+
+
+def refers_to(field: FieldMapping, mapping: str) -> bool:
+    """Whether a field may name records of a mapping, so that its couplings say what the field stands for."""
+    return field.enabled and field.lookup is not None and mapping in (field.lookup.mapping, *_of_rule(field.lookup))
 
 
 async def references(
@@ -50,7 +58,7 @@ async def references(
         keys, ids = _values(found, business_central, 0), _values(found, dataverse, 1)
         asked = (of, frozenset(keys), frozenset(ids))
         if answers is None or asked not in answers:
-            known[of] = await _find(session, ready, of, keys, ids)
+            known[of] = await find(session, ready, of, keys, ids)
         else:
             known[of] = answers[asked]
         if answers is not None and len(keys) + len(ids) <= FEW and of[0] != ready.mapping.name:
@@ -109,9 +117,11 @@ def _values(fields: Iterable[Field], records: Sequence[Record], number: int) -> 
     return [value for value in found if value is not None]
 
 
-async def _find(
+async def find(
     session: Session, ready: Ready, of: tuple[str, str], keys: list[Scalar], ids: list[Scalar]
 ) -> References:
+    """What these references (see ``reference_of``), as Business Central names records and as Dataverse does, stand for
+    on the other side."""
     mapping, by = of
     if by in RULES:
         batch = Batch(keys=keys, ids=ids, today=session.today(), parameters=ready.mapping.parameters)

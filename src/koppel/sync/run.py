@@ -28,6 +28,7 @@ from koppel.sync.passes import CHUNK, READING_ORDER, Step, passes, planned_chunk
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.record import told
 from koppel.sync.recover import recover
+from koppel.sync.relink import look_for_references, remember_references
 from koppel.sync.request import Request, Result
 from koppel.sync.scope import Incoming, Scope, Spread, open_scope
 from koppel.sync.session import Session, ready_mapping
@@ -54,6 +55,7 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
             yield action
         return
     scope = await _scope(session, ready, request)
+    await look_for_references(session, scope)
     told_already: set[str] = set()
     created: dict[str, str] = {}
     found = await recover(session, scope)
@@ -144,6 +146,7 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
         result.notice(f"left out, the route does not show it: {line}")
     scope = await _scope(session, ready, request)
     await apply(session, scope, await recover(session, scope), result, request)
+    await remember_references(session, scope)
     await _finish_wholes(session, scope, request, result)
     try:
         await _go_through(session, scope, request, result)

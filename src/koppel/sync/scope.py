@@ -15,6 +15,7 @@ from koppel.odata.records import Record, Side
 from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling, Seen
 from koppel.store.intents import Intent
+from koppel.store.pending import Pending
 from koppel.store.snapshots import Codec, decode, field_names, open_codec
 from koppel.sync.match import Uncoupled
 from koppel.sync.needs import compute
@@ -94,7 +95,8 @@ class Scope(msgspec.Struct, kw_only=True):
     ``finishing``: the parts of wholes are there, so what is written ``last`` comes now.
     ``released``: by side, records that this run uncouples because a rule puts their partners outside. ``uncoupled``:
     what the pass of the moment has read of whole sides to find matches there. ``spread``: if others may have a hand in
-    the run.
+    the run. ``led``: in a preview, the fields (by Business Central id and name) that one side leads though nothing
+    changed; a run has written them down.
     """
 
     ready: Ready
@@ -114,6 +116,7 @@ class Scope(msgspec.Struct, kw_only=True):
     released: dict[Side, set[str]] = msgspec.field(default_factory=lambda: defaultdict(set))
     uncoupled: dict[Side, Uncoupled] = msgspec.field(default_factory=dict)
     spread: Spread | None = None
+    led: dict[tuple[str, str], Pending] = msgspec.field(default_factory=dict)
 
 
 async def open_scope(session: Session, ready: Ready, *, create: bool) -> Scope:
