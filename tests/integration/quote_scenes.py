@@ -47,6 +47,21 @@ async def won(world: World, made: Row) -> None:
     await world.alice.create("WinQuote", {"Status": 4, "QuoteClose": {**closing, **bound}})
 
 
+async def revised(world: World, made: Row, *lines: Row, activate: bool = True, **values: Any) -> Row:
+    """Close an active quote as revised; the new version has more lines and other values, and is active."""
+    closing = {"@odata.type": "Microsoft.Dynamics.CRM.quoteclose", "subject": "Revised"}
+    bound = {"quoteid@odata.bind": f"/quotes({made['quoteid']})"}
+    await world.alice.create("CloseQuote", {"Status": 7, "QuoteClose": {**closing, **bound}})
+    everything = {"QuoteId": made["quoteid"], "ColumnSet": {"AllColumns": True}}
+    later = await world.alice.create("ReviseQuote", everything)
+    await add(world, later, *lines)
+    if values:
+        await world.alice.update("quotes", later["quoteid"], values)
+    if activate:
+        await activated(world, later)
+    return later
+
+
 async def ordered(world: World, made: Row, *, submit: bool = True) -> Row:
     """The order of a won quote, submitted unless it is not to be."""
     everything = {"QuoteId": made["quoteid"], "ColumnSet": {"AllColumns": True}}

@@ -80,7 +80,15 @@ def _filtered(text: str) -> set[str]:
 
 def _rules(mapping: TableMapping, fields: Iterable[FieldMapping]) -> Iterator[Rule]:
     hooks = mapping.rules
-    names = [*hooks.refuse, *hooks.complete, *hooks.precede, *hooks.follow, *hooks.gone, *hooks.uncouple]
+    names = [
+        *hooks.refuse,
+        *hooks.complete,
+        *hooks.succeed,
+        *hooks.precede,
+        *hooks.follow,
+        *hooks.gone,
+        *hooks.uncouple,
+    ]
     for field in fields:
         names += [field.compute] if field.compute else []
         names += [field.lookup.by] if field.lookup and field.lookup.by not in ("key", "id") else []

@@ -62,8 +62,8 @@ class Conflict(msgspec.Struct, frozen=True):
 class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
     """A write that a rule wants beside those of a record: columns of one row of any table.
 
-    ``create``: the row is made. ``record``: the id of the record that it precedes or follows, which is held or tried
-    again when it fails.
+    ``create``: the row is made; ``delete``: it is deleted, if it is there. ``record``: the id of the record that it
+    precedes or follows, which is held or tried again when it fails.
     """
 
     side: Side
@@ -72,6 +72,7 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
     values: Mapping[str, Scalar]
     record: str
     create: bool = False
+    delete: bool = False
     name: str = ""
     reason: str = ""
 

@@ -263,8 +263,10 @@ def towards(action: Action, direction: Direction) -> Action:
     if direction == "both":
         return action
     blocked: Side = "business_central" if direction == "to_dataverse" else "dataverse"
-    says_goodbye = action.kind == "uncouple" and any(write.side == blocked for write in action.before)
-    if says_goodbye or (action.kind in ("create", "delete") and action.side == blocked):
+    parts = action.kind == "uncouple" or (action.replaces and action.kind in ("couple", "update"))
+    if (parts and any(write.side == blocked for write in action.before)) or (
+        action.kind in ("create", "delete") and action.side == blocked
+    ):
         return held(
             action, Refusal(message=f"this run does not write to {SPOKEN[blocked]}", code="direction", skip=True)
         )

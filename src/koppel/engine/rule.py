@@ -1,10 +1,11 @@
 """Rules: what a table needs beyond copying fields, as pure functions over batches of records.
 
-A mapping names them (``module.function``). There are seven kinds:
+A mapping names them (``module.function``). There are eight kinds:
 
 ``compute``  the source's value of a field, or the references of a lookup, before the merge
 ``refuse``   a reason why a record must not synchronise
 ``complete`` the missing parts of a creation, or a reason why there can be none
+``succeed``  which coupled record a new one takes the place of
 ``precede``  writes that must be there before a record's own
 ``follow``   writes that come after it
 ``gone``     writes to a record whose partner was deleted, before the two are uncoupled
@@ -27,7 +28,7 @@ from koppel.engine.translate import References
 from koppel.errors import MappingError
 from koppel.odata.records import Record, Scalar, Side
 
-RuleKind = Literal["compute", "references", "refuse", "complete", "precede", "follow", "gone", "uncouple"]
+RuleKind = Literal["compute", "references", "refuse", "complete", "succeed", "precede", "follow", "gone", "uncouple"]
 Of = Literal["new", "coupled", "all"]
 Found = Mapping[str, Scalar]
 """One row of a table that a rule needs, by column name."""
@@ -117,6 +118,21 @@ RefuseFunction = Callable[[Batch], list[Refusal | None]]
 Parts = Mapping[str, Scalar | Sequence[Mapping[str, Scalar]]]
 """Columns of a new record and, under the name by which they hang there, new rows below it."""
 Complete = TypeVar("Complete", bound=Callable[[Batch], Sequence[Parts | Refusal]])
+
+
+class Succession(msgspec.Struct, frozen=True, kw_only=True):
+    """A new record takes the place of a coupled one (``of``, an id), and its partner.
+
+    That gets what a new partner would: columns, ``values`` before them, and rows below. ``below``: tables whose rows
+    go then, and their column that names the partner.
+    """
+
+    of: str
+    values: Mapping[str, Scalar]
+    below: Mapping[str, str]
+
+
+SucceedFunction = Callable[[Batch], list[Succession | None]]
 WritesFunction = Callable[[Batch], list[FollowUp]]
 
 
@@ -171,6 +187,22 @@ def complete(
 
     def register(function: Complete) -> Complete:
         _register("complete", function, side=side, reads=reads, needs=needs, writes=writes)
+        return function
+
+    return register
+
+
+def succeed(
+    *,
+    reads: tuple[str, ...] = (),
+    side: Side = "business_central",
+    needs: tuple[Need, ...] = (),
+    writes: Mapping[str, tuple[str, ...]] = NOTHING,
+) -> Callable[[SucceedFunction], SucceedFunction]:
+    """Register a function that says which coupled record each new one takes the place of, if any."""
+
+    def register(function: SucceedFunction) -> SucceedFunction:
+        _register("succeed", function, side=side, reads=reads, needs=needs, writes=writes)
         return function
 
     return register
@@ -237,6 +269,8 @@ def undeclared(rule: Rule, results: Iterable[Any]) -> set[tuple[str, str]]:
     """Table and column of what a rule supplied to Business Central, or planned to write there, without saying so."""
     if rule.kind == "complete" and rule.side == "dataverse":
         written = {place for parts in results if not isinstance(parts, Refusal) for place in _supplied(parts)}
+    elif rule.kind == "succeed":
+        written = {("", column) for found in results if found for column in found.values}
     elif rule.kind in ("precede", "follow", "gone", "uncouple"):
         ups = [up for up in results if up.side == "business_central"]
         written = {(up.table, column) for up in ups for column in up.values}

@@ -136,7 +136,7 @@ def cycle(mappings: Mapping[str, TableMapping]) -> list[str]:
 
 def rule_names(mapping: TableMapping, known: Mapping[str, set[str]]) -> Iterator[Finding]:
     """Rule functions that do not exist; ``known``: the names of each kind (``compute``, ``references``, ...)."""
-    for kind in ("refuse", "complete", "precede", "follow", "gone", "uncouple"):
+    for kind in ("refuse", "complete", "succeed", "precede", "follow", "gone", "uncouple"):
         for index, name in enumerate(getattr(mapping.rules, kind)):
             yield from _rule(name, kind, known, ("rules", kind, index))
     for index, field in enumerate(mapping.fields):

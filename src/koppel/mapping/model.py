@@ -205,12 +205,14 @@ class Hooks(msgspec.Struct, frozen=True):
     """Rule functions of a mapping, by name (``module.function``), beside the ``compute`` of its fields.
 
     ``refuse``: records that must not synchronise, with a reason. ``complete``: the missing parts of a creation.
-    ``precede``, ``follow``: writes to any table that come before and after a record's own. ``gone``: writes that come
-    before a record is uncoupled whose partner was deleted. ``uncouple``: those that come before any is uncoupled.
+    ``succeed``: which coupled record a new one takes the place of. ``precede``, ``follow``: writes to any table that
+    come before and after a record's own. ``gone``: writes that come before a record is uncoupled whose partner was
+    deleted. ``uncouple``: those that come before any is uncoupled.
     """
 
     refuse: tuple[str, ...] = ()
     complete: tuple[str, ...] = ()
+    succeed: tuple[str, ...] = ()
     precede: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()

@@ -144,6 +144,7 @@ DESCRIPTIONS = {
     "MatchPair.normalise": "What else does not count: accents, punctuation, company forms (Inc, Ltd), all but digits.",
     "Hooks.refuse": "Rules that keep a record from being synchronised, with a reason.",
     "Hooks.complete": "Rules that add what a new record needs.",
+    "Hooks.succeed": "Rules that say which coupled record a new one takes the place of.",
     "Hooks.precede": "Rules that plan writes that must come before a record's own.",
     "Hooks.follow": "Rules that plan further writes after one.",
     "Hooks.uncouple": "Rules that plan what is written to a record before it is uncoupled.",

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from koppel.engine.action import FollowUp, Refusal
-from koppel.engine.rule import Batch, Found, Need, Parts, complete, compute, follow, refuse
+from koppel.engine.rule import Batch, Found, Need, Parts, Succession, complete, compute, follow, refuse, succeed
 from koppel.odata.records import Scalar
 from koppel.rules.document import QUOTE, in_units
 from koppel.rules.new_order import TOTALS, columns_of, needs_of, new_documents, order_discount, rows_of, written_of
+from koppel.rules.note import QUOTES
 from koppel.rules.order import SUBMITTED
 
 WON = 2
 """Of ``statecode``."""
+REVISED = 7
+"""Of ``statuscode``."""
 OPEN, RELEASED = "Open", "Released"
+_VERSIONS = (
+    Need(
+        name="versions",
+        side="dataverse",
+        table="quote",
+        columns=("quoteid", "quotenumber", "revisionnumber", "statuscode"),
+        key="quotenumber",
+        of=lambda batch: batch.column("quotenumber"),
+    ),
+    Need(
+        name="coupled",
+        couplings=QUOTES,
+        key="dataverse_id",
+        of=lambda batch: [row["quoteid"] for row in batch.table("versions")],
+    ),
+)
+"""The other versions of quotes, and which of them are coupled."""
 
 
 @refuse(
     side="dataverse",
-    reads=("quotenumber",),
+    reads=("quotenumber", "revisionnumber"),
     needs=(
+        *_VERSIONS,
         Need(
             name="there",
             table="salesQuotes",
@@ -29,9 +50,67 @@ OPEN, RELEASED = "Open", "Released"
     of="new",
 )
 def not_taken_over(batch: Batch) -> list[Refusal | None]:
-    """No quote of Dataverse is made in Business Central twice (QUOTE-01)."""
+    """No quote of Dataverse is made in Business Central twice (QUOTE-01), unless it is a revision of that one."""
     there = {row["yourReference"]: str(row["number"]) for row in batch.table("there")}
-    return [_taken_over(str(number), there.get(number, "")) for number in batch.column("quotenumber")]
+    earlier = _earlier(batch)
+    return [
+        None if record.id in earlier else _taken_over(str(number), there.get(number, ""))
+        for record, number in zip(batch.records, batch.column("quotenumber"), strict=True)
+    ]
+
+
+def _earlier(batch: Batch) -> dict[str, Scalar]:
+    """The coupled quote, which was revised since, of which each quote is a later version."""
+    coupled = {row["dataverse_id"] for row in batch.table("coupled")}
+    revised = {
+        row["quotenumber"]: row
+        for row in batch.table("versions")
+        if row["quoteid"] in coupled and row["statuscode"] == REVISED
+    }
+    columns = zip(batch.records, batch.column("quotenumber"), batch.column("revisionnumber"), strict=True)
+    return {
+        record.id: revised[number]["quoteid"]
+        for record, number, revision in columns
+        if number in revised and int(revision or 0) > int(revised[number]["revisionnumber"] or 0)
+    }
+
+
+@succeed(
+    side="dataverse",
+    reads=("quotenumber", "revisionnumber"),
+    needs=(
+        *_VERSIONS,
+        Need(
+            name="revised",
+            couplings=QUOTES,
+            key="dataverse_id",
+            of=lambda batch: _earlier(batch).values(),
+        ),
+        Need(
+            name="archived",
+            table="salesQuotes",
+            columns=("id", "noOfArchivedVersions"),
+            key="id",
+            of=lambda batch: [row["business_central_id"] for row in batch.table("revised")],
+        ),
+    ),
+    writes={"": ("noOfArchivedVersions", "status")},
+)
+def revision(batch: Batch) -> list[Succession | None]:
+    """A revision takes the place of the earlier quote, a version of which is archived (QUOTE-02)."""
+    versions = {row["id"]: int(row["noOfArchivedVersions"] or 0) for row in batch.table("archived")}
+    partners = {row["dataverse_id"]: row["business_central_id"] for row in batch.table("revised")}
+    earlier = _earlier(batch)
+    return [
+        Succession(
+            of=str(earlier[record.id]),
+            values={"noOfArchivedVersions": versions.get(partners.get(earlier[record.id]), 0) + 1, "status": OPEN},
+            below={QUOTE.lines: "documentId", "recordNotes": "documentId"},
+        )
+        if record.id in earlier
+        else None
+        for record in batch.records
+    ]
 
 
 def _taken_over(number: str, other: str) -> Refusal | None:

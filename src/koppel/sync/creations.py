@@ -21,6 +21,7 @@ from koppel.sync.returning import left_behind, returned
 from koppel.sync.scope import Incoming, Scope, coupled_id, in_order, partners_of
 from koppel.sync.session import Session
 from koppel.sync.skip import passed_over, told_why
+from koppel.sync.succession import successors
 from koppel.sync.templates import chosen_template
 
 
@@ -50,6 +51,8 @@ async def new_records(
     back = await returned(session, scope, incoming, [record for record in inside if record.id not in refusals])
     back |= await left_behind(session, scope, incoming, [record for record in inside if record.id not in back])
     inside = [record for record in inside if record.id not in back]
+    heirs = await successors(session, scope, incoming, [record for record in inside if record.id not in refusals])
+    inside = [record for record in inside if record.id not in heirs]
     # What failed or waited was meant to be created when it did.
     create = scope.create or incoming.why == "again"
     tried = await _tried_before(session, scope, incoming, inside) if not create else frozenset()
@@ -57,7 +60,7 @@ async def new_records(
     coupled = await _couple(
         session, scope, incoming, [r for r in inside if r.id in matched and r.id not in refusals], matched
     )
-    actions: list[Action] = [*skipped, *back.values(), *coupled]
+    actions: list[Action] = [*skipped, *back.values(), *heirs.values(), *coupled]
     left = [record for record in inside if record.id not in matched or record.id in refusals]
     if not mapping.writes_to(other(side)):
         return actions, ignored + len(left)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from koppel.engine.action import Action, FollowUp
 from koppel.engine.plan import other
-from koppel.errors import ExistsError, RemoteError, TransientError
+from koppel.errors import ExistsError, NotFoundError, RemoteError, TransientError
 from koppel.odata.records import Record, Side
 from koppel.store import history, intents
 from koppel.store.history import Entry
@@ -48,14 +48,16 @@ async def follow_up(session: Session, scope: Scope, done: Sequence[Done]) -> tup
 
 
 async def carry_out(session: Session, scope: Scope, ups: Sequence[FollowUp]) -> dict[str, RemoteError]:
-    """Write what rules want beside their records: table by table as they come, creations first.
+    """Write what rules want beside their records: table by table as they come, deletions and creations first.
 
     By the id of the record that wanted it, the first thing that went wrong.
     """
     errors: dict[str, RemoteError] = {}
     for side, table in dict.fromkeys((up.side, up.table) for up in ups):
-        mine = {up.id: up for up in ups if (up.side, up.table) == (side, table)}
-        found = await _write(session, scope, side, table, list(mine.values()))
+        mine = {up.id: up for up in ups if (up.side, up.table) == (side, table) and up.record not in errors}
+        found = await _delete(session, scope, side, table, [up for up in mine.values() if up.delete])
+        kept = [up for up in mine.values() if not (up.delete or up.record in {mine[id].record for id in found})]
+        found |= await _write(session, scope, side, table, kept) if kept else {}
         errors = {up.record: found[up.id] for up in ups if up.table == table and up.id in found} | errors
     return errors
 
@@ -68,6 +70,22 @@ def is_in_step(action: Action) -> bool:
 def _with_error(one: Done, errors: dict[str, RemoteError]) -> Done:
     error = errors.get(one.action.business_central_id) or errors.get(one.action.dataverse_id)
     return msgspec.structs.replace(one, trouble=error) if error else one
+
+
+async def _delete(
+    session: Session, scope: Scope, side: Side, table: str, ups: Sequence[FollowUp]
+) -> dict[str, RemoteError]:
+    """Delete rows of one table; the errors by id. What is gone already is what was wanted."""
+    if not ups:
+        return {}
+    system = session.systems[side]
+    found = await system.by_ids(table, (), [up.id for up in ups])
+    doomed = [up for up in ups if up.id in found]
+    answers = await system.delete(table, [Update(up.id, found[up.id].version, {}) for up in doomed])
+    told = [(up, answer.error) for up, answer in zip(doomed, answers, strict=True)]
+    entries = [_entry(session, scope, up, "delete") for up, error in told if error is None]
+    await history.add(session.connection, entries)
+    return {up.id: error for up, error in told if error and not isinstance(error, NotFoundError)}
 
 
 async def _write(
@@ -134,23 +152,27 @@ def _entries(
     session: Session, scope: Scope, up: FollowUp, found: Mapping[str, Record], columns: tuple[str, ...]
 ) -> Iterator[Entry]:
     """What history tells of a write."""
-    entry = Entry(
-        session.job,
-        scope.ready.mapping.name,
-        up.side,
-        up.id,
-        "create" if up.create else "update",
-        new=dict(up.values),
-        why=up.reason,
-        record_name=up.name,
-        table_name=scope.ready.beside(up.side, up.table),
-    )
+    entry = _entry(session, scope, up, "create" if up.create else "update")
     if up.create:
         yield entry
         return
     for column, value in up.values.items():
         before = found[up.id].values[columns.index(column)]
         yield msgspec.structs.replace(entry, field=column, old=before, new=value)
+
+
+def _entry(session: Session, scope: Scope, up: FollowUp, action: history.Action) -> Entry:
+    return Entry(
+        session.job,
+        scope.ready.mapping.name,
+        up.side,
+        up.id,
+        action,
+        new=dict(up.values),
+        why=up.reason,
+        record_name=up.name,
+        table_name=scope.ready.beside(up.side, up.table),
+    )
 
 
 def _intent(session: Session, up: FollowUp, entries: Sequence[Entry]) -> Intent:

@@ -393,7 +393,7 @@ def _of_matches(mapping: TableMapping, side: Side) -> list[str]:
 
 
 def _of_rules(mapping: TableMapping, side: Side, schema: TableSchema) -> list[str]:
-    names = [*mapping.rules.refuse, *mapping.rules.complete]
+    names = [*mapping.rules.refuse, *mapping.rules.complete, *mapping.rules.succeed]
     names += [*mapping.rules.precede, *mapping.rules.follow, *mapping.rules.gone, *mapping.rules.uncouple]
     names += [field.compute for field in mapping.fields if field.compute and field.enabled]
     rules = [rule_named(name) for name in names]

@@ -25,6 +25,7 @@ from koppel.sync.prepare import SIDES
 from koppel.sync.reopen import change, is_closed, state_of
 from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session
+from koppel.sync.succession import as_before
 from koppel.systems.system import Create, Update, Written
 
 ROUNDS = 5
@@ -210,7 +211,9 @@ async def _plan_again(
             hopeless.append(one)
         else:
             pairs.append((_coupling_now(scope, one, stored), ours, theirs))
-    return await plan_pairs(session, scope, pairs, Incoming(side="dataverse", why="again")), hopeless
+    planned = await plan_pairs(session, scope, pairs, Incoming(side="dataverse", why="again"))
+    before = {one.action.dataverse_id: one.action for one in again}
+    return [as_before(before[action.dataverse_id], action) for action in planned], hopeless
 
 
 def _coupling_now(scope: Scope, one: Done, stored: Coupling | None) -> Coupling:
