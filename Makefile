@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 AL := tree-sitter-al==4.5.0 --no-deps --only-binary=:all: --python-version 3.12 --upgrade \
   --target $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
-.PHONY: demo test lint bench simulate soak mutants clean
+.PHONY: demo test lint bench simulate soak storm mutants clean
 
 demo: .venv/ready
 	@$(BIN)/koppel demo
@@ -38,6 +38,10 @@ simulate: .venv/ready-dev
 # Serve and a worker, people, faults, deaths and restarts, for so many minutes; then nothing may differ.
 soak: .venv/ready-dev
 	@PYTHONPATH=tests:tests/e2e $(BIN)/python tests/soak.py --minutes $(or $(MINUTES),30) --seed $(or $(SEED),0)
+
+# So many notifications a second, half of them from either system, for so many seconds; nothing may be lost.
+storm: .venv/ready-dev
+	@PYTHONPATH=tests:tests/e2e $(BIN)/python tests/storm.py --seconds $(or $(SECONDS),60) --rate $(or $(RATE),1000)
 
 # What the tests of the engine do not notice; only functions that changed since the last time are tried again.
 mutants: .venv/ready-mutation

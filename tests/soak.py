@@ -31,6 +31,7 @@ from koppel.sandbox.tokens import KOPPEL
 from koppel.systems.system import System, Update
 
 CUSTOMERS = 300
+WEBHOOK_SECRET = "KOPPEL_WEBHOOK_SECRET"
 TABLES: dict[Side, tuple[str, str, str]] = {
     "business_central": ("customers", "phoneNumber", "website"),
     "dataverse": ("account", "telephone1", "websiteurl"),
@@ -60,9 +61,9 @@ class Soak:
     def start(self, name: str) -> None:
         """Start serve or a worker."""
         words = ["serve", "--port", str(self.port)] if name == "serve" else ["worker"]
-        log = (self.folder / f"{name}.log").open("ab")
         command = [sys.executable, "-m", "koppel.cli", *words]
-        self.processes[name] = subprocess.Popen(command, cwd=self.folder, stderr=log)
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(command, cwd=self.folder, stderr=log)
 
     def stop(self, name: str, number: int) -> None:
         """Tell it to stop, or kill it."""
@@ -148,6 +149,9 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="koppel-soak-") as name, start_sandbox(customers=CUSTOMERS) as sandbox:
         soak = set_up(Path(name), sandbox, options.seed)
+        soak.tell("webhooks", {"delay": 0.2, "minute": 1.0})
+        for process_name in ("serve", "worker"):
+            soak.start(process_name)
         until = time.monotonic() + options.minutes * 60
         try:
             asyncio.run(_together(soak, until))
@@ -166,21 +170,20 @@ async def _together(soak: Soak, until: float) -> None:
     await asyncio.gather(*(people(soak, side, until) for side in sides), trouble(soak, until))
 
 
-def set_up(folder: Path, sandbox: SandboxProcess, seed: int) -> Soak:
-    """A synchronised company, webhooks, serve and a worker."""
+def set_up(folder: Path, sandbox: SandboxProcess, seed: int, *, told_at: int | None = None) -> Soak:
+    """A synchronised company, and where its systems shall tell of changes: where ``serve`` will be, or at another
+    port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    os.environ |= {SECRET: KOPPEL.secret, "KOPPEL_WEBHOOK_SECRET": "known to both"}
+    os.environ |= {SECRET: KOPPEL.secret, WEBHOOK_SECRET: "known to both"}
     for person in PEOPLE.values():
         os.environ[f"SECRET_OF_{person.client_id.upper()}"] = person.secret
     configure(folder, sandbox)
     with (folder / "koppel.yaml").open("a") as config:
-        config.write(f"webhooks: {{url: 'http://127.0.0.1:{port}', secret: {{env: KOPPEL_WEBHOOK_SECRET}}}}\n")
+        url = f"http://127.0.0.1:{told_at or port}"
+        config.write(f"webhooks: {{url: '{url}', secret: {{env: {WEBHOOK_SECRET}}}}}\n")
     soak = Soak(folder, sandbox, port, seed)
-    soak.tell("webhooks", {"delay": 0.2, "minute": 1.0})
     soak.run("full", "--yes")
-    for name in ("serve", "worker"):
-        soak.start(name)
     return soak
 
 
