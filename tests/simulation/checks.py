@@ -18,9 +18,7 @@ from koppel.sync.verify import verify
 from .books import Books, read_books
 from .desks import Cell, Desk
 from .losses import Losses
-from .people import People, Place, is_seen
-
-OTHER: dict[Side, Side] = {"business_central": "dataverse", "dataverse": "business_central"}
+from .people import OTHER, People, Place, is_seen
 
 
 class BrokenError(AssertionError):
@@ -153,14 +151,16 @@ class Checks:
             cell, "business_central", ours
         )
 
-    def _leads_nowhere(self, cell: Cell, value: str) -> bool:
-        """Whether it is the key of a record that was deleted: restored, that one has another number."""
+    def _leads_nowhere(self, cell: Cell, ours: str, theirs: str) -> bool:
+        """Whether Business Central names a record that was deleted, and either leads or has none to name instead."""
         lookup = cell.said.lookup
-        return lookup is not None and lookup.by == "key" and bool(value) and not self._bearer(cell.to, value)
+        if lookup is None or lookup.by != "key" or not ours or self._bearer(cell.to, ours):
+            return False
+        return cell.said.direction == "to_dataverse" or theirs not in self.books[cell.to].partner["dataverse"]
 
     def _is_alike(self, desk: Desk, cell: Cell, ours: str, theirs: str, one: Row, two: Row) -> bool:
         told = self._told(cell, one, two)
-        if self._is_same(cell, one, two) or self._leads_nowhere(cell, told[0]):
+        if self._is_same(cell, one, two) or self._leads_nowhere(cell, *told):
             return True
         if cell.said.keep_blank and "" in told:
             return True
@@ -240,7 +240,9 @@ class Checks:
         wrong: list[object] = [
             one
             for one in found.differences
-            if not self._leads_nowhere(self.office.desks[one.mapping].cells[one.field], str(one.business_central))
+            if not self._leads_nowhere(
+                self.office.desks[one.mapping].cells[one.field], str(one.business_central), str(one.dataverse)
+            )
         ]
         for orphan in found.orphans:
             desk = self.office.desks.get(orphan.mapping)

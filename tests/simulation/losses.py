@@ -9,9 +9,7 @@ from koppel.store.history import Entry
 
 from .books import Books
 from .desks import Cell, Desk
-from .people import Edit, People, Place
-
-OTHER: dict[Side, Side] = {"business_central": "dataverse", "dataverse": "business_central"}
+from .people import OTHER, Edit, People, Place
 
 
 class Losses:

@@ -48,7 +48,7 @@ STEPS = {
 }
 """What Business Central spells with v, Dataverse spells with q; people type v on either side."""
 ADDRESS = ("addressLine1", "addressLine2", "postalCode", "city", "state")
-POLICIES = ("ask", "business_central", "dataverse", "newest")
+POLICIES = ("ask", "ask", "business_central", "dataverse", "newest")
 ACTIVE = "statecode eq 0"
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 

@@ -20,6 +20,7 @@ from .desks import SETS, Cell, Desk, Office
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+OTHER: dict[Side, Side] = {"business_central": "dataverse", "dataverse": "business_central"}
 
 Place = tuple[str, Side, str]
 """A record: mapping, side, id."""
@@ -98,7 +99,14 @@ class People:
         """Somebody does something."""
         desks = list(self.office.desks.values())
         [desk] = self.dice.choices(desks, [SHARES[desk.name] for desk in desks])
-        acts = ((4, self._create), (1, self._create_alike), (9, self._edit), (1, self._delete), (1, self._move))
+        acts = (
+            (4, self._create),
+            (1, self._create_alike),
+            (9, self._edit),
+            (3, self._edit_both),
+            (1, self._delete),
+            (1, self._move),
+        )
         [act] = self.dice.choices([act for _, act in acts], [weight for weight, _ in acts])
         if self.office.options and self.dice.random() < 0.1:
             self._name_terms()
@@ -172,6 +180,25 @@ class People:
         values = {cell.name: self._edited(cell, desk, side, found) for cell in chosen}
         robot = side == "dataverse" and self.dice.random() < 0.1
         self._update(desk, side, found, _body(desk, side, values), robot=robot)
+
+    def _edit_both(self, desk: Desk, side: Side) -> None:
+        """Somebody changes a field, and somebody else the same one of what looks like the same record there."""
+        there = OTHER[side]
+        found = self._any(desk, side)
+        names = [cell for cell in desk.cells.values() if cell.kind in ("name", "key")]
+        shared = [
+            cell for cell in desk.cells.values() if cell.kind in ("name", "text") and cell.said.direction == "both"
+        ]
+        if not (found and names):
+            return
+        called = [self.office.value(cell, side, found) for cell in names]
+        for row in list(self.office.rows(desk.name, there).values()):
+            if called == [self.office.value(cell, there, row) for cell in names]:
+                cell = self.dice.choice(shared)
+                for where, one in ((side, found), (there, dict(row))):
+                    body = _body(desk, where, {cell.name: self._edited(cell, desk, where, one)})
+                    self._update(desk, where, one, body)
+                return
 
     def _update(self, desk: Desk, side: Side, found: Row, body: Row, *, robot: bool = False) -> None:
         id = str(found[desk.id_column(side)])
