@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from order_scenes import ORDER, act, here, open_shop, order, stock, submitted, there, written_in
+from quote_scenes import QUOTE, quote, switch_on
 from world import World, new_world, next_door
 from world_data import Row
 
@@ -119,6 +120,17 @@ async def test_a_contact_made_of_one_of_dataverse_stamps_that(world: World) -> N
     assert (await world.bob.one("contacts", "type eq 'Person'"))["displayName"] == "Kim Abercrombie"
     assert (await world.alice.row("contacts", made["contactid"]))[STAMP] == id_of(world)
     await world.quiet("CONTACT")
+
+
+@pytest.mark.rule("GEN-06")
+async def test_a_quote_that_only_comes_from_dataverse_is_not_written(world: World) -> None:
+    switch_on(world)
+    await world.set_up()
+    customer = await open_shop(world)
+    made = await quote(world, customer, written_in("Painting"))
+    assert (await world.sync(QUOTE)).counts["failed"] == 0
+    assert (await world.alice.row("quotes", made["quoteid"]))[STAMP] is None
+    await world.quiet(QUOTE)
 
 
 # the filter

@@ -49,6 +49,9 @@ def _stamped(mapping: TableMapping, company: str, *, exactly: bool) -> TableMapp
     own = f"_{STAMP}_value eq {company}"
     mine = own if exactly else f"({own} or _{STAMP}_value eq null)"
     filter = f"({mapping.dataverse.filter}) and {mine}" if mapping.dataverse.filter else mine
+    mapping = msgspec.structs.replace(mapping, dataverse=msgspec.structs.replace(mapping.dataverse, filter=filter))
+    if not mapping.writes_to("dataverse"):  # an active quote takes no edits
+        return mapping
     rules = msgspec.structs.replace(
         mapping.rules,
         refuse=(*mapping.rules.refuse, "company.is_another_ones"),
@@ -56,7 +59,6 @@ def _stamped(mapping: TableMapping, company: str, *, exactly: bool) -> TableMapp
     )
     return msgspec.structs.replace(
         mapping,
-        dataverse=msgspec.structs.replace(mapping.dataverse, filter=filter),
         rules=rules,
         fields=(*mapping.fields, FieldMapping(dataverse=STAMP, direction="to_dataverse", constant=company)),
     )
