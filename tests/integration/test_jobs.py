@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from koppel.store.locks import mapping_lock
 from koppel.store.notices import Notice
 from koppel.store.schedules import Entry
 from koppel.sync.open import Opened
+from koppel.systems.governor import Spent
 from koppel.systems.transport import Request as HttpRequest
 from koppel.systems.transport import no_answer
 from postgres_server import administer
@@ -331,7 +332,11 @@ async def test_the_queue_is_installed_once(world: World) -> None:
 
 async def test_processes_that_send_share_the_limits_of_the_systems(world: World) -> None:
     told: list[int] = []
-    world.session.systems["dataverse"].share = told.append  # type: ignore[method-assign, assignment]
+
+    def share(workers: int, others: Sequence[Spent] = ()) -> None:
+        told.append(workers)
+
+    world.session.systems["dataverse"].share = share  # type: ignore[method-assign]
 
     async def alone() -> bool:
         return told[-1:] == [1]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from koppel.systems.governor import Governor, Limits
+from koppel.systems.governor import Governor, Limits, Spent
 
 
 class Clock:
@@ -138,3 +138,15 @@ async def test_two_workers_together_stay_below_the_budget_of_one() -> None:
     sent = sorted([await spend(governors[n % 2], clock, 0.01) for n in range(200)])
     for first in sent:
         assert sum(first <= moment < first + limits.window for moment in sent) <= limits.requests
+
+
+async def test_who_comes_later_leaves_what_the_others_have_used_already() -> None:
+    limits, clock = Limits(start=4, most=4, requests=40, window=10.0), Clock()
+    governor, begin = governed(limits, clock), clock()
+    governor.share(2, Spent(requests=30))
+    sent = [await spend(governor, clock, 0) for _ in range(10)]
+    assert sent[-1] == begin
+    await spend(governor, clock, 0)
+    assert clock() > begin
+    assert governor.spent() == Spent(requests=11)
+    assert governor.spent() == Spent()

@@ -17,11 +17,11 @@ from koppel.errors import LockedError, StoreError
 from koppel.jobs import alerts, queue, schedule
 from koppel.jobs.run import run_by_itself
 from koppel.mapping.model import TableMapping
-from koppel.store import jobs, locks, notices, portions, schedules
+from koppel.store import jobs, notices, portions, schedules
 from koppel.store.database import Connection
 from koppel.sync.hand import lend_a_hand
 from koppel.sync.open import Opened, session_on
-from koppel.sync.session import Session
+from koppel.sync.session import Session, share_limits
 from koppel.sync.spread import identities
 
 log = logging.getLogger("koppel.jobs")
@@ -127,10 +127,7 @@ class Worker:
     async def _tick_on(self, app: App, connection: Connection) -> None:
         while True:
             await tick(app, connection, self._mappings)
-            processes = await locks.senders(connection)
-            await connection.commit()
-            for system in self._opened.systems.values():
-                system.share(processes)
+            await share_limits(connection, self._opened.systems)
             await asyncio.sleep(TICK_SECONDS)
 
     async def _help(self, connection: Connection) -> None:

@@ -45,7 +45,7 @@ async def stream(
     sent: asyncio.Task[list[Done]] | None = None
     try:
         async for planned, changes in steps:
-            await share_limits(session)
+            await share_limits(session.connection, session.systems)
             if not session.may_go_on():
                 raise StoppedError("the worker was told to stop", remedy="Another worker goes on from here.")
             wrote.update(planned.wrote)

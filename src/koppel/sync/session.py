@@ -12,10 +12,11 @@ from koppel.engine.action import Action
 from koppel.engine.brakes import Brakes
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
-from koppel.store import locks
+from koppel.store import locks, sent
 from koppel.store.database import Connection
 from koppel.sync.prepare import Ready, prepare
 from koppel.sync.request import Request, Result
+from koppel.systems.governor import Spent
 from koppel.systems.system import System
 
 Progress = Callable[[str, str, int, int | None], None]
@@ -96,8 +97,11 @@ async def own_users(session: Session) -> dict[Side, frozenset[str]]:
     return {side: await system.own_users() for side, system in session.systems.items()}
 
 
-async def share_limits(session: Session) -> None:
-    """Leave to the other processes that may send to the systems now their share of the systems' limits."""
-    processes = await locks.senders(session.connection)
-    for system in session.systems.values():
-        system.share(processes)
+async def share_limits(connection: Connection, systems: Mapping[Side, System]) -> None:
+    """Leave to the other processes that may send to the systems now their share of the systems' limits. Commits."""
+    processes = await locks.senders(connection)
+    spent = {side: [(one.requests, one.seconds) for one in system.spent()] for side, system in systems.items()}
+    others = await sent.exchange(connection, spent)
+    for side, system in systems.items():
+        users = range(len(spent[side]))
+        system.share(processes, [Spent(*others.get((side, who), (0, 0.0))) for who in users])

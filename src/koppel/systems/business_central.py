@@ -17,7 +17,7 @@ from koppel.systems.address import all_of, query_of
 from koppel.systems.auth import Tokens
 from koppel.systems.business_central_errors import business_central_error
 from koppel.systems.business_central_schema import read_table
-from koppel.systems.governor import BUSINESS_CENTRAL, Governor
+from koppel.systems.governor import BUSINESS_CENTRAL, Governor, Spent
 from koppel.systems.rows import Decoder, Envelope, Wanted, decoder_for
 from koppel.systems.schema import Column, TableSchema
 from koppel.systems.sending import Sender, chunks_of, in_order, refused, write_chunks
@@ -209,9 +209,13 @@ class BusinessCentral:
         url = f"{row}/Microsoft.NAV.{action}"
         _succeeded(await self._sender.write("POST", url, _JSON, b"", rows=1, repeatable=False))
 
-    def share(self, workers: int) -> None:
-        """So many workers use this connection's user from now on: each keeps below its part of the limits."""
-        self._sender.share(workers)
+    def share(self, workers: int, others: Sequence[Spent] = ()) -> None:
+        """So many workers use this connection's users from now on: each keeps below its part of the limits."""
+        self._sender.share(workers, others)
+
+    def spent(self) -> list[Spent]:
+        """What was sent by each user since this was asked last."""
+        return self._sender.spent()
 
     async def close(self) -> None:
         """Give back connections."""

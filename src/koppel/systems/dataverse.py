@@ -28,7 +28,7 @@ from koppel.systems.dataverse_wire import (
     prefer,
     select_of,
 )
-from koppel.systems.governor import DATAVERSE, Governor
+from koppel.systems.governor import DATAVERSE, Governor, Spent
 from koppel.systems.rows import Decoder, Envelope, decoder_for
 from koppel.systems.schema import TableSchema
 from koppel.systems.sending import Sender, User, chunks_of, in_order, refused, write_chunks
@@ -349,9 +349,13 @@ class Dataverse:
 
     # requests
 
-    def share(self, workers: int) -> None:
-        """So many workers use this connection's user from now on: each keeps below its part of the limits."""
-        self._sender.share(workers)
+    def share(self, workers: int, others: Sequence[Spent] = ()) -> None:
+        """So many workers use this connection's users from now on: each keeps below its part of the limits."""
+        self._sender.share(workers, others)
+
+    def spent(self) -> list[Spent]:
+        """What was sent by each user since this was asked last."""
+        return self._sender.spent()
 
     async def close(self) -> None:
         """Give back connections."""

@@ -37,6 +37,17 @@ class Limits(msgspec.Struct, frozen=True):
     window: float = 300.0
 
 
+_FRESH = 10.0
+"""For how many seconds it counts what others were said to have used."""
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What was used of a budget: requests, and seconds of execution."""
+
+    requests: int = 0
+    seconds: float = 0.0
+
+
 def shared(limits: Limits, workers: int) -> Limits:
     """What each of so many workers may use of limits that count for all of them together."""
     return msgspec.structs.replace(
@@ -77,6 +88,9 @@ class Governor:
         self._started: deque[float] = deque()
         self._spent: deque[tuple[float, float]] = deque()
         self._spent_sum = 0.0
+        self._untold = Spent()
+        self._others = Spent()
+        self._others_told = 0.0
         self._shortest: dict[str, float] = {}
         self._is_told = False
         self._finding = True
@@ -95,10 +109,19 @@ class Governor:
         """One for another user of the same system, who has limits of his own."""
         return Governor(self._alone, clock=self._clock, sleep=self._sleep)
 
-    def share(self, workers: int) -> None:
-        """So many workers use the same connection from now on, each its part of the limits."""
+    def share(self, workers: int, others: Spent = Spent()) -> None:
+        """So many workers use the same connection from now on, each its part of the limits.
+
+        ``others``: what the other ones used in the window of the moment, which may be more than their part.
+        """
         self.limits = shared(self._alone, workers)
         self.allowed = min(self.allowed, float(self.limits.most))
+        self._others, self._others_told = others, self._clock()
+
+    def spent(self) -> Spent:
+        """What was used since this was asked last."""
+        spent, self._untold = self._untold, Spent()
+        return spent
 
     def pause(self, seconds: float) -> None:
         """The system said Retry-After: nobody sends anything for so long."""
@@ -130,10 +153,12 @@ class Governor:
             await self._give_back()
             raise
         self._started.append(self._clock())
+        self._untold = Spent(self._untold.requests + 1, self._untold.seconds)
 
     async def _leave(self, kind: str, seconds: float) -> None:
         self._spent.append((self._clock(), seconds))
         self._spent_sum += seconds
+        self._untold = Spent(self._untold.requests, self._untold.seconds + seconds)
         self._adapt(kind, seconds)
         await self._give_back()
 
@@ -165,4 +190,11 @@ class Governor:
             wait = max(wait, self._started[0] - begin)
         if self._spent and self._spent_sum >= self.limits.seconds and not self._is_told:
             wait = max(wait, self._spent[0][0] - begin)
-        return wait
+        return max(wait, 1.0) if self._is_used_up(now) else wait
+
+    def _is_used_up(self, now: float) -> bool:
+        """Whether all together have used what one user may, as when others were here alone before."""
+        if now - self._others_told > _FRESH or self._others == Spent():
+            return False
+        over_time = self._spent_sum + self._others.seconds >= self._alone.seconds and not self._is_told
+        return over_time or len(self._started) + self._others.requests >= self._alone.requests

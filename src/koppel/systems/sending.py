@@ -14,7 +14,7 @@ import msgspec
 from koppel.errors import AuthenticationError, OutcomeUnknownError, RemoteError, TransientError
 from koppel.odata.records import Record
 from koppel.systems.auth import Tokens
-from koppel.systems.governor import Governor
+from koppel.systems.governor import Governor, Spent
 from koppel.systems.rows import Envelope
 from koppel.systems.system import Counters, Written
 from koppel.systems.transport import Request, Response, Transport
@@ -119,10 +119,17 @@ class Sender:
                     records += more.records
         return records
 
-    def share(self, workers: int) -> None:
-        """So many workers send by the same user from now on, which the system's limits count together."""
-        for user in self.users:
-            user.governor.share(workers)
+    def share(self, workers: int, others: Sequence[Spent] = ()) -> None:
+        """So many workers send by the same users from now on, which the system's limits count together.
+
+        ``others``: what the other ones sent by each user in the window of the moment.
+        """
+        for number, user in enumerate(self.users):
+            user.governor.share(workers, others[number] if number < len(others) else Spent())
+
+    def spent(self) -> list[Spent]:
+        """What was sent by each user since this was asked last."""
+        return [user.governor.spent() for user in self.users]
 
     async def close(self) -> None:
         """Give back connections."""

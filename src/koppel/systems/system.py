@@ -9,6 +9,7 @@ import msgspec
 
 from koppel.errors import RemoteError
 from koppel.odata.records import Nested, Page, Record, Scalar, Side
+from koppel.systems.governor import Spent
 from koppel.systems.schema import TableSchema
 
 Columns = tuple[str, ...]
@@ -117,8 +118,14 @@ class System(Protocol):
     async def delete(self, table: str, rows: Sequence[Update]) -> list[Written]:
         """Delete rows on condition of their version; ``values`` are ignored."""
 
-    def share(self, workers: int) -> None:
-        """So many workers use this connection's user from now on: each keeps below its part of the limits."""
+    def share(self, workers: int, others: Sequence[Spent] = ()) -> None:
+        """So many workers use this connection's users from now on: each keeps below its part of the limits.
+
+        ``others``: what the other ones sent by each user in the window of the moment.
+        """
+
+    def spent(self) -> list[Spent]:
+        """What was sent by each user since this was asked last."""
 
     async def close(self) -> None:
         """Give back connections."""
