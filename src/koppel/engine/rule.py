@@ -57,6 +57,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         place = self.columns[name]
         return [record.values[place] for record in self.records]
 
+    def rows(self) -> list[Found]:
+        """The records by column name."""
+        return [{name: record.values[place] for name, place in self.columns.items()} for record in self.records]
+
     def table(self, name: str) -> Sequence[Found]:
         """The rows fetched for a need."""
         return self.tables[name]

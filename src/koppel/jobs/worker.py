@@ -128,6 +128,7 @@ class Worker:
         while True:
             await tick(app, connection, self._mappings)
             await share_limits(connection, self._opened.systems)
+            await connection.commit()
             await asyncio.sleep(TICK_SECONDS)
 
     async def _help(self, connection: Connection) -> None:

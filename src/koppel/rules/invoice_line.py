@@ -29,7 +29,7 @@ SHIP_TO = {
     "shipto_stateorprovince": "shipToState",
 }
 
-_COUPLED = coupled_products(lambda batch: lines_of(_rows(batch)))
+_COUPLED = coupled_products(lambda batch: lines_of(batch.rows()))
 _PRODUCTS = Need(
     name="products",
     side="dataverse",
@@ -46,11 +46,6 @@ _HEADERS = Need(
     of=lambda batch: batch.column("documentId"),
 )
 ORGANIZATION = Need(name="organization", side="dataverse", table="organization", columns=("pricingdecimalprecision",))
-
-
-def _rows(batch: Batch) -> list[Found]:
-    """The lines by column name."""
-    return [{name: record.values[place] for name, place in batch.columns.items()} for record in batch.records]
 
 
 def _sold(row: Found) -> Line:
@@ -73,7 +68,7 @@ def _sales(batch: Batch) -> list[tuple[Scalar, Scalar]]:
     """Product and unit of each line; neither where it is a write-in: Dataverse sells active products only."""
     units = {row["productid"]: row["defaultuomid"] for row in batch.table("products") if row["statecode"] == _ACTIVE}
     products = product_ids(batch)
-    sold = [products.get(_sold(row)) for row in _rows(batch)]
+    sold = [products.get(_sold(row)) for row in batch.rows()]
     return [(product, units[product]) if product in units else (None, None) for product in sold]
 
 
@@ -102,7 +97,7 @@ def is_write_in(batch: Batch) -> list[Scalar | Refusal]:
 def write_in_text(batch: Batch) -> list[Scalar | Refusal]:
     """``6410 Freight.``: number and description of a write-in (INV-15)."""
     return [
-        _text(row) if product is None else None for row, (product, _) in zip(_rows(batch), _sales(batch), strict=True)
+        _text(row) if product is None else None for row, (product, _) in zip(batch.rows(), _sales(batch), strict=True)
     ]
 
 
@@ -119,7 +114,7 @@ def price(batch: Batch) -> list[Scalar | Refusal]:
 def _prices(batch: Batch) -> list[float]:
     with_tax = {row["id"] for row in batch.table("headers") if row["pricesIncludeTax"]}
     decimals = price_decimals(batch)
-    return [money(price_of(row, decimals, with_tax=row["documentId"] in with_tax), decimals) for row in _rows(batch)]
+    return [money(price_of(row, decimals, with_tax=row["documentId"] in with_tax), decimals) for row in batch.rows()]
 
 
 def price_decimals(batch: Batch) -> int:
@@ -143,19 +138,19 @@ def tax_of(row: Found) -> Decimal:
 @compute(reads=AMOUNTS)
 def tax(batch: Batch) -> list[Scalar | Refusal]:
     """Amount including VAT less amount (INV-18)."""
-    return [float(tax_of(row)) for row in _rows(batch)]
+    return [float(tax_of(row)) for row in batch.rows()]
 
 
 @compute(reads=AMOUNTS)
 def base_amount(batch: Batch) -> list[Scalar | Refusal]:
     """The amount before any discount (INV-18)."""
-    return [_sum(row, "netAmount", "invDiscountAmount", "discountAmount") for row in _rows(batch)]
+    return [_sum(row, "netAmount", "invDiscountAmount", "discountAmount") for row in batch.rows()]
 
 
 @compute(reads=AMOUNTS)
 def extended_amount(batch: Batch) -> list[Scalar | Refusal]:
     """The amount including VAT, before the discount of the whole invoice (INV-18)."""
-    return [_sum(row, "netAmountIncludingTax", "invDiscountAmount") for row in _rows(batch)]
+    return [_sum(row, "netAmountIncludingTax", "invDiscountAmount") for row in batch.rows()]
 
 
 def _sum(row: Found, *names: str) -> float:
@@ -212,7 +207,7 @@ def _prices_first(batch: Batch, sales: Iterable[tuple[Scalar, Scalar]]) -> list[
     lists = {row["business_central_id"]: invoices.get(row["dataverse_id"]) for row in batch.table("coupled")}
     there = {(row["pricelevelid"], row["productid"], row["uomid"]) for row in batch.table("prices")}
     found = []
-    for record, row, sale, price in zip(batch.records, _rows(batch), sales, _prices(batch), strict=True):
+    for record, row, sale, price in zip(batch.records, batch.rows(), sales, _prices(batch), strict=True):
         wanted = (lists.get(row["documentId"]), *sale)
         if all(wanted) and wanted not in there and price > 0:
             there.add(wanted)

@@ -224,14 +224,9 @@ def new_documents(batch: Batch, kind: Kind) -> list[Parts | Refusal]:
     return [
         _new_document(kind, customer, currency, lines.get(record.id, []), {**row, **_coded(row, codes)}, both=both)
         for record, row, customer, currency in zip(
-            batch.records, rows_of(batch), customers, _currencies(batch), strict=True
+            batch.records, batch.rows(), customers, _currencies(batch), strict=True
         )
     ]
-
-
-def rows_of(batch: Batch) -> list[Found]:
-    """The records by column name."""
-    return [{name: record.values[place] for name, place in batch.columns.items()} for record in batch.records]
 
 
 def _codes(batch: Batch, mapping: str) -> dict[Scalar, Scalar]:

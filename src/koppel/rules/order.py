@@ -9,7 +9,7 @@ from koppel.engine.rule import Batch, Found, Need, compute, follow, gone, refuse
 from koppel.odata.records import Scalar
 from koppel.rules.company import stamp
 from koppel.rules.document import amount, rows_by_document
-from koppel.rules.new_order import REFERENCE, TOTALS, order_discount, rows_of
+from koppel.rules.new_order import REFERENCE, TOTALS, order_discount
 
 ACTIVE, SUBMITTED, CANCELED, FULFILLED, INVOICED = range(5)
 PENDING, IS_INVOICED = 2, 100003
@@ -91,7 +91,7 @@ def is_underway(batch: Batch) -> list[Refusal | None]:
 
     One that is not handed back yet waits: its totals tell the discount that is still to be given.
     """
-    return [_not_underway(order) for order in rows_of(batch)]
+    return [_not_underway(order) for order in batch.rows()]
 
 
 def _not_underway(order: Found) -> Refusal | None:
@@ -161,7 +161,7 @@ def _discounted(batch: Batch) -> list[tuple[Found, str]]:
 def _unfinished(batch: Batch) -> list[tuple[Found, str]]:
     """Orders that are not handed back yet, each with its own ``id``, and with their partners."""
     ids = [record.id for record in batch.records]
-    found = zip(ids, rows_of(batch), batch.partners, strict=True)
+    found = zip(ids, batch.rows(), batch.partners, strict=True)
     return [({**order, "id": id}, partner) for id, order, partner in found if not _is_taken_over(order)]
 
 

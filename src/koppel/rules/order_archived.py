@@ -9,7 +9,6 @@ from koppel.engine.action import FollowUp
 from koppel.engine.rule import Batch, Found, Need, gone
 from koppel.odata.records import Scalar
 from koppel.rules.document import amount, rows_by_document
-from koppel.rules.new_order import rows_of
 from koppel.rules.order import CANCELED, INVOICED, IS_INVOICED
 
 _NUMBER, _OCCURRENCE = "bcbi_businesscentralordernumber", "bcbi_businesscentraldocumentoccurrencenumber"
@@ -55,7 +54,7 @@ def last_figures(batch: Batch) -> list[FollowUp]:
     for row in batch.table("details"):
         details.setdefault(row["salesorderid"], []).append(row)
     writes: list[FollowUp] = []
-    for record, order in zip(batch.records, rows_of(batch), strict=True):
+    for record, order in zip(batch.records, batch.rows(), strict=True):
         version = newest.get((order[_NUMBER], order[_OCCURRENCE]))
         if version and order["statecode"] not in (CANCELED, INVOICED):
             kept = lines.get(version["id"], [])

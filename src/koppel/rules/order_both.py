@@ -9,7 +9,7 @@ from koppel.engine.rule import Batch, Found, Need, Parts, complete, compute, fol
 from koppel.odata.records import Scalar
 from koppel.rules.document import ORDER, amount, rows_by_document
 from koppel.rules.document_price import list_needs, new_lists, price_lists
-from koppel.rules.new_order import columns_of, needs_of, new_documents, rows_of, written_of
+from koppel.rules.new_order import columns_of, needs_of, new_documents, written_of
 
 SUBMITTED, FULFILLED = 1, 3
 _COMPLETE = 100001
@@ -95,7 +95,7 @@ def in_dataverse(batch: Batch) -> list[Parts | Refusal]:
         }
         if row["customerNumber"] in accounts
         else _uncoupled(str(row["customerNumber"]))
-        for row in rows_of(batch)
+        for row in batch.rows()
     ]
 
 
@@ -158,7 +158,7 @@ def freight(batch: Batch) -> list[FollowUp]:
     lines = rows_by_document(batch.table("lines"))
     return [
         up
-        for record, partner, order in zip(batch.records, batch.partners, rows_of(batch), strict=True)
+        for record, partner, order in zip(batch.records, batch.partners, batch.rows(), strict=True)
         if account and amount(order["freightamount"]) > 0
         if (up := _freight(record.id, partner, order, account, lines.get(partner, [])))
     ]

@@ -25,13 +25,12 @@ from koppel.rules.document import (
 )
 from koppel.rules.document_price import new_price
 from koppel.rules.invoice_line import tax_of
-from koppel.rules.new_order import rows_of
 from koppel.rules.order_line import ARTICLES, Article, articles, write_in
 
 _ROOM = 100
 """Characters that a line of Business Central takes of a text."""
 _SOLD = ("lineType", "lineObjectNumber")
-_COUPLED = coupled_products(lambda batch: lines_of(rows_of(batch)))
+_COUPLED = coupled_products(lambda batch: lines_of(batch.rows()))
 _PRODUCTS = Need(
     name="products",
     side="dataverse",
@@ -51,7 +50,7 @@ def product(batch: Batch) -> list[Scalar | Refusal]:
 
 
 def _lines(batch: Batch) -> list[Line]:
-    return [Line(str(row["lineType"]), str(row["lineObjectNumber"] or "")) for row in rows_of(batch)]
+    return [Line(str(row["lineType"]), str(row["lineObjectNumber"] or "")) for row in batch.rows()]
 
 
 def _unsold(line: Line) -> Refusal:
@@ -99,14 +98,14 @@ def _defaults(batch: Batch) -> list[Scalar]:
 @compute(reads=("netAmount", "netAmountIncludingTax"))
 def tax(batch: Batch) -> list[Scalar | Refusal]:
     """Amount including VAT less amount (SO-43)."""
-    return [float(tax_of(row)) for row in rows_of(batch)]
+    return [float(tax_of(row)) for row in batch.rows()]
 
 
 @complete(reads=(*_SOLD, "description"), needs=(WRITE_IN,))
 def in_dataverse(batch: Batch) -> list[Parts | Refusal]:
     """What is written in has a text instead of a product (SO-43)."""
     written = write_ins(batch)
-    found = zip(_lines(batch), rows_of(batch), strict=True)
+    found = zip(_lines(batch), batch.rows(), strict=True)
     return [
         {"isproductoverridden": True, "productdescription": str(row["description"] or line.number)}
         if line in written
@@ -151,7 +150,7 @@ def in_business_central_in_units(batch: Batch) -> list[Parts | Refusal]:
     codes = {type: line_unit.codes(batch, type) for type in PRODUCTS}
     return [
         found if isinstance(found, Refusal) or not row["productid"] else _in_unit(found, codes, row["uomid"])
-        for found, row in zip(_new_lines(batch), rows_of(batch), strict=True)
+        for found, row in zip(_new_lines(batch), batch.rows(), strict=True)
     ]
 
 
@@ -164,7 +163,7 @@ def _new_lines(batch: Batch) -> list[Parts | Refusal]:
     known, other = articles(batch, ORDER), write_in(batch)
     return [
         article if isinstance(article, Refusal) else _of(article, row)
-        for row in rows_of(batch)
+        for row in batch.rows()
         for article in (known[row["productid"]] if row["productid"] else other,)
     ]
 

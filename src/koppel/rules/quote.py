@@ -6,7 +6,7 @@ from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, Parts, Succession, complete, compute, follow, refuse, succeed
 from koppel.odata.records import Scalar
 from koppel.rules.document import QUOTE, in_units
-from koppel.rules.new_order import TOTALS, columns_of, needs_of, new_documents, order_discount, rows_of, written_of
+from koppel.rules.new_order import TOTALS, columns_of, needs_of, new_documents, order_discount, written_of
 from koppel.rules.note import QUOTES
 from koppel.rules.order import SUBMITTED
 
@@ -144,7 +144,7 @@ def with_lines_in_units(batch: Batch) -> list[Parts | Refusal]:
 @compute(side="dataverse", reads=TOTALS)
 def discount(batch: Batch) -> list[Scalar | Refusal]:
     """Both discounts of the quote, as an amount (QUOTE-04)."""
-    return [float(order_discount(row)) for row in rows_of(batch)]
+    return [float(order_discount(row)) for row in batch.rows()]
 
 
 @compute(side="dataverse", reads=("statecode",))

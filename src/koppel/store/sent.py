@@ -27,12 +27,11 @@ async def exchange(
     connection: Connection, spent: Mapping[Side, Sequence[tuple[int, float]]], process: int = PROCESS
 ) -> dict[tuple[Side, int], tuple[int, float]]:
     """Tell what this process has sent since it told last (requests and seconds, by side and user), and learn what all
-    the others have in the window of the moment. Commits."""
+    the others have in the window of the moment."""
     told = [(process, side, who, *one) for side, users in spent.items() for who, one in enumerate(users) if one[0]]
     if told:
         async with connection.cursor() as cursor:
             await cursor.executemany(TELL, told)
         await connection.execute(FORGET)
     rows = await (await connection.execute(OTHERS, [process])).fetchall()
-    await connection.commit()
     return {(side, who): (requests, seconds) for side, who, requests, seconds in rows}

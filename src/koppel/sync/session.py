@@ -98,7 +98,7 @@ async def own_users(session: Session) -> dict[Side, frozenset[str]]:
 
 
 async def share_limits(connection: Connection, systems: Mapping[Side, System]) -> None:
-    """Leave to the other processes that may send to the systems now their share of the systems' limits. Commits."""
+    """Leave to the other processes that may send to the systems now their share of the systems' limits."""
     processes = await locks.senders(connection)
     spent = {side: [(one.requests, one.seconds) for one in system.spent()] for side, system in systems.items()}
     others = await sent.exchange(connection, spent)
