@@ -33,7 +33,7 @@ async def opened(session: Session, whole: Ready, side: Side, ids: Collection[str
         yield
         return
     written = [_intent(session, whole, found[id], side, sources[id], closed[id]) for id in closed]
-    await intents.save(session.connection, mapping, written)
+    await intents.save(session.connection, mapping, written, session.portion)
     await session.connection.commit()
     rows = [Update(id, found[id].version, opens) for id in closed]
     answers = await session.systems[side].update(whole.end(side).schema.name, rows, ())
@@ -53,9 +53,8 @@ async def _sources(session: Session, mapping: str, side: Side, ids: Collection[s
     """The partners of records of which no write is in doubt."""
     pairs = await couplings.by_ids(session.connection, mapping, side, list(ids))
     partners = {id: coupled_id(pair, other(side)) for id, pair in pairs.items()}
-    doubts = {
-        intent.source_id for intent in await intents.unsettled(session.connection, mapping) if intent.side == side
-    }
+    unsettled = await intents.unsettled(session.connection, mapping, session.portion)
+    doubts = {intent.source_id for intent in unsettled if intent.side == side}
     return {id: partner for id, partner in partners.items() if partner not in doubts}
 
 
