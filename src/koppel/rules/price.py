@@ -76,7 +76,7 @@ def default_price_list(batch: Batch) -> PriceList:
 @compute(reads=(), needs=DEFAULT_LIST)
 def default_list(batch: Batch) -> list[Scalar | Refusal]:
     """The default price list of every product (PROD-08)."""
-    return [default_price_list(batch).id for _ in batch.records]
+    return [default_price_list(batch).id] * len(batch.records)
 
 
 def products_behind(ids: Callable[[Batch], Iterable[Scalar]]) -> Need:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, Need, compute, refuse
+from koppel.engine.rule import Batch, Found, Need, compute, refuse
 from koppel.odata.records import Scalar
 from koppel.rules.document import ITEM, RESOURCE
 from koppel.rules.unit import Unit
@@ -194,36 +194,50 @@ def _units_of(type: str, sold: Callable[[Batch], Iterable[Sold]]) -> tuple[Need,
     )
 
 
+class _Known(NamedTuple):
+    """What is there, by id: units as Business Central has them, their partners, and the groups of these; groups."""
+
+    units: Mapping[Sold, Scalar]
+    partners: Mapping[Scalar, Scalar]
+    in_groups: Mapping[Scalar, Scalar]
+    groups: Mapping[Scalar, Found]
+
+
 def units(batch: Batch, sold: Iterable[Sold], field: str) -> dict[Sold, Unit | Refusal]:
     """The unit of each in its group, or why it cannot be used in ``field`` (UOM-11, UOM-14)."""
-    wanted = list(dict.fromkeys(sold))
-    in_groups = dict(zip(wanted, groups(batch, wanted, field), strict=True))
-    rows = {
-        Sold(type, str(row[of.number]), str(row["code"])): row["id"]
-        for type, of in UNITS.items()
-        for row in batch.table(f"{type} units")
+    wanted, known = list(dict.fromkeys(sold)), _known(batch)
+    return {
+        one: _unit(known, one, group, field) for one, group in zip(wanted, groups(batch, wanted, field), strict=True)
     }
-    return {one: _unit(batch, one, rows.get(one), in_groups[one], field) for one in wanted}
 
 
-def _unit(batch: Batch, sold: Sold, id: Scalar, group: Scalar | Refusal, field: str) -> Unit | Refusal:
-    coupled = {row["business_central_id"]: row["dataverse_id"] for row in batch.table(f"coupled {sold.type} units")}
-    what = f"{sold.type.lower()} {sold.number}"
-    if id is not None and id not in coupled:
+def _known(batch: Batch) -> _Known:
+    rows = ((type, of, row) for type, of in UNITS.items() for row in batch.table(f"{type} units"))
+    coupled = (row for type in UNITS for row in batch.table(f"coupled {type} units"))
+    return _Known(
+        units={Sold(type, str(row[of.number]), str(row["code"])): row["id"] for type, of, row in rows},
+        partners={row["business_central_id"]: row["dataverse_id"] for row in coupled},
+        in_groups={row["uomid"]: row["uomscheduleid"] for row in batch.table("units_there")},
+        groups={row["uomscheduleid"]: row for row in batch.table("groups_there")},
+    )
+
+
+def _unit(known: _Known, sold: Sold, group: Scalar | Refusal, field: str) -> Unit | Refusal:
+    id, what = known.units.get(sold), f"{sold.type.lower()} {sold.number}"
+    if id is not None and id not in known.partners:
         return _uncoupled("UOM-14", f"unit {sold.code} of {what}", UNITS[sold.type].mapping, id, sold, field)
     if isinstance(group, Refusal):
         return group
-    in_group = next((row for row in batch.table("groups_there") if row["uomscheduleid"] == group), None)
-    in_groups = {row["uomid"]: row["uomscheduleid"] for row in batch.table("units_there")}
+    in_group = known.groups.get(group)
     if id is None:
         message, remedy = f"{what} has no unit {sold.code or 'of its own'}", "give it one in Business Central"
     elif in_group is None:
         message, remedy = f"the unit group of {what} does not exist in Dataverse any more", f"uncouple it in {GROUPS}"
     elif in_group["statecode"] == _INACTIVE:
         message, remedy = f"unit group {in_group['name']} is inactive", "activate the unit group in Dataverse"
-    elif in_groups.get(coupled[id]) != group:
+    elif known.in_groups.get(known.partners[id]) != group:
         message = f"unit {sold.code} of {what} is not in unit group {in_group['name']} of Dataverse any more"
         remedy = f"uncouple it in {UNITS[sold.type].mapping}"
     else:
-        return Unit(str(coupled[id]), str(group))
+        return Unit(str(known.partners[id]), str(group))
     return Refusal(code="UOM-14", message=message, remedy=f"{remedy}, then retry", field=field, value=sold.code)
