@@ -130,6 +130,30 @@ async def test_edits_before_a_creation_is_found_are_merged_with_what_was_written
     await world.quiet("CUSTOMER")
 
 
+@pytest.mark.parametrize("system", ["bc", "dataverse"])
+async def test_also_where_it_was_made_in_place_of_a_deleted_one(world: World, system: str) -> None:
+    """Under the same id: what people type there is an edit, and not what came back with the deleted record."""
+    world.change(deletions="uncouple", conflicts="ask", match=())
+    customer = await world.bob.create("customers", displayName="Adatum", phoneNumber="1", website="a.example")
+    await world.sync(full=True)
+    if system == "bc":
+        await world.bob.delete("customers", customer["id"])
+        await world.alice.update("accounts", customer["id"], websiteurl="c.example")
+    else:
+        await world.alice.delete("accounts", customer["id"])
+    await world.sync()
+    assert await world.couplings() == []
+    await die_after_a_write(world, system)
+    await world.alice.update("accounts", customer["id"], telephone1="2", websiteurl="b.example")
+    await world.bob.update("customers", customer["id"], phoneNumber="3")
+    await world.sync(full=True)
+    account, now = await world.alice.row("accounts", customer["id"]), await world.bob.row("customers", customer["id"])
+    assert (account["telephone1"], now["phoneNumber"]) == ("2", "3")
+    assert (account["websiteurl"], now["website"]) == ("b.example", "b.example")
+    assert [conflict.field for conflict in await world.conflicts()] == ["phoneNumber"]
+    await world.quiet("CUSTOMER")
+
+
 async def test_an_edited_record_is_found_by_what_it_still_holds(standard: World) -> None:
     account = await standard.alice.create(
         "accounts", name="Adatum", telephone1="1", websiteurl="a.example", customertypecode=3

@@ -12,7 +12,7 @@ from koppel.engine.plan import hold, other
 from koppel.engine.recognise import Look, recognise
 from koppel.odata.literals import format_instant, parse_instant
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
-from koppel.store import couplings, failures, history, intents
+from koppel.store import couplings, failures, history, intents, partings
 from koppel.store.couplings import Coupling
 from koppel.store.intents import Intent
 from koppel.sync.needs import compute
@@ -172,7 +172,8 @@ async def _made(
     """What became of creations; a source that is ``known`` to be coupled had lost its partner then."""
     named = [intent for intent in open_ if intent.intended_id]
     by_id = await read_side(session, scope, side, [intent.intended_id for intent in named])
-    before = await _there_before(session, side, [intent for intent in named if intent.source_id not in known], by_id)
+    alone = [intent for intent in named if intent.source_id not in known]
+    before = await _there_before(session, scope, side, alone, by_id)
     found: dict[str, list[Record] | None] = {
         i.source_id: [by_id[i.intended_id]] if i.intended_id in by_id and i.intended_id not in before else []
         for i in named
@@ -215,12 +216,18 @@ async def _told_by_mark(session: Session, scope: Scope, side: Side, unnamed: Seq
     return found
 
 
-async def _there_before(session: Session, side: Side, open_: Sequence[Intent], by_id: Mapping[str, Record]) -> set[str]:
-    """Ids of records that were there before they were to be created: Koppel knew them, or nobody changed them since."""
-    ids = [intent.intended_id for intent in open_ if intent.intended_id in by_id]
-    jobs = {intent.job or 0 for intent in open_}
-    old = {i.intended_id for i in open_ if i.intended_id in by_id and _is_older(i, by_id[i.intended_id])}
-    return old | await history.known_before(session.connection, side, ids, jobs) if ids else set()
+async def _there_before(
+    session: Session, scope: Scope, side: Side, open_: Sequence[Intent], by_id: Mapping[str, Record]
+) -> set[str]:
+    """Ids of records that were there before they were to be created: nobody changed them since, or Koppel knew them,
+    and not that they were gone when their partner was to get another one."""
+    made = {intent.intended_id: intent for intent in open_ if intent.intended_id in by_id}
+    if not made:
+        return set()
+    old = {id for id, intent in made.items() if _is_older(intent, by_id[id])}
+    known = await history.known_before(session.connection, side, made, {intent.job or 0 for intent in open_})
+    left = await partings.survivors(session.connection, scope.ready.mapping.name, side, known)
+    return old | {id for id in known if left.get(id) != made[id].source_id}
 
 
 def _is_older(intent: Intent, record: Record) -> bool:
