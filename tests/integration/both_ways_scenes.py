@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from order_scenes import open_shop, stock
+from order_scenes import open_shop, stock, submitted
 from world import World, new_world
 from world_data import Row
 
@@ -64,3 +64,19 @@ async def details(world: World, order: Row) -> list[Row]:
     """The lines of an order of Dataverse."""
     rows = await world.alice.rows("salesorderdetails", f"_salesorderid_value eq {order['salesorderid']}")
     return sorted(rows, key=lambda row: row["lineitemnumber"])
+
+
+@asynccontextmanager
+async def edited(world: World, order: Row) -> AsyncIterator[None]:
+    """An order of Dataverse that Alice opens, and submits again."""
+    await world.alice.update("salesorders", order["salesorderid"], statecode=0, statuscode=2)
+    yield
+    await submitted(world, order)
+
+
+@asynccontextmanager
+async def reopened(world: World, made: Row) -> AsyncIterator[None]:
+    """An order of Business Central that Bob opens, and releases again."""
+    await world.bob.update("salesOrders", made["id"], status="Open")
+    yield
+    await world.bob.update("salesOrders", made["id"], status="Released")

@@ -134,15 +134,6 @@ async def test_a_line_that_cannot_go_keeps_its_order_open(world: World, customer
     await world.quiet(BOTH)
 
 
-@pytest.mark.rule("SO-43")
-async def test_prices_that_include_vat_do_not_go(world: World, customer: Row) -> None:
-    await entered(world, customer, of_item("BIKE"), pricesIncludeTax=True)
-    await world.sync(BOTH)
-    (failure,) = await world.failures(BOTH)
-    assert (failure.code, failure.field) == ("SO-43", "pricesIncludeTax")
-    assert not await world.alice.rows("salesorders")
-
-
 @pytest.mark.rule("SO-42")
 async def test_an_order_in_another_currency_has_its_price_list(world: World, customer: Row) -> None:
     made = await entered(world, customer, of_item("BIKE", 1, 450), currencyCode="EUR")

@@ -33,19 +33,6 @@ def integration_is_off(batch: Batch) -> list[Refusal | None]:
     return [refusal] * len(batch.records)
 
 
-@refuse(reads=("pricesIncludeTax",))
-def without_tax(batch: Batch) -> list[Refusal | None]:
-    """Dataverse knows prices without VAT only, and one that is taken out of a price does not come back (SO-43)."""
-    refusal = Refusal(
-        code="SO-43",
-        message="its prices include VAT, and prices go both ways without it only",
-        remedy="make the order with prices that do not include VAT",
-        field="pricesIncludeTax",
-        value="true",
-    )
-    return [refusal if included else None for included in batch.column("pricesIncludeTax")]
-
-
 @refuse(side="dataverse", reads=("discountpercentage",))
 def without_percentage(batch: Batch) -> list[Refusal | None]:
     """The discount of an order goes both ways as an amount (SO-45): a percentage on top of it would count twice."""

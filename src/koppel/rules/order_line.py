@@ -28,7 +28,7 @@ _STOCKED = "Inventory"
 _STEP = 10_000
 _ROOM = 100
 """Characters that a line takes of a text."""
-_PRICE_DECIMALS = 5
+PRICE_DECIMALS = 5
 """How Business Central rounds unit prices unless it is told otherwise."""
 
 
@@ -98,6 +98,7 @@ def line_needs(kind: Kind) -> tuple[Need, ...]:
     return details, *ARTICLES, *(line_unit.TO_BUSINESS_CENTRAL if kind.in_units else ())
 
 
+VAT = Need(name="vat", table="vatPostingSetup", columns=("vatBusPostingGroup", "vatProdPostingGroup", "vatPercent"))
 ARTICLES = (
     Need(
         name="products",
@@ -110,7 +111,7 @@ ARTICLES = (
     *(_coupled(type) for type in PRODUCTS),
     _goods(ITEM, "items", "priceIncludesTax", "vatBusPostingGrPrice", "vatProdPostingGroup"),
     _goods(RESOURCE, "resources"),
-    Need(name="vat", table="vatPostingSetup", columns=("vatBusPostingGroup", "vatProdPostingGroup", "vatPercent")),
+    VAT,
     Need(
         name="sales_setup",
         table="salesReceivablesSetup",
@@ -191,7 +192,7 @@ def _line(kind: Kind, row: Found, article: Article, terms: Terms) -> Line:
         "lineObjectNumber": article.number,
         **({"unitOfMeasureCode": article.unit} if article.unit else {}),
         "quantity": float(quantity),
-        "unitPrice": money(price, _PRICE_DECIMALS),
+        "unitPrice": money(price, PRICE_DECIMALS),
         "discountAmount": float(discount),
     }
 

@@ -8,10 +8,11 @@ from decimal import Decimal
 import msgspec
 
 from koppel.engine.action import FollowUp, Refusal
-from koppel.engine.rule import Batch, Need, Parts, complete, compute, precede
+from koppel.engine.rule import Batch, Found, Need, Parts, complete, compute, follow, precede
 from koppel.odata.records import Scalar
 from koppel.rules import line_unit
 from koppel.rules.document import (
+    ITEM,
     ORDER,
     ORDERS_BOTH,
     PRODUCTS,
@@ -20,12 +21,13 @@ from koppel.rules.document import (
     amount,
     coupled_products,
     lines_of,
+    money,
     product_ids,
     write_ins,
 )
 from koppel.rules.document_price import new_price
 from koppel.rules.invoice_line import tax_of
-from koppel.rules.order_line import ARTICLES, Article, articles, write_in
+from koppel.rules.order_line import ARTICLES, PRICE_DECIMALS, VAT, Article, articles, write_in
 
 _ROOM = 100
 """Characters that a line of Business Central takes of a text."""
@@ -95,10 +97,93 @@ def _defaults(batch: Batch) -> list[Scalar]:
     return [units.get(products.get(line)) for line in _lines(batch)]
 
 
-@compute(reads=("netAmount", "netAmountIncludingTax"))
+_TERMS = Need(
+    name="terms",
+    table=ORDER.headers,
+    columns=("id", "pricesIncludeTax"),
+    key="id",
+    of=lambda batch: batch.column("documentId"),
+)
+
+
+@compute(reads=("documentId", "netAmount", "netAmountIncludingTax"), needs=(_TERMS,))
 def tax(batch: Batch) -> list[Scalar | Refusal]:
-    """Amount including VAT less amount (SO-43)."""
-    return [float(tax_of(row)) for row in batch.rows()]
+    """Amount including VAT less amount (SO-43); nothing is to be added to prices that include it."""
+    including = {row["id"] for row in batch.table("terms") if row["pricesIncludeTax"]}
+    return [0.0 if row["documentId"] in including else float(tax_of(row)) for row in batch.rows()]
+
+
+_LISTED = (
+    Need(
+        name="lines",
+        table=ORDER.lines,
+        columns=(
+            "id",
+            "documentId",
+            *_SOLD,
+            "unitPrice",
+            "discountAmount",
+            "vatBusPostingGroup",
+            "vatProdPostingGroup",
+        ),
+        key="id",
+        of=lambda batch: [id for id, row in _by_list(batch) if id],
+    ),
+    msgspec.structs.replace(_TERMS, of=lambda batch: [row["documentId"] for row in batch.table("lines")]),
+    Need(
+        name="items",
+        table="items",
+        columns=("number", "priceIncludesTax", "vatBusPostingGrPrice"),
+        key="number",
+        of=lambda batch: [row["lineObjectNumber"] for row in batch.table("lines") if row["lineType"] == ITEM],
+    ),
+    VAT,
+)
+
+
+def _by_list(batch: Batch) -> list[tuple[str, Found]]:
+    """Lines of Dataverse at the price of its price list, by the id of Business Central's."""
+    return [found for found in zip(batch.partners, batch.rows(), strict=True) if not found[1]["ispriceoverridden"]]
+
+
+@follow(
+    side="dataverse",
+    reads=("ispriceoverridden", "priceperunit"),
+    needs=_LISTED,
+    writes={ORDER.lines: ("unitPrice", "discountAmount")},
+)
+def without_tax(batch: Batch) -> list[FollowUp]:
+    """The price of a price list includes VAT if the item's does: it is taken out for customers like this one (SO-11).
+
+    Dataverse gets what is left in the same run, as an overridden price, and with the VAT beside it.
+    """
+    lines = {row["id"]: row for row in batch.table("lines")}
+    including = {row["id"] for row in batch.table("terms") if row["pricesIncludeTax"]}
+    groups = {row["number"]: row["vatBusPostingGrPrice"] for row in batch.table("items") if row["priceIncludesTax"]}
+    rates = {(row["vatBusPostingGroup"], row["vatProdPostingGroup"]): row["vatPercent"] for row in batch.table("vat")}
+    records = {id: record.id for id, record in zip(batch.partners, batch.records, strict=True)}
+    return [
+        _taken_out(records[id], line, amount(rates.get((group, line["vatProdPostingGroup"]))))
+        for id, row in _by_list(batch)
+        if (line := lines.get(id)) and line["documentId"] not in including
+        if (group := groups.get(line["lineObjectNumber"])) and group == line["vatBusPostingGroup"]
+        if line["unitPrice"] and amount(line["unitPrice"]) == amount(row["priceperunit"])  # not taken out yet
+    ]
+
+
+def _taken_out(record: str, line: Found, percent: Decimal) -> FollowUp:
+    return FollowUp(
+        side="business_central",
+        table=ORDER.lines,
+        id=str(line["id"]),
+        values={
+            "unitPrice": money(amount(line["unitPrice"]) / (1 + percent / 100), PRICE_DECIMALS),
+            "discountAmount": line["discountAmount"],  # Business Central keeps its share of the price otherwise
+        },
+        record=record,
+        name=str(line["lineObjectNumber"]),
+        reason="the price of its price list includes VAT (SO-11)",
+    )
 
 
 @complete(reads=(*_SOLD, "description"), needs=(WRITE_IN,))
