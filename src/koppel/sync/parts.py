@@ -25,11 +25,12 @@ from koppel.sync.job import as_job
 from koppel.sync.opened import opened
 from koppel.sync.passes import Step, in_chunks
 from koppel.sync.prepare import SIDES, Ready
-from koppel.sync.read import again
+from koppel.sync.read import again, decided
 from koppel.sync.recover import recover
 from koppel.sync.request import Request, Result
 from koppel.sync.scope import Incoming, Planned, Scope, open_scope
-from koppel.sync.session import Session, ready_mapping
+from koppel.sync.session import Session, exchanged_parts, ready_mapping
+from koppel.sync.wholes import Foreseen, foreseen_of, wholes_of_tries
 from koppel.systems.sending import chunks_of
 
 WHOLES = 1_000
@@ -71,7 +72,7 @@ async def _run(session: Session, name: str, wholes: Sequence[Whole], request: Re
     async def work(ready: Ready, result: Result) -> None:
         scope = await open_scope(session, ready, create=True)
         await apply(session, scope, await recover(session, scope), result, request)
-        if request.records is None:
+        if request.records is None and ready.mapping.direction != "both":  # those are tried with their wholes
             await stream(session, scope, _second_tries(session, scope), result, request)
         for some in chunks_of(wholes, WHOLES):
             complete.extend(await _send(session, scope, some, result, request))
@@ -84,26 +85,44 @@ async def _second_tries(session: Session, scope: Scope) -> AsyncIterator[Step]:
         yield await plan_chunk(session, scope, incoming), None
 
 
-async def preview_parts(session: Session, ready: Ready, created: Mapping[str, str]) -> AsyncIterator[Action]:
-    """What sending parts would do, for those that are due and those of records that would be ``created`` (Dataverse id
-    by Business Central id)."""
-    session.foreseen = {ready.mapping.name: dict(created)}
+async def preview_parts(session: Session, ready: Ready, found: Foreseen, request: Request) -> AsyncIterator[Action]:
+    """What sending parts would do, for those that are due and those of wholes that a run will look at."""
+    session.foreseen = {ready.mapping.name: {whole.business_central_id: whole.dataverse_id for whole in found}}
     try:
         for name in ready.parts:
-            part = await ready_mapping(session, name)
-            exchanged = part.mapping.direction == "both"
-            wholes = await parts.due(session.connection, name, ready.mapping.name)
-            wholes += [Whole(ours, theirs, "") for ours, theirs in created.items()]
-            scope = await open_scope(session, part, create=True)
-            for some in chunks_of(wholes, WHOLES):
-                for side in SIDES if exchanged else SIDES[:1]:
-                    found, _ = await _read(session, part, side, some)
-                    incoming = Incoming(side=side, records=found, watched=exchanged)
-                    async for planned, _ in _planned(session, scope, incoming):
-                        for action in planned.actions:
-                            yield action
+            wholes = {whole.business_central_id: whole for whole in foreseen_of(session, ready, name, found)}
+            if request.records is None:
+                waiting = await parts.due(session.connection, name, ready.mapping.name)
+                waiting += (
+                    await wholes_of_tries(session, ready, name) if name in exchanged_parts(session, ready) else []
+                )
+                wholes = {whole.business_central_id: whole for whole in waiting} | wholes
+            scope = await open_scope(session, await ready_mapping(session, name), create=True)
+            async for planned, _ in _steps_of(session, scope, list(wholes.values()), request):
+                for action in planned.actions:
+                    yield action
     finally:
         session.foreseen = {}
+
+
+async def _steps_of(session: Session, scope: Scope, wholes: Sequence[Whole], request: Request) -> AsyncIterator[Step]:
+    exchanged = scope.ready.mapping.direction == "both"
+    if wholes and request.records is None and not exchanged:
+        async for step in _second_tries(session, scope):
+            yield step
+    for some in chunks_of(wholes, WHOLES):
+        for side in SIDES if exchanged else SIDES[:1]:
+            found, _ = await _read(session, scope.ready, side, some)
+            incoming = Incoming(side=side, records=found)
+            async for step in _planned(session, scope, await _as_exchanged(session, scope, incoming)):
+                yield step
+
+
+async def _as_exchanged(session: Session, scope: Scope, incoming: Incoming) -> Incoming:
+    """Parts that go both ways are looked at whether they changed or not, and as a person decided about them."""
+    if scope.ready.mapping.direction != "both":
+        return incoming
+    return replace(incoming, watched=True, decisions=await decided(session, scope.ready.mapping.name))
 
 
 async def _read(session: Session, ready: Ready, side: Side, wholes: Sequence[Whole]) -> tuple[list[Record], Names]:
@@ -130,7 +149,7 @@ async def _send(session: Session, scope: Scope, wholes: Sequence[Whole], result:
         for side in SIDES if exchanged else SIDES[:1]:
             found, names = await _read(session, scope.ready, side, wholes)
             if exchanged:
-                incoming = Incoming(side=side, records=found, watched=True)
+                incoming = await _as_exchanged(session, scope, Incoming(side=side, records=found))
                 await _exchange(session, scope, incoming, result, request, settling=why == "again")
             else:
                 steps = _planned(session, scope, Incoming(side=side, records=found, why=why))

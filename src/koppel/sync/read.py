@@ -165,7 +165,7 @@ async def again(session: Session, scope: Scope, *, early: bool = False) -> Async
             wanted[failure.side][failure.record_id] = None
     for waiting in (*scope.led.values(), *await pending.ready(connection, mapping, through=through)):
         wanted["business_central"][waiting.business_central_id] = None
-    decisions = await _decided(session, mapping)
+    decisions = await decided(session, mapping)
     wanted["business_central"] |= dict.fromkeys(decisions)
     await connection.commit()
     for side in SIDES:
@@ -173,7 +173,7 @@ async def again(session: Session, scope: Scope, *, early: bool = False) -> Async
             yield await _read_again(session, scope, side, list(wanted[side]), decisions)
 
 
-async def _decided(session: Session, mapping: str) -> dict[str, list[conflicts.Conflict]]:
+async def decided(session: Session, mapping: str) -> dict[str, list[conflicts.Conflict]]:
     """The conflicts that a person decided, by Business Central id."""
     found: dict[str, list[conflicts.Conflict]] = {}
     for conflict in await conflicts.find(session.connection, mapping=mapping, decided=True):
@@ -206,7 +206,7 @@ async def _forget(session: Session, scope: Scope, side: Side, ids: Collection[st
 async def chosen(session: Session, scope: Scope, names: Iterable[str]) -> tuple[list[Incoming], list[str]]:
     """The records that were asked for by id (of either side) or Business Central key, and the names nobody knows."""
     names = list(names)
-    decisions = await _decided(session, scope.ready.mapping.name)
+    decisions = await decided(session, scope.ready.mapping.name)
     found: list[Incoming] = []
     known: set[str] = set()
     for side in SIDES:

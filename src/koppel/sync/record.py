@@ -23,7 +23,7 @@ from koppel.store.intents import Intent
 from koppel.store.snapshots import encode
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.relink import note_partners
-from koppel.sync.scope import Scope, base_of, coupled_id, is_noted_outside
+from koppel.sync.scope import Scope, base_of, coupled_id, is_noted_outside, is_pair
 from koppel.sync.session import Session, exchanged_parts
 from koppel.sync.skip import versions_of
 from koppel.sync.write import Done
@@ -120,12 +120,7 @@ def _agreed(scope: Scope, intent: Intent) -> dict[str, Scalar]:
 
 def _is_pair(one: Done) -> bool:
     """Whether there is a coupling to save after this action."""
-    action = one.action
-    if action.base is None:
-        return False
-    if action.kind == "create":
-        return bool(one.made)
-    return action.kind in ("update", "couple", "hold") or (action.kind == "nothing" and action.base_before is not None)
+    return is_pair(one.action) and (one.action.kind != "create" or bool(one.made))
 
 
 def _coupling(scope: Scope, one: Done, job: int) -> Coupling:

@@ -134,8 +134,9 @@ async def find(
     back = await couplings.resolve_ids(session.connection, mapping, "dataverse", [str(id) for id in ids])
     if by == "id":
         there = await couplings.resolve_ids(session.connection, mapping, "business_central", [str(key) for key in keys])
-        forth = session.foreseen.get(mapping, {}) | {key: ref.id for key, ref in there.items()}
-        return References(forth, {id: ref.id for id, ref in back.items()})
+        foreseen = session.foreseen.get(mapping, {})
+        forth = foreseen | {key: ref.id for key, ref in there.items()}
+        return References(forth, {id: key for key, id in foreseen.items()} | {id: ref.id for id, ref in back.items()})
     return References(
         dict(await couplings.resolve_keys(session.connection, mapping, [str(key) for key in keys])),
         {id: ref.business_central_key for id, ref in back.items()},

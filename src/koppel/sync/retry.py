@@ -92,7 +92,7 @@ async def _winners(session: Session, found: Sequence[conflicts.Conflict], winner
 async def _run(session: Session, ids: Mapping[str, Sequence[str]], *, create: bool) -> AsyncIterator[Finished]:
     """Synchronise these records of each mapping, in the order of dependencies; parts with all that is due of their
     wholes."""
-    wholes = dict.fromkeys(session.mappings[name].part_of for name in ids) if create else {}
+    wholes = dict.fromkeys(session.mappings[name].part_of for name in ids)
     async for finished in run_in_order(session, [name for name in session.mappings if name in wholes]):
         yield finished
     for name in (name for name in session.mappings if name in ids and not session.mappings[name].part_of):

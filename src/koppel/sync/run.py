@@ -33,6 +33,7 @@ from koppel.sync.request import Request, Result
 from koppel.sync.scope import Incoming, Scope, Spread, open_scope
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.spread import call_off
+from koppel.sync.wholes import Foreseen, foresee_whole, remember_wholes, remember_wholes_of
 from koppel.systems.sending import chunks_of
 
 SETTLING_ROUNDS = 3
@@ -57,28 +58,38 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
     scope = await _scope(session, ready, request)
     await look_for_references(session, scope)
     told_already: set[str] = set()
-    created: dict[str, str] = {}
+    wholes: Foreseen = {}
     found = await recover(session, scope)
     for action in found:
+        foresee_whole(wholes, ready, action)
         yield action
     recovered = {(side, action.id(side)) for action in found for side in SIDES}
     async for planned, _ in planned_chunks(session, scope, request):
         first, actions = await foresee(session, ready, planned.actions, plan)
         for action in first:
-            if action.mapping + _ids(action) not in told_already:
-                told_already.add(action.mapping + _ids(action))
+            if _is_news(action, told_already):
                 yield towards(action, request.direction)
         for action in await with_following(session, scope, actions):
-            key = _ids(action)
             ids = {(side, id) for side in SIDES if (id := action.id(side))}
-            silent = action.kind == "nothing" or (action.refusal and action.refusal.outside)
-            if not silent and key not in told_already and not ids & recovered:
-                told_already.add(key)
+            if ids & recovered:
+                continue
+            if ready.parts:
+                foresee_whole(wholes, ready, towards(action, request.direction))
+            if _is_news(action, told_already):
                 yield towards(action, request.direction)
-                if action.kind == "create" and action.side == "dataverse" and ready.parts:
-                    created[action.business_central_id] = action.dataverse_id
-    async for action in preview_parts(session, ready, created):
-        yield towards(action, request.direction)
+    async for action in preview_parts(session, ready, wholes, request):
+        if _is_news(action, told_already):
+            yield towards(action, request.direction)
+
+
+def _is_news(action: Action, told: set[str]) -> bool:
+    """Whether there is something to tell of an action that was not told yet; from now on it is."""
+    key = action.mapping + _ids(action)
+    silent = action.kind == "nothing" or (action.refusal and action.refusal.outside)
+    if silent or key in told:
+        return False
+    told.add(key)
+    return True
 
 
 async def synchronise(session: Session, name: str, request: Request = Request()) -> Result:
@@ -97,16 +108,19 @@ async def synchronise(session: Session, name: str, request: Request = Request())
 async def carry_out_plan(session: Session, name: str, actions: Sequence[Action], kind: str = "apply") -> Result:
     """Do these planned actions of a record mapping and no others; reading goes on where it was.
 
-    Parts go with the records that they are parts of.
+    Parts go with the records that they are parts of, and only with those that these actions are about.
     """
     own = [action for action in actions if action.mapping == name]
+    finish = Request(records=(), force=True)  # brakes looked at all of it before
 
     async def work(ready: Ready, result: Result) -> None:
         scope = await _scope(session, ready, Request())
         await recover(session, scope)  # what it finds is planned already
         for some in chunks_of(own, CHUNK):
             await apply(session, scope, some, result, Request())
-        await _finish_wholes(session, scope, Request(), result)
+        for part in ready.parts:
+            await remember_wholes_of(session, ready, part, [action for action in actions if action.mapping == part])
+        await _finish_wholes(session, scope, finish, result)
         await _finish(session, scope, Request(), result)
 
     return await as_job(session, name, kind, work)
@@ -147,6 +161,8 @@ async def _run(session: Session, ready: Ready, request: Request, result: Result)
     scope = await _scope(session, ready, request)
     await apply(session, scope, await recover(session, scope), result, request)
     await remember_references(session, scope)
+    if request.records is None:
+        await remember_wholes(session, ready)
     await _finish_wholes(session, scope, request, result)
     try:
         await _go_through(session, scope, request, result)

@@ -154,6 +154,14 @@ def was_outside(coupling: Coupling, side: Side) -> bool:
     return _recorded(coupling, side).startswith(OUTSIDE)
 
 
+def is_pair(action: Action) -> bool:
+    """Whether there is a coupling to save once this action came through."""
+    if action.base is None:
+        return False
+    kept = action.kind in ("create", "update", "couple", "hold")
+    return kept or (action.kind == "nothing" and action.base_before is not None)
+
+
 def is_noted_outside(action: Action) -> bool:
     """Whether the action writes down that a record of the pair is outside the filter."""
     return any(version.startswith(OUTSIDE) for version in action.left_alone.values())

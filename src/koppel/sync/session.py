@@ -11,7 +11,7 @@ import msgspec
 from koppel.engine.action import Action
 from koppel.engine.brakes import Brakes
 from koppel.mapping.model import TableMapping
-from koppel.odata.records import Side
+from koppel.odata.records import Scalar, Side
 from koppel.store import locks, sent
 from koppel.store.database import Connection
 from koppel.sync.prepare import Ready, prepare
@@ -56,7 +56,7 @@ class Session(msgspec.Struct, kw_only=True):
     portion: int = 0
     ready: dict[str, Ready] = {}
     setup_tables: dict[str, list[dict[str, object]]] = {}
-    foreseen: dict[str, dict[str, str]] = {}
+    foreseen: dict[str, dict[Scalar, Scalar]] = {}
     bringing: frozenset[str] = frozenset()
     progress: Progress = lambda mapping, phase, done, total: None
     may_go_on: Callable[[], bool] = lambda: True
