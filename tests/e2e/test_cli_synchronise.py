@@ -273,7 +273,13 @@ def test_status_and_jobs_tell_what_there_is(shell: Shell) -> None:
     jobs = shell.json("jobs", "--limit", "5")["jobs"]
     assert len(jobs) == 5
     assert {job["status"] for job in shell.json("jobs", "--limit", "500")["jobs"]} == {"done"}
-    assert str(jobs[0]["id"]) in shell.run("jobs", str(jobs[0]["id"])).out
+    number = str(jobs[0]["id"])
+    for words in ((), ("--watch",)):
+        assert number in shell.run("jobs", number, *words).out
+    (full,) = shell.json("jobs", "--mapping", "customer", "--type", "full", "--status", "done", "--limit", "1")["jobs"]
+    assert (full["mappings"], full["type"], full["direction"]) == (["CUSTOMER"], "full", "both")
+    assert shell.json("jobs", "--status", "failed")["jobs"] == []
+    assert shell.run("jobs", "--type", "partly").status == 2
 
 
 def test_what_failed_can_be_seen_and_tried_again(shell: Shell) -> None:

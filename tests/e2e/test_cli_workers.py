@@ -152,6 +152,9 @@ def test_workers_have_a_hand_in_a_full_synchronisation() -> None:
             until(lambda: entry(shell, "CURRENCY")["last_run"] is not None)
             there = accounts(shell)
             told = shell.run("full", "--yes")
+            (job,) = shell.json("jobs", "--mapping", "customer", "--type", "full", "--limit", "1")["jobs"]
+            assert len(job["workers"]) == 2
+            assert job["workers"][1].endswith(f" {working.pid}")
             stopped(working)
         assert "other workers did" in told.out
         assert accounts(shell) - there > MANY * 0.9

@@ -17,6 +17,7 @@ from koppel.sync.request import Request
 from koppel.sync.run import plan
 from koppel.sync.saved import apply_plan, is_written, read_plan, save_plan, saved_action
 from koppel.sync.uncouple import uncouple
+from koppel.systems.tally import tallied
 
 
 @pytest.fixture
@@ -45,10 +46,9 @@ async def saved(world: World, folder: Path, **asked: object) -> Path:
 
 async def refused(world: World, file: Path) -> str:
     """Why the plan is not carried out; nothing is written."""
-    before = world.session.write_requests()
-    with pytest.raises(KoppelError) as caught:
+    with tallied() as sent, pytest.raises(KoppelError) as caught:
         [one async for one in apply_plan(world.session, read_plan(file))]
-    assert world.session.write_requests() == before
+    assert sent.writes == 0
     assert "koppel plan --out FILE" in caught.value.remedy
     return caught.value.message
 

@@ -18,9 +18,9 @@ async def found(connection: Connection, number: int) -> Job:
 
 
 async def test_a_job_from_start_to_end(connection: Connection) -> None:
-    number = await jobs.start(connection, "sync", ["CUSTOMER", "CONTACT"])
+    number = await jobs.start(connection, "modified", ["CUSTOMER", "CONTACT"])
     running = await found(connection, number)
-    assert (running.kind, running.mappings, running.status) == ("sync", ("CUSTOMER", "CONTACT"), "running")
+    assert (running.type, running.mappings, running.status) == ("modified", ("CUSTOMER", "CONTACT"), "running")
     assert running.finished is None
     await jobs.count(connection, number, {"created": 3, "updated": 1}, requests=2)
     await jobs.count(connection, number, {"created": 4}, requests=1)
@@ -32,15 +32,26 @@ async def test_a_job_from_start_to_end(connection: Connection) -> None:
     assert done.seconds == pytest.approx((done.finished - done.started).total_seconds(), abs=1e-6)
 
 
+async def test_who_took_part_is_written_down_once(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = await jobs.start(connection, "full", ["CUSTOMER"], direction="to_dataverse")
+    leader = await found(connection, number)
+    assert leader.workers == (f"{leader.host} {leader.process}",)
+    assert leader.direction == "to_dataverse"
+    monkeypatch.setattr("koppel.store.jobs.os.getpid", lambda: 4711)
+    for _ in range(2):
+        await jobs.count(connection, number, {"created": 1})
+    assert (await found(connection, number)).workers == (*leader.workers, f"{leader.host} 4711")
+
+
 async def test_counters_count_with_their_chunk(connection: Connection) -> None:
-    number = await jobs.start(connection, "sync", ["CUSTOMER"])
+    number = await jobs.start(connection, "modified", ["CUSTOMER"])
     await jobs.count(connection, number, {"created": 3})
     await connection.rollback()
     assert (await found(connection, number)).counters == {}
 
 
 async def test_a_job_that_was_ended_by_others_records_nothing_more(database: Database, connection: Connection) -> None:
-    number = await jobs.start(connection, "sync", ["CUSTOMER"])
+    number = await jobs.start(connection, "modified", ["CUSTOMER"])
     async with database.connect() as other:
         await jobs.finish(other, number, "stopped")
     with pytest.raises(LockedError, match=f"job {number}"):
@@ -51,9 +62,9 @@ async def test_a_job_that_was_ended_by_others_records_nothing_more(database: Dat
 
 async def test_only_jobs_without_a_holder_are_orphans(database: Database, connection: Connection) -> None:
     async with database.connect() as lost:
-        orphan = await jobs.start(lost, "sync", ["CUSTOMER"])
+        orphan = await jobs.start(lost, "modified", ["CUSTOMER"])
     alive = await jobs.start(connection, "full", ["CONTACT"])
-    done = await jobs.start(connection, "sync", ["ITEM"])
+    done = await jobs.start(connection, "modified", ["ITEM"])
     await jobs.finish(connection, done, "failed")
     assert await jobs.interrupt_orphans(connection) == [orphan]
     assert await jobs.interrupt_orphans(connection) == []
@@ -62,17 +73,19 @@ async def test_only_jobs_without_a_holder_are_orphans(database: Database, connec
 
 
 async def test_recent_jobs_newest_first(connection: Connection) -> None:
-    numbers = [await jobs.start(connection, "sync", [name]) for name in ("CUSTOMER", "CONTACT", "CUSTOMER")]
+    numbers = [await jobs.start(connection, "modified", [name]) for name in ("CUSTOMER", "CONTACT")]
+    numbers.append(await jobs.start(connection, "full", ["CUSTOMER"]))
     await jobs.finish(connection, numbers[0], "done")
     assert [job.id for job in await jobs.recent(connection)] == numbers[::-1]
     assert [job.id for job in await jobs.recent(connection, limit=1)] == numbers[2:]
     assert [job.id for job in await jobs.recent(connection, mapping="CUSTOMER")] == [numbers[2], numbers[0]]
     assert [job.id for job in await jobs.recent(connection, mapping="CUSTOMER", status="done")] == numbers[:1]
+    assert [job.id for job in await jobs.recent(connection, type="full")] == numbers[2:]
     assert await jobs.get(connection, 999) is None
 
 
 async def test_messages_stay_in_order(connection: Connection) -> None:
-    number = await jobs.start(connection, "sync", ["CUSTOMER"])
+    number = await jobs.start(connection, "modified", ["CUSTOMER"])
     await jobs.add_messages(connection, number, [Message("info", "one\n\ttwo\0", "CUSTOMER"), Message("error", "b")])
     await jobs.add_messages(connection, number, [Message("warning", "c")])
     log = await jobs.messages(connection, number)
@@ -98,10 +111,10 @@ async def test_cursors_of_both_sides(connection: Connection) -> None:
 
 
 async def test_old_jobs_are_forgotten_unless_something_refers_to_them(connection: Connection) -> None:
-    old, needed, recent = [await jobs.start(connection, "sync", ["CUSTOMER"]) for _ in range(3)]
+    old, needed, recent = [await jobs.start(connection, "modified", ["CUSTOMER"]) for _ in range(3)]
     for job in (old, needed, recent):
         await jobs.finish(connection, job, "done")
-    running = await jobs.start(connection, "sync", ["CONTACT"])
+    running = await jobs.start(connection, "modified", ["CONTACT"])
     await connection.execute("UPDATE job SET started = started - interval '8 days' WHERE id <> %s", [recent])
     failure = failures.Failure(
         mapping="CUSTOMER",

@@ -21,7 +21,7 @@ from koppel.store.locks import mapping_lock
 
 async def main():
     async with Database(sys.argv[1]).connect() as connection, mapping_lock(connection, "CUSTOMER"):
-        print(await jobs.start(connection, "sync", ["CUSTOMER"]), flush=True)
+        print(await jobs.start(connection, "modified", ["CUSTOMER"]), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 asyncio.run(main())
@@ -35,7 +35,7 @@ from koppel.store.database import Database
 
 async def main():
     async with Database(sys.argv[1]).connect() as connection:
-        job = await jobs.start(connection, "sync", ["CUSTOMER"])
+        job = await jobs.start(connection, "modified", ["CUSTOMER"])
         for chunk in (1, 2):
             ids = [str(UUID(int=chunk * 1000 + number)) for number in range(100)]
             await couplings.save(connection, "CUSTOMER", [couplings.Coupling(id, id) for id in ids])
@@ -73,7 +73,7 @@ async def test_another_process_is_refused_and_told_by_whom(database: Database, c
     with pytest.raises(LockedError) as refused:
         async with mapping_lock(connection, "CUSTOMER"):
             pass
-    for part in (f"job {job} (sync)", "since 2", f"process {holder.pid}"):
+    for part in (f"job {job} (modified)", "since 2", f"process {holder.pid}"):
         assert part in refused.value.message
     async with mapping_lock(connection, "CONTACT"):
         pass

@@ -97,7 +97,7 @@ async def test_an_undo_is_taken_back_like_any_job(world: World) -> None:
     await world.quiet("CUSTOMER")
     found = await jobs.get(world.session.connection, undone.job)
     assert found is not None
-    assert (found.kind, found.undoes) == ("undo", job)
+    assert (found.type, found.undoes) == ("undo", job)
 
 
 async def test_a_field_that_a_person_changed_since_is_left(world: World) -> None:

@@ -19,7 +19,7 @@ from koppel.odata.records import Side
 from koppel.store import conflicts, failures, jobs
 from koppel.store.failures import Failure
 from koppel.store.history import Entry
-from koppel.store.jobs import Job
+from koppel.store.jobs import Job, Message
 from koppel.store.reviews import Choice
 from koppel.sync import couple, explain, partners, preview, retry, review, status, uncouple, undo, verify
 from koppel.sync.along import plans
@@ -267,10 +267,23 @@ class AsyncKoppel:
         async with self._open() as session:
             return await status.standings(session, self._named(names))
 
-    async def jobs(self, *, name: str | None = None, limit: int = 20) -> list[Job]:
-        """The latest jobs, newest first."""
+    async def jobs(
+        self,
+        *,
+        name: str | None = None,
+        status: jobs.Status | None = None,
+        type: jobs.Type | None = None,
+        limit: int = 20,
+    ) -> list[Job]:
+        """The latest jobs, newest first: of a mapping, that ended or stand so, of a type."""
         async with self._open() as session:
-            return await jobs.recent(session.connection, mapping=self._one(name), limit=limit)
+            mapping = self._one(name)
+            return await jobs.recent(session.connection, mapping=mapping, status=status, type=type, limit=limit)
+
+    async def messages(self, job: int) -> list[Message]:
+        """What a job has to say, in order."""
+        async with self._open() as session:
+            return await jobs.messages(session.connection, job)
 
     async def history(
         self,

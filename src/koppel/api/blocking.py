@@ -107,6 +107,7 @@ class Koppel:
     orphans = _blocking(AsyncKoppel.orphans)
     status = _blocking(AsyncKoppel.status)
     jobs = _blocking(AsyncKoppel.jobs)
+    messages = _blocking(AsyncKoppel.messages)
     history = _blocking(AsyncKoppel.history)
     undo = _blocking(AsyncKoppel.undo)
     explain = _blocking(AsyncKoppel.explain)

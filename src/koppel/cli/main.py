@@ -13,6 +13,7 @@ from koppel.cli import (
     demo,
     explain,
     full,
+    jobs,
     plan,
     sandbox,
     schedule,
@@ -29,7 +30,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Synchronise": (plan.plan, plan.apply, sync.sync, full.full),
     "Run by itself": (serve.serve, serve.worker),
     "Couple": (couple.match, couple.couple, couple.uncouple),
-    "Look": (status.status, status.jobs, status.history, explain.explain, explain.verify),
+    "Look": (status.status, jobs.jobs, status.history, explain.explain, explain.verify),
     "Put right": (troubles.errors, troubles.skipped, troubles.retry, troubles.conflicts, troubles.resolve, undo.undo),
 }
 

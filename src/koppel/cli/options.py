@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -26,6 +26,7 @@ Unconditional = Annotated[
     bool,
     typer.Option("--unconditional", help="As --full, and every pair is merged anew: skipped, unchanged, own edits."),
 ]
+Limit = Annotated[int, typer.Option(help="How many, the latest first.", min=1)]
 Force = Annotated[bool, typer.Option("--force", help="Run without brakes.")]
 
 
@@ -61,6 +62,17 @@ def text_of(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"the file cannot be read: {reason}", place=str(file)) from error
+
+
+def one_of(words: Sequence[str]) -> Callable[[str], str]:
+    """A parser of an option that takes one of these words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise typer.BadParameter(f"{text!r} is none of: {', '.join(words)}.")
+        return text
+
+    return parse
 
 
 def side_named(text: str) -> Side:

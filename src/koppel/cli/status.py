@@ -1,8 +1,7 @@
-"""``koppel status``, ``jobs``, ``history``: where things stand, what ran, and what it wrote."""
+"""``koppel status``, ``history``: where things stand, and what was written."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -10,23 +9,17 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from koppel.cli.names import Mappings
-from koppel.cli.options import side_named
+from koppel.cli.options import Limit, side_named
 from koppel.cli.output import Output, moment, spelled, table
 from koppel.cli.running import DONE, AsJson, ConfigPath, run
 from koppel.errors import UsageError
 from koppel.mapping.names import mapping_named, mappings_named
-from koppel.store import jobs as store_jobs
 from koppel.store.history import Entry
-from koppel.store.jobs import Job
 from koppel.sync.session import Session
 from koppel.sync.status import standings, written
-
-WATCH_SECONDS = 1.0
-Limit = Annotated[int, typer.Option(help="How many, the latest first.", min=1)]
 
 
 def status(names: Mappings = None, config: ConfigPath = None, as_json: AsJson = False) -> None:
@@ -58,7 +51,7 @@ def status(names: Mappings = None, config: ConfigPath = None, as_json: AsJson = 
                         one.numbers.failures,
                         one.numbers.skipped,
                         one.numbers.conflicts,
-                        f"{one.last_job.id} {one.last_job.kind}" if one.last_job else "",
+                        f"{one.last_job.id} {one.last_job.type}" if one.last_job else "",
                         one.last_job.status if one.last_job else "",
                         moment(min(one.read_until.values(), default=None)),
                     )
@@ -69,81 +62,6 @@ def status(names: Mappings = None, config: ConfigPath = None, as_json: AsJson = 
         return DONE
 
     run(work, config, as_json)
-
-
-def jobs(
-    job: Annotated[int | None, typer.Argument(help="One job, with its log.")] = None,
-    limit: Limit = 20,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it each second anew, until Ctrl-C.")] = False,
-    forget: Annotated[
-        int | None, typer.Option("--forget", metavar="DAYS", help="Delete those that are older.", min=0)
-    ] = None,
-    config: ConfigPath = None,
-    as_json: AsJson = False,
-) -> None:
-    """The latest jobs, or one with its log."""
-    if (watch and (job is not None or as_json)) or (forget is not None and (watch or job is not None)):
-        raise typer.BadParameter("--watch and --forget stand alone.")
-
-    async def work(session: Session, output: Output) -> int:
-        if watch:
-            return await _watch(session, output, limit)
-        if forget is not None:
-            gone = await store_jobs.forget(session.connection, forget)
-            output.show({"forgotten": gone}, f"{gone:,} jobs deleted; what they changed stays in `koppel history`")
-            return DONE
-        if job is not None:
-            return await _one_job(session, output, job)
-        found = await store_jobs.recent(session.connection, limit=limit)
-        output.show({"jobs": msgspec.to_builtins(found)}, _jobs(found))
-        return DONE
-
-    run(work, config, as_json)
-
-
-async def _watch(session: Session, output: Output, limit: int) -> int:
-    """Counters move with each chunk that a job has recorded."""
-    with Live(console=output.text, auto_refresh=False) as live:
-        while True:
-            found = await store_jobs.recent(session.connection, limit=limit)
-            await session.connection.commit()
-            live.update(_jobs(found), refresh=True)
-            await asyncio.sleep(WATCH_SECONDS)
-
-
-def _jobs(found: Sequence[Job]) -> RenderableType:
-    return table(
-        ("job", "kind", "mappings", "started", "seconds", "status", "requests", "process", "did"),
-        [
-            (
-                job.id,
-                f"undo of {job.undoes}" if job.undoes else job.kind,
-                ", ".join(job.mappings),
-                job.started,
-                job.seconds,
-                job.status,
-                job.requests,
-                f"{job.host} {job.process}",
-                ", ".join(f"{number:,} {name}" for name, number in sorted(job.counters.items())) or job.message,
-            )
-            for job in found
-        ],
-    )
-
-
-async def _one_job(session: Session, output: Output, number: int) -> int:
-    job = await store_jobs.get(session.connection, number)
-    if job is None:
-        raise UsageError(f"there is no job {number}", remedy="`koppel jobs` lists the latest ones.")
-    messages = await store_jobs.messages(session.connection, number)
-    log = [Text(f"{moment(m.at)}  {m.level:<8}{m.text}") for m in messages]
-    output.show(
-        {"job": msgspec.to_builtins(job), "messages": msgspec.to_builtins(messages)},
-        _jobs([job]),
-        *([job.message] if job.message else []),
-        *log,
-    )
-    return DONE
 
 
 def history(

@@ -12,33 +12,44 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from koppel.errors import LockedError
+from koppel.mapping.model import Direction
 from koppel.store.database import Connection, copy_rows
 from koppel.store.locks import JOB
 
 Status = Literal["running", "done", "failed", "interrupted", "stopped"]
+Type = Literal[
+    "modified", "records", "full", "unconditional", "parts", "apply", "couple", "uncouple", "undo", "recover"
+]
+"""What a job is to do (ENG-206, ENG-211 to ENG-217): look at what changed, at chosen records, or at everything; merge
+every pair anew; send lines of documents; carry out a saved plan; couple; uncouple; take a job back; find out what
+became of writes that nobody answered."""
 Level = Literal["info", "warning", "error"]
 
-START = "INSERT INTO job (kind, mappings, host, process, undoes) VALUES (%s, %s, %s, %s, %s) RETURNING id"
+START = """
+INSERT INTO job (type, direction, mappings, host, process, workers, undoes)
+VALUES (%s, %s, %s, %s, %s, ARRAY[%s], %s) RETURNING id"""
 UNDOING = "SELECT id FROM job WHERE undoes = %s ORDER BY id"
 # Held by the connection that runs the job: a job without it lost its process.
 HOLD = f"SELECT pg_advisory_lock({JOB}, %s)"
 LET_GO = f"SELECT pg_advisory_unlock({JOB}, %s)"
 COUNT = """
 UPDATE job
-SET requests = requests + %(requests)s, counters = (
-    SELECT coalesce(jsonb_object_agg(name, total), '{}')
-    FROM (
-        SELECT key AS name, sum(value::bigint) AS total
-        FROM (SELECT * FROM jsonb_each_text(counters) UNION ALL SELECT * FROM jsonb_each_text(%(counters)s)) each
-        GROUP BY key
-    ) summed
-)
+SET requests = requests + %(requests)s,
+    workers = CASE WHEN %(worker)s = ANY (workers) THEN workers ELSE workers || %(worker)s::text END,
+    counters = (
+        SELECT coalesce(jsonb_object_agg(name, total), '{}')
+        FROM (
+            SELECT key AS name, sum(value::bigint) AS total
+            FROM (SELECT * FROM jsonb_each_text(counters) UNION ALL SELECT * FROM jsonb_each_text(%(counters)s)) each
+            GROUP BY key
+        ) summed
+    )
 WHERE id = %(job)s AND status = 'running'
 RETURNING id"""
 FINISH = """
 UPDATE job SET status = %s, message = %s, finished = clock_timestamp() WHERE id = %s AND status = 'running'"""
 COLUMNS = """
-SELECT id, kind, mappings, started, finished, status, counters, requests, message, host, process,
+SELECT id, type, direction, mappings, started, finished, status, counters, requests, message, host, process, workers,
     extract(epoch FROM coalesce(finished, clock_timestamp()) - started)::float8, undoes
 FROM job"""
 GET = f"{COLUMNS} WHERE id = %s"
@@ -46,6 +57,7 @@ RECENT = f"""
 {COLUMNS}
 WHERE (%(mapping)s::text IS NULL OR %(mapping)s = ANY (mappings))
     AND (%(status)s::text IS NULL OR status = %(status)s)
+    AND (%(type)s::text IS NULL OR type = %(type)s)
 ORDER BY id DESC
 LIMIT %(limit)s"""
 # What a record that failed and rests refers to stays, with the job that says why (ENG-210).
@@ -69,11 +81,14 @@ RETURNING id"""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. ``seconds`` is how long it took, up to now where it still runs. ``undoes``: the job that it takes back.
-    Times in UTC."""
+    """One run. ``direction``: towards which side it may write, as its mapping and whoever started it say.
+    ``seconds`` is how long it took, up to now where it still runs. ``workers``: the processes that took part, each as
+    its host and number; ``host`` and ``process`` are those of the one that leads it. ``requests``: those of all.
+    ``undoes``: the job that it takes back. Times in UTC."""
 
     id: int
-    kind: str
+    type: Type
+    direction: Direction
     mappings: tuple[str, ...]
     started: datetime
     finished: datetime | None
@@ -83,6 +98,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     host: str
     process: int
+    workers: tuple[str, ...]
     seconds: float
     undoes: int | None = None
 
@@ -96,9 +112,16 @@ class Message(msgspec.Struct, frozen=True):
     at: datetime | None = None
 
 
-async def start(connection: Connection, kind: str, mappings: Sequence[str], *, undoes: int | None = None) -> int:
+async def start(
+    connection: Connection,
+    type: Type,
+    mappings: Sequence[str],
+    *,
+    direction: Direction = "both",
+    undoes: int | None = None,
+) -> int:
     """A new running job; its number. It counts as running while ``connection`` is open. Commits."""
-    values = [kind, list(mappings), platform.node(), os.getpid(), undoes]
+    values = [type, direction, list(mappings), platform.node(), os.getpid(), _worker(), undoes]
     row = await (await connection.execute(START, values)).fetchone()
     assert row is not None
     await connection.execute(HOLD, [row[0]])
@@ -106,12 +129,17 @@ async def start(connection: Connection, kind: str, mappings: Sequence[str], *, u
     return int(row[0])
 
 
+def _worker() -> str:
+    """This process, as people find it."""
+    return f"{platform.node()} {os.getpid()}"
+
+
 async def count(connection: Connection, job: int, counters: Mapping[str, int], requests: int = 0) -> None:
-    """Add to a job's counters, in the transaction of the chunk that they count.
+    """Add to a job's counters, in the transaction of the chunk that they count; this process took part in it.
 
     ``LockedError`` when the job does not run any more, because it was taken for dead: nothing may be committed for it.
     """
-    values = {"job": job, "counters": Jsonb(dict(counters)), "requests": requests}
+    values = {"job": job, "counters": Jsonb(dict(counters)), "requests": requests, "worker": _worker()}
     row = await (await connection.execute(COUNT, values)).fetchone()
     if row is None:
         raise LockedError(
@@ -139,10 +167,15 @@ async def undoing(connection: Connection, job: int) -> list[int]:
 
 
 async def recent(
-    connection: Connection, *, mapping: str | None = None, status: Status | None = None, limit: int = 50
+    connection: Connection,
+    *,
+    mapping: str | None = None,
+    status: Status | None = None,
+    type: Type | None = None,
+    limit: int = 50,
 ) -> list[Job]:
-    """The latest jobs, newest first."""
-    values = {"mapping": mapping, "status": status, "limit": limit}
+    """The latest jobs, newest first; of a mapping, a status, a type."""
+    values = {"mapping": mapping, "status": status, "type": type, "limit": limit}
     return [_job(row) async for row in await connection.execute(RECENT, values)]
 
 

@@ -31,11 +31,11 @@ WHERE locktype = 'advisory' AND classid = {SENDER} AND objid <> {PROCESS}::oid
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 RELEASE = f"SELECT pg_advisory_unlock({MAPPING}, hashtext(%s))"
 HOLDER = f"""
-SELECT a.application_name, a.backend_start, j.id, j.kind, j.started
+SELECT a.application_name, a.backend_start, j.id, j.type, j.started
 FROM pg_locks l
 JOIN pg_stat_activity a ON a.pid = l.pid
 LEFT JOIN LATERAL (
-    SELECT id, kind, started
+    SELECT id, type, started
     FROM job
     JOIN pg_locks own ON own.locktype = 'advisory' AND own.classid = {JOB} AND own.objid = job.id::oid
     WHERE status = 'running' AND %(mapping)s = ANY (mappings) AND own.database = l.database
@@ -95,8 +95,8 @@ async def _locked(connection: Connection, mapping: str) -> LockedError:
     if row is None:
         holder = "another process"
     else:
-        process, since, job, kind, started = row
-        name = f"job {job} ({kind})" if job is not None else "a command"
+        process, since, job, type, started = row
+        name = f"job {job} ({type})" if job is not None else "a command"
         holder = f"{name} since {(started or since):%Y-%m-%d %H:%M:%S} UTC ({process})"
     return LockedError(
         f"{mapping} is held by {holder}", place=mapping, remedy="Wait until it is done, or stop that process."

@@ -24,6 +24,7 @@ from koppel.sync.relink import note_partners
 from koppel.sync.request import Request, Result
 from koppel.sync.run import synchronise
 from koppel.sync.session import Session, ready_mapping
+from koppel.systems.tally import tallied
 
 CHUNK = 5000
 Initial = Side | Literal[""]
@@ -268,12 +269,15 @@ def coupling_entry(
 
 
 @asynccontextmanager
-async def coupling_job(session: Session, mapping: str, kind: str) -> AsyncIterator[int]:
+async def coupling_job(session: Session, mapping: str, type: jobs.Type) -> AsyncIterator[int]:
     """A job that changes what is written down, all of it or nothing."""
     async with mapping_lock(session.connection, mapping):
-        job = session.job = await jobs.start(session.connection, kind, [mapping])
+        direction = session.mappings[mapping].direction
+        job = session.job = await jobs.start(session.connection, type, [mapping], direction=direction)
         try:
-            yield job
+            with tallied() as tally:
+                yield job
+            await jobs.count(session.connection, job, {}, tally.untold())
             await session.connection.commit()
         except BaseException as error:
             await session.connection.rollback()

@@ -9,7 +9,8 @@ import msgspec
 import psycopg
 
 from koppel.errors import LockedError, StoreError
-from koppel.store import portions
+from koppel.odata.records import SPOKEN
+from koppel.store import jobs, portions
 from koppel.store.portions import Offer
 from koppel.sync.carry import apply, stream
 from koppel.sync.chunk import plan_chunk
@@ -20,6 +21,7 @@ from koppel.sync.request import Result
 from koppel.sync.scope import Scope, open_scope
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.spread import Outcome, Run, Work, as_lists, identities, incoming_of
+from koppel.systems.tally import tallied
 
 log = logging.getLogger("koppel.sync")
 
@@ -49,7 +51,9 @@ async def _portions(session: Session, offer: Offer) -> int:
     while session.may_go_on() and (portion := await portions.take(session.connection, offer.job)):
         session.portion = portion.id
         try:
-            outcome = await _do(session, scope, msgspec.msgpack.decode(portion.work, type=Work))
+            with tallied() as session.tally:
+                outcome = await _do(session, scope, msgspec.msgpack.decode(portion.work, type=Work))
+                await jobs.count(session.connection, offer.job, {}, session.tally.untold())
         except (LockedError, StoreError, psycopg.Error):
             raise
         except Exception as error:
@@ -65,7 +69,7 @@ async def _portions(session: Session, offer: Offer) -> int:
 
 
 async def _do(session: Session, scope: Scope, work: Work) -> Outcome:
-    sent, writes = {side: session.systems[side].counters.requests for side in SIDES}, session.write_requests()
+    tally = session.tally
     result, request = Result(mapping=scope.ready.mapping.name), work.request
     scope.uncoupled.clear()
     scope.contested.update(work.contested)
@@ -79,8 +83,8 @@ async def _do(session: Session, scope: Scope, work: Work) -> Outcome:
         wrote=sorted(wrote),
         counts=dict(result.counts),
         notices=result.notices,
-        requests={side: session.systems[side].counters.requests - sent[side] for side in SIDES},
-        write_requests=session.write_requests() - writes,
+        requests={side: tally.requests[SPOKEN[side]] for side in SIDES},
+        write_requests=tally.writes,
         contested=sorted(scope.contested),
         released=as_lists(scope.released),
         unfinished=scope.unfinished,

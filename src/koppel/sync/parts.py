@@ -77,7 +77,7 @@ async def _run(session: Session, name: str, wholes: Sequence[Whole], request: Re
         for some in chunks_of(wholes, WHOLES):
             complete.extend(await _send(session, scope, some, result, request))
 
-    return await as_job(session, name, "sync", work)
+    return await as_job(session, name, "parts", work, direction=request.direction)
 
 
 async def _second_tries(session: Session, scope: Scope) -> AsyncIterator[Step]:

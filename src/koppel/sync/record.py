@@ -52,8 +52,10 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     found = [creation_entry(scope, scope.recovered.pop(key), one.action.id(key[0])) for key, one in recovered.items()]
     await history.add(connection, found)
     await settle_intents(session, mapping, done, list(recovered))
-    await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number})
+    sent = session.tally.untold()
+    await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number}, sent)
     await connection.commit()
+    session.tally.told += sent
 
 
 async def _record_wholes(session: Session, scope: Scope, pairs: Sequence[Done]) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 import msgspec
 
 from koppel.mapping.model import Direction
+from koppel.store.jobs import Type
 
 KEPT_NOTICES = 500
 
@@ -31,6 +32,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction = "both"
     force: bool = False
     lenient: bool = False
+
+    @property
+    def type(self) -> Type:
+        """What its job is called."""
+        if self.records is not None:
+            return "records"
+        return "unconditional" if self.unconditional else "full" if self.full else "modified"
 
 
 class Result(msgspec.Struct, kw_only=True):

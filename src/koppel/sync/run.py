@@ -102,10 +102,10 @@ async def synchronise(session: Session, name: str, request: Request = Request())
 
     if not session.mappings[name].enabled:
         return Result(mapping=name, notices=[OFF])
-    return await as_job(session, name, "full" if request.full else "sync", work)
+    return await as_job(session, name, request.type, work, direction=request.direction)
 
 
-async def carry_out_plan(session: Session, name: str, actions: Sequence[Action], kind: str = "apply") -> Result:
+async def carry_out_plan(session: Session, name: str, actions: Sequence[Action]) -> Result:
     """Do these planned actions of a record mapping and no others; reading goes on where it was.
 
     Parts go with the records that they are parts of, and only with those that these actions are about.
@@ -123,7 +123,7 @@ async def carry_out_plan(session: Session, name: str, actions: Sequence[Action],
         await _finish_wholes(session, scope, finish, result)
         await _finish(session, scope, Request(), result)
 
-    return await as_job(session, name, kind, work)
+    return await as_job(session, name, "apply", work)
 
 
 _COUNTED = {

@@ -18,6 +18,7 @@ from koppel.sync.prepare import Ready, prepare
 from koppel.sync.request import Request, Result
 from koppel.systems.governor import Spent
 from koppel.systems.system import System
+from koppel.systems.tally import Tally
 
 Progress = Callable[[str, str, int, int | None], None]
 """Called as (mapping, phase, done, total) while long work goes on; ``total`` is ``None`` when unknown."""
@@ -38,7 +39,7 @@ class Plan(Protocol):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """An open session. ``job``: under which writes are recorded.
+    """An open session. ``job``: under which writes are recorded; ``tally``: what was sent for it.
 
     ``warnings``: what each job of a mapping tells besides.
     ``portion``: of a run that another process leads, which this session is at.
@@ -53,6 +54,7 @@ class Session(msgspec.Struct, kw_only=True):
     brakes: Brakes = Brakes()
     warnings: Mapping[str, tuple[str, ...]] = {}
     job: int = 0
+    tally: Tally = msgspec.field(default_factory=Tally)
     portion: int = 0
     ready: dict[str, Ready] = {}
     setup_tables: dict[str, list[dict[str, object]]] = {}
@@ -60,14 +62,6 @@ class Session(msgspec.Struct, kw_only=True):
     bringing: frozenset[str] = frozenset()
     progress: Progress = lambda mapping, phase, done, total: None
     may_go_on: Callable[[], bool] = lambda: True
-
-    def requests(self) -> int:
-        """HTTP requests sent so far, to both systems."""
-        return sum(system.counters.requests for system in self.systems.values())
-
-    def write_requests(self) -> int:
-        """HTTP requests that write sent so far, to both systems."""
-        return sum(system.counters.write_requests for system in self.systems.values())
 
 
 async def ready_mapping(session: Session, name: str) -> Ready:

@@ -124,7 +124,7 @@ async def undo(session: Session, job: Job, *, force: bool = False) -> tuple[Resu
 
     if not force and session.mappings[name].kind == "records":
         await _check_brakes(session, job)
-    return await as_job(session, name, "undo", work, undoes=job.id), left
+    return await as_job(session, name, "undo", work, direction=job.direction, undoes=job.id), left
 
 
 async def _options(session: Session, ready: Ready, job: Job, result: Result, left: list[Left]) -> None:

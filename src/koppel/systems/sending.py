@@ -13,6 +13,7 @@ import msgspec
 
 from koppel.errors import AuthenticationError, OutcomeUnknownError, RemoteError, TransientError
 from koppel.odata.records import Record
+from koppel.systems import tally
 from koppel.systems.auth import Tokens
 from koppel.systems.governor import Governor, Spent
 from koppel.systems.rows import Envelope
@@ -89,6 +90,7 @@ class Sender:
         otherwise that is an ``OutcomeUnknownError``."""
         self.counters.written += rows
         self.counters.write_requests += 1
+        tally.writes()
         return await self._send(method, url, headers, body, repeatable=repeatable)
 
     async def pages(
@@ -191,6 +193,7 @@ class Sender:
         kind = request.url.partition("?")[0].rpartition("/")[2] if request.method == "POST" else request.method
         async with user.governor.slot(kind):
             self.counters.requests += 1
+            tally.sent(self._name)
             answer = await self._transport.send(Request(request.method, request.url, headers, request.body))
             self._answered = True
             user.governor.heard(answer.headers)
