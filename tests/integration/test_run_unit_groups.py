@@ -6,16 +6,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from catalogue import ACTIVE, ITEMS, bike, failure, product_of, set_up_catalogue
+from catalogue import ACTIVE, ITEMS, bike, failure, product_of
 from world import World, new_world
 from world_data import Row
 
 from koppel.engine.action import Action
-from koppel.mapping.load import load_mappings
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.store.database import Database
 from koppel.sync.run import plan
-from koppel.sync.uncouple import uncouple
 from koppel.sync.verify import verify
 from switches import UNIT_GROUPS, switch
 
@@ -278,34 +276,6 @@ async def test_group_and_unit_of_a_new_product_are_brought_along(world: World) -
     assert (result.counts["created"], await world.failures(ITEMS)) == (1, [])
     assert await prices(world, await product_of(world)) == {"PCS": 999.5}
     await world.quiet(GROUPS, UNITS, ITEMS)
-
-
-@pytest.mark.rule("UOM-13")
-async def test_a_product_of_the_other_setup_has_to_be_made_anew(database: Database, tmp_path: Path) -> None:
-    async with new_world(database) as world:
-        await set_up_catalogue(world)
-        await bike(world)
-        await world.sync(ITEMS, full=True)
-        for name, mapping in load_mappings([switch(tmp_path, **UNIT_GROUPS)]).items():
-            world.mappings[name] = mapping
-        world.session.mappings = world.mappings
-        world.session.ready.clear()
-        await catalogue(world)
-        await world.sync(ITEMS, full=True)
-        [found] = await world.failures(ITEMS)
-        assert found.message.startswith("Please update only the unit. The unit group can't be updated")
-        assert found.remedy.startswith("uncouple the product and delete it in Dataverse, then synchronise it anew")
-        [pair] = await world.couplings(ITEMS)
-        await uncouple(world.session, ITEMS, [pair.business_central_id])
-        await world.alice.update("products", pair.dataverse_id, {"pricelevelid@odata.bind": None})
-        for row in await world.alice.rows("productpricelevels"):
-            await world.alice.delete("productpricelevels", row["productpricelevelid"])
-        await world.alice.delete("products", pair.dataverse_id)
-        await world.sync(ITEMS, full=True)
-        assert await world.failures(ITEMS) == []
-        product = await product_of(world)
-        assert product["_defaultuomscheduleid_value"] == (await group(world))["uomscheduleid"]
-        assert await prices(world, product) == {"PCS": 999.5}
 
 
 async def idea(world: World, group: Row, name: str, number: str = "X-1") -> Row:

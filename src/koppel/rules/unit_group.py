@@ -8,7 +8,7 @@ from typing import NamedTuple
 from koppel.engine.action import Refusal
 from koppel.engine.rule import Batch, Found, Need, compute, refuse
 from koppel.odata.records import Scalar
-from koppel.rules.document import ITEM, RESOURCE
+from koppel.rules.document import ITEM, PRODUCTS, RESOURCE
 from koppel.rules.unit import Unit
 
 GROUPS = "UNIT GROUP"
@@ -171,8 +171,16 @@ def units_behind(sold: Callable[[Batch], Iterable[Sold]]) -> tuple[Need, ...]:
         key="uomscheduleid",
         of=lambda batch: [row["dataverse_id"] for row in batch.table("coupled_groups")],
     )
+    products = Need(
+        name="products_there",
+        side="dataverse",
+        table="product",
+        columns=("productid", "defaultuomscheduleid"),
+        key="productid",
+        of=lambda batch: [row["dataverse_id"] for type in UNITS for row in batch.table(f"{type} products")],
+    )
     of_types = [need for type in UNITS for need in _units_of(type, sold)]
-    return (*_groups_of(sold), *of_types, there, groups_there)
+    return (*_groups_of(sold), *of_types, there, groups_there, products)
 
 
 def _units_of(type: str, sold: Callable[[Batch], Iterable[Sold]]) -> tuple[Need, ...]:
@@ -191,20 +199,28 @@ def _units_of(type: str, sold: Callable[[Batch], Iterable[Sold]]) -> tuple[Need,
             key="business_central_id",
             of=lambda batch: [row["id"] for row in batch.table(f"{type} units")],
         ),
+        Need(
+            name=f"{type} products",
+            couplings=PRODUCTS[type],
+            key="key",
+            of=lambda batch: [one.number for one in sold(batch) if one.type == type],
+        ),
     )
 
 
 class _Known(NamedTuple):
-    """What is there, by id: units as Business Central has them, their partners, and the groups of these; groups."""
+    """What is there, by id: units as Business Central has them, their partners, and the groups of these; groups; and by
+    what is sold the group of its product."""
 
     units: Mapping[Sold, Scalar]
     partners: Mapping[Scalar, Scalar]
     in_groups: Mapping[Scalar, Scalar]
     groups: Mapping[Scalar, Found]
+    of_products: Mapping[Sold, Scalar]
 
 
 def units(batch: Batch, sold: Iterable[Sold], field: str) -> dict[Sold, Unit | Refusal]:
-    """The unit of each in its group, or why it cannot be used in ``field`` (UOM-11, UOM-14)."""
+    """The unit of each in its group, or why it cannot be used in ``field`` (UOM-11, UOM-13, UOM-14)."""
     wanted, known = list(dict.fromkeys(sold)), _known(batch)
     return {
         one: _unit(known, one, group, field) for one, group in zip(wanted, groups(batch, wanted, field), strict=True)
@@ -214,11 +230,16 @@ def units(batch: Batch, sold: Iterable[Sold], field: str) -> dict[Sold, Unit | R
 def _known(batch: Batch) -> _Known:
     rows = ((type, of, row) for type, of in UNITS.items() for row in batch.table(f"{type} units"))
     coupled = (row for type in UNITS for row in batch.table(f"coupled {type} units"))
+    products = (
+        (Sold(type, str(row["key"])), row["dataverse_id"]) for type in UNITS for row in batch.table(f"{type} products")
+    )
+    of_product = {row["productid"]: row["defaultuomscheduleid"] for row in batch.table("products_there")}
     return _Known(
         units={Sold(type, str(row[of.number]), str(row["code"])): row["id"] for type, of, row in rows},
         partners={row["business_central_id"]: row["dataverse_id"] for row in coupled},
         in_groups={row["uomid"]: row["uomscheduleid"] for row in batch.table("units_there")},
         groups={row["uomscheduleid"]: row for row in batch.table("groups_there")},
+        of_products={sold: of_product.get(id) for sold, id in products},
     )
 
 
@@ -238,6 +259,25 @@ def _unit(known: _Known, sold: Sold, group: Scalar | Refusal, field: str) -> Uni
     elif known.in_groups.get(known.partners[id]) != group:
         message = f"unit {sold.code} of {what} is not in unit group {in_group['name']} of Dataverse any more"
         remedy = f"uncouple it in {UNITS[sold.type].mapping}"
+    elif known.of_products.get(Sold(sold.type, sold.number)) not in (None, group):
+        return _other_setup(sold, field)
     else:
         return Unit(str(known.partners[id]), str(group))
     return Refusal(code="UOM-14", message=message, remedy=f"{remedy}, then retry", field=field, value=sold.code)
+
+
+def _other_setup(sold: Sold, field: str) -> Refusal:
+    """A product that was made while another group was its own is to be made anew (UOM-13)."""
+    mapping = PRODUCTS[sold.type]
+    return Refusal(
+        code="UOM-13",
+        message=f"product {sold.number} is in another unit group than that of its {sold.type.lower()}, and Dataverse "
+        "lets no product change it",
+        remedy=f"koppel uncouple {mapping} {sold.number}, give the product another number in Dataverse and retire it, "
+        f"then koppel sync {mapping} --full: it is made anew",
+        field=field,
+        value=sold.number,
+        kind="dependency",
+        via=mapping,
+        by_key=True,
+    )

@@ -8,7 +8,7 @@ import msgspec
 
 from koppel.odata.records import Side
 from koppel.store.couplings import ID, OTHER, Coupling
-from koppel.store.database import Connection, as_json
+from koppel.store.database import Connection, array, as_json
 
 # Where a record is coupled with the partner that it had, under the key that it had, nothing is due.
 MOVED = {
@@ -36,6 +36,7 @@ IS_COUPLED = " OR ".join(
     for side, id in ID.items()
 )
 ANY = "SELECT EXISTS (SELECT FROM former WHERE mapping = %s)"
+AMONG = "SELECT DISTINCT record_id FROM former WHERE mapping = %s AND side = %s AND record_id = ANY (%s::uuid[])"
 DUE = f"""
 SELECT via, side, record_id, former_id, former_key
 FROM reference_due
@@ -75,6 +76,12 @@ async def note_partners(
         for side in MOVED:
             values = {"via": via, "pairs": as_json(known), "referring": list(referring)}
             await connection.execute(MOVED[side], values)
+
+
+async def among(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> list[str]:
+    """Those of these records that were coupled otherwise, or as something else, before."""
+    rows = await connection.execute(AMONG, [mapping, side, array(ids)])
+    return [row[0] for row in await rows.fetchall()]
 
 
 async def due(connection: Connection, mapping: str) -> list[Due]:

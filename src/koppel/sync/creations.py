@@ -10,7 +10,7 @@ from koppel.engine.match import Matches
 from koppel.engine.plan import hold, nothing, other, plan_creation
 from koppel.mapping.model import NONE
 from koppel.odata.records import SPOKEN, Record, Side
-from koppel.store import couplings, failures
+from koppel.store import couplings, failures, formers
 from koppel.store.couplings import Coupling
 from koppel.sync.match import match_chunk
 from koppel.sync.needs import Missing, missing_parts, refused
@@ -186,12 +186,49 @@ async def plan_creations(session: Session, scope: Scope, side: Side, records: Se
 
 
 async def _ids_for(session: Session, ready: Ready, side: Side, records: Sequence[Record]) -> dict[str, str]:
-    """The ids that new partners get: the record's own, which gives each record one partner, or one made from it where a
-    former partner that passed to another record has that."""
-    there, mapping = other(side), ready.mapping.name
-    if not ready.end(there).schema.takes_ids:
+    """The ids that new partners get: the record's own, which gives each record one partner, or one made from it where
+    that is no id for it any more."""
+    if not ready.end(other(side)).schema.takes_ids:
         return dict.fromkeys((record.id for record in records), "")
-    taken = await couplings.by_ids(session.connection, mapping, there, [record.id for record in records])
-    passed = {id for id, pair in taken.items() if coupled_id(pair, side) != id}
-    made = {id: str(uuid5(NAMESPACE_URL, f"koppel:{mapping}:{id}")) for id in passed}
-    return {record.id: made.get(record.id, record.id) for record in records}
+    known = {record.id: record for record in records}
+    ids = {id: id for id in known}
+    asked = list(known.values())
+    while taken := await _taken(session, ready, side, asked, ids):
+        ids |= {id: str(uuid5(NAMESPACE_URL, f"koppel:{ready.mapping.name}:{ids[id]}")) for id in taken}
+        asked = [known[id] for id in taken]
+    return ids
+
+
+async def _taken(
+    session: Session, ready: Ready, side: Side, records: Sequence[Record], ids: Mapping[str, str]
+) -> list[str]:
+    """Those of these records whose id for a new partner is that of a former one, which passed to another record, or was
+    given up for good: uncoupled, put outside the filter, and given another key."""
+    there, mapping = other(side), ready.mapping.name
+    wanted = [ids[record.id] for record in records]
+    coupled = await couplings.by_ids(session.connection, mapping, there, wanted)
+    free = {id for id in wanted if id not in coupled}
+    parted = await formers.among(session.connection, mapping, there, free)
+    end = ready.end(there)
+    rows = await session.systems[there].by_ids(end.schema.name, end.columns, parted) if parted else {}
+
+    def is_taken(record: Record) -> bool:
+        id = ids[record.id]
+        if id in coupled:
+            return coupled_id(coupled[id], side) != record.id
+        return id in rows and is_given_up(rows[id], record)
+
+    def is_given_up(row: Record, record: Record) -> bool:
+        return end.passes is not None and not end.passes(row) and _has_another_key(ready, row, record)
+
+    return [record.id for record in records if is_taken(record)]
+
+
+def _has_another_key(ready: Ready, one: Record, another: Record) -> bool:
+    """Whether two records bear different keys, in a mapping that carries the key over."""
+    keys = ready.mapping.business_central.key, ready.mapping.dataverse.key
+    for field in ready.table.fields:
+        if (field.business_central.column, field.dataverse.column) == keys:
+            form = field.business_central.canonical
+            return len({None, form(one.values[field.index]), form(another.values[field.index])}) == 3
+    return False

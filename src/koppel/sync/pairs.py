@@ -15,6 +15,7 @@ from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import parts
 from koppel.store.couplings import Coupling
 from koppel.store.snapshots import UNKNOWN, decode
+from koppel.sync.elsewhere import APART
 from koppel.sync.needs import refused
 from koppel.sync.position import went_back
 from koppel.sync.prepare import SIDES, End
@@ -90,9 +91,13 @@ async def plan_pairs(
 
 
 async def refusals_of(session: Session, scope: Scope, pairs: Sequence[CoupledPair]) -> dict[str, Refusal]:
-    """By id, what rules have against merging one of these pairs."""
-    ours = await refused(session, scope.ready, "business_central", [pair[1] for pair in pairs], new=False)
-    return {**ours, **await refused(session, scope.ready, "dataverse", [pair[2] for pair in pairs], new=False)}
+    """By id, what rules have against merging one of these pairs, or why one of the two cannot be computed."""
+    found: dict[str, Refusal] = {}
+    for side, records in zip(SIDES, ([pair[1] for pair in pairs], [pair[2] for pair in pairs]), strict=True):
+        of_partners = scope.refused[side]
+        found |= {r.id: of_partners[r.id] for r in records if r.id in of_partners and of_partners[r.id].code != APART}
+        found |= await refused(session, scope.ready, side, records, new=False)
+    return found
 
 
 def note_if_back(scope: Scope, incoming: Incoming, coupling: Coupling, side: Side, record: Record) -> None:

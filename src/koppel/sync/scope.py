@@ -94,7 +94,8 @@ class Scope(msgspec.Struct, kw_only=True):
     Business Central (ids) that were created, or whose partner was, and of which more is to be written.
     ``finishing``: the parts of wholes are there, so what is written ``last`` comes now.
     ``released``: by side, records that this run uncouples because a rule puts their partners outside. ``uncoupled``:
-    what the pass of the moment has read of whole sides to find matches there. ``spread``: if others may have a hand in
+    what the pass of the moment has read of whole sides to find matches there. ``refused``: by side, why records that
+    were read as partners cannot be computed. ``spread``: if others may have a hand in
     the run. ``led``: in a preview, the fields (by Business Central id and name) that one side leads though nothing
     changed; a run has written them down.
     """
@@ -117,6 +118,7 @@ class Scope(msgspec.Struct, kw_only=True):
     uncoupled: dict[Side, Uncoupled] = msgspec.field(default_factory=dict)
     spread: Spread | None = None
     led: dict[tuple[str, str], Pending] = msgspec.field(default_factory=dict)
+    refused: dict[Side, dict[str, Refusal]] = msgspec.field(default_factory=lambda: defaultdict(dict))
 
 
 async def open_scope(session: Session, ready: Ready, *, create: bool) -> Scope:
@@ -129,7 +131,10 @@ async def read_side(session: Session, scope: Scope, side: Side, ids: Sequence[st
     """The records of these ids as they are now, with their computed values; blanks among the ids are passed over."""
     end = scope.ready.end(side)
     found = await session.systems[side].by_ids(end.schema.name, end.columns, [id for id in ids if id])
-    records, _ = await compute(session, scope.ready, side, list(found.values()))
+    records, refusals = await compute(session, scope.ready, side, list(found.values()))
+    for id in found:
+        scope.refused[side].pop(id, None)
+    scope.refused[side].update(refusals)
     return {record.id: record for record in records}
 
 
