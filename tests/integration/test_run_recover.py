@@ -29,7 +29,7 @@ async def standard(database: Database) -> AsyncIterator[World]:
         yield world
 
 
-async def die_after_a_write(world: World, system: str) -> None:
+async def die_after_a_write(world: World, system: str, name: str = "CUSTOMER") -> None:
     """A run that ends when it has written to a system, before it has the answer."""
 
     async def die(number: int, request: Request) -> None:
@@ -38,7 +38,7 @@ async def die_after_a_write(world: World, system: str) -> None:
 
     world.line.after = die
     with pytest.raises(CrashError):
-        await world.sync(full=True)
+        await world.sync(name, full=True)
     await world.revive()
 
 
@@ -191,3 +191,16 @@ async def test_of_two_that_were_made_alike_the_edited_one_is_not_made_again(stan
     assert len(await standard.bob.rows("customers")) == len(await standard.alice.rows("accounts")) == 2
     assert [c.business_central_id for c in await standard.couplings()] == [made[1]["id"]]
     assert {failure.code for failure in await standard.failures()} == {"outcome-unknown"}
+
+
+async def test_a_record_is_known_by_the_key_that_it_was_given(standard: World) -> None:
+    """Somebody enters the same salesperson before the next run: only the code tells the two apart."""
+    user = {"fullname": "Kim Akers", "internalemailaddress": "kim@example.com", "islicensed": True}
+    standard.sandbox.dataverse.load("systemuser", [user])
+    await die_after_a_write(standard, "bc", "SALESPEOPLE")
+    [made] = await standard.bob.rows("salespeoplePurchasers", "email eq 'kim@example.com'")
+    await standard.bob.create("salespeoplePurchasers", code="KIM", email="kim@example.com")
+    await standard.sync("SALESPEOPLE")
+    assert await standard.failures("SALESPEOPLE") == []
+    assert made["id"] in {coupling.business_central_id for coupling in await standard.couplings("SALESPEOPLE")}
+    await standard.quiet("SALESPEOPLE")

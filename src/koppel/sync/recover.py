@@ -10,6 +10,7 @@ import msgspec
 from koppel.engine.action import Action, Refusal
 from koppel.engine.plan import hold, other
 from koppel.engine.recognise import Look, recognise
+from koppel.engine.values import Canonical, canonical
 from koppel.odata.literals import format_instant, parse_instant
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store import couplings, failures, history, intents, partings
@@ -248,20 +249,27 @@ async def _candidates(session: Session, scope: Scope, side: Side, unnamed: Seque
     return [record for record in records if record.id not in coupled]
 
 
+def _forms(scope: Scope, side: Side) -> dict[str, Canonical]:
+    """How columns compare by which records are known that Koppel makes on a side: the key, and those that it writes."""
+    steps = scope.ready.table.towards(side).steps
+    key = {scope.ready.mapping.endpoint(side).key: canonical("code")}
+    return key | {step.end.column: step.end.canonical for step in steps}
+
+
 def _texts(scope: Scope, side: Side, record: Record) -> dict[str, Scalar]:
     places = scope.ready.end(side).places
-    return {step.end.column: record.values[places[step.end.column]] for step in scope.ready.table.towards(side).steps}
+    return {column: record.values[places[column]] for column in _forms(scope, side)}
 
 
 def _filled(scope: Scope, side: Side) -> frozenset[str]:
-    """Columns that get a value by themselves: codes and references, by defaults."""
-    steps = scope.ready.table.towards(side).steps
-    return frozenset(step.end.column for step in steps if step.end.kind != "text")
+    """Columns that get a value by themselves: codes and references, by defaults, and keys, by numbering."""
+    texts = {step.end.column for step in scope.ready.table.towards(side).steps if step.end.kind == "text"}
+    return frozenset(_forms(scope, side)) - texts
 
 
 def _look_on(scope: Scope, side: Side) -> Callable[[Mapping[str, Scalar]], Look]:
-    """How records look that Koppel makes on a side: the texts of the columns that it writes."""
-    forms = {step.end.column: step.end.canonical for step in scope.ready.table.towards(side).steps}
+    """How records look that Koppel makes on a side: the texts of the columns by which they are known."""
+    forms = _forms(scope, side)
 
     def look(values: Mapping[str, Scalar]) -> Look:
         texts = ((column, value) for column, value in values.items() if isinstance(value, str) and column in forms)
