@@ -321,6 +321,19 @@ async def test_a_field_that_goes_the_other_way_is_left_alone(world: World) -> No
     await world.quiet("MACHINE")
 
 
+async def test_what_refers_to_a_record_that_is_gone_for_good_stays_as_it_is(world: World) -> None:
+    """Its account is there, but neither side has another customer to name."""
+    world.change(deletions="uncouple")
+    account, [machine] = await start(world)
+    await world.bob.delete("customers", (await world.customer_of(account))["id"])
+    before = await on_both_sides(world, machine)
+    await world.sync(full=True)
+    assert await world.couplings() == []
+    for full in (False, True):
+        assert (await world.sync("MACHINE", full=full)).write_requests == 0
+    assert await on_both_sides(world, machine) == before
+
+
 async def test_a_record_that_refers_to_another_one_of_its_table(world: World) -> None:
     _, [machine] = await start(world)
     part = await machinist(world).create("machines", number="M-5", description="Chuck", partOf="M-0")

@@ -154,7 +154,10 @@ class Checks:
     def _leads_nowhere(self, cell: Cell, ours: str, theirs: str) -> bool:
         """Whether Business Central names a record that was deleted, and either leads or has none to name instead."""
         lookup = cell.said.lookup
-        if lookup is None or lookup.by != "key" or not ours or self._bearer(cell.to, ours):
+        if lookup is None or lookup.by not in ("key", "id") or not ours:
+            return False
+        target = self._bearer(cell.to, ours) if lookup.by == "key" else ours
+        if target in self.office.rows(cell.to, "business_central"):
             return False
         return cell.said.direction == "to_dataverse" or theirs not in self.books[cell.to].partner["dataverse"]
 
