@@ -17,7 +17,7 @@ from koppel.jobs import queue
 from koppel.jobs.run import run_by_itself
 from koppel.jobs.worker import Worker, tick
 from koppel.store import locks, notices, schedules
-from koppel.store.database import open_database
+from koppel.store.database import Connection, open_database
 from koppel.store.locks import mapping_lock
 from koppel.store.notices import Notice
 from koppel.store.schedules import Entry
@@ -113,6 +113,21 @@ async def test_what_is_told_anew_meanwhile_stays(world: World) -> None:
     await told(world, "two", "three")
     await notices.done(world.session.connection, seen)
     assert await left(world) == ["three", "two"]
+
+
+async def forget(connection: Connection) -> None:
+    """As a run does at its end."""
+    seen = await notices.find(connection, "CUSTOMER")
+    await notices.done(connection, seen[::-1])
+    await connection.commit()
+
+
+async def test_who_tells_and_who_has_looked_do_not_wait_for_each_other_for_ever(world: World) -> None:
+    records = [f"{number:03}" for number in range(300)]
+    async with world.database.connect() as other:
+        for _ in range(20):
+            await told(world, *records)
+            await asyncio.gather(told(world, *records), forget(other))
 
 
 @pytest.mark.parametrize("side", ["business_central", "dataverse"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 
 import pytest
@@ -11,6 +11,7 @@ from world import World, new_world
 
 from koppel.jobs import subscriptions
 from koppel.jobs.webhooks import SECRET_HEADER, concerned
+from koppel.odata.records import Side
 from koppel.sandbox.business_central.subscriptions import Subscription
 from koppel.sandbox.tokens import KOPPEL
 from koppel.store.database import Database
@@ -28,8 +29,12 @@ async def world(database: Database) -> AsyncIterator[World]:
 
 
 async def keep(world: World, receiver: Receiver) -> dict[str, str]:
+    """What either system refuses."""
     tables = concerned(world.mappings)
-    return await subscriptions.keep(world.database, world.session.systems, tables, receiver.base, "a secret")
+    refused: dict[str, str] = {}
+    for system in world.session.systems.values():
+        refused |= await subscriptions.keep(world.database, system, tables, receiver.base, "a secret")
+    return refused
 
 
 def there(world: World) -> dict[str, Subscription]:
@@ -112,7 +117,15 @@ async def test_who_may_not_register_is_told(world: World, receiver: Receiver) ->
     assert "customers" in there(world)
 
 
-async def waits(world: World, receiver: Receiver, *, looks: int) -> list[float]:
+def keep_on(
+    world: World, receiver: Receiver, *sides: Side, sleep: Callable[[float], Awaitable[None]]
+) -> Coroutine[None, None, None]:
+    systems = {side: world.session.systems[side] for side in sides}
+    tables = concerned(world.mappings)
+    return subscriptions.keep_on(world.database, systems, tables, receiver.base, "a secret", sleep=sleep)
+
+
+async def waits(world: World, receiver: Receiver, side: Side, *, looks: int) -> list[float]:
     """The seconds between so many looks; they take no time here. Before the last one everything comes in reach."""
     seconds: list[float] = []
 
@@ -123,30 +136,56 @@ async def waits(world: World, receiver: Receiver, *, looks: int) -> list[float]:
         if len(seconds) == looks:
             raise asyncio.CancelledError
 
-    tables = concerned(world.mappings)
-    with suppress(asyncio.CancelledError):
-        await subscriptions.keep_on(
-            world.database, world.session.systems, tables, receiver.base, "a secret", sleep=sleep
-        )
+    await keep_on(world, receiver, side, sleep=sleep)
     return seconds
 
 
-@pytest.mark.parametrize("place", ["/bc/", "/dataverse/"])
-async def test_a_system_that_is_out_of_reach_is_asked_again_soon(world: World, receiver: Receiver, place: str) -> None:
+async def is_told_of(world: World, side: Side) -> bool:
+    return "customers" in there(world) if side == "business_central" else ("Update", "account") in await steps(world)
+
+
+PLACES: dict[Side, str] = {"business_central": "/bc/", "dataverse": "/dataverse/"}
+
+
+@pytest.mark.parametrize("side", PLACES)
+async def test_a_system_that_is_out_of_reach_is_asked_again_soon(world: World, receiver: Receiver, side: Side) -> None:
     async def out_of_reach(number: int, request: Request) -> None:
-        if place in request.url:
+        if PLACES[side] in request.url:
             raise unreachable(request, "nobody listens")
 
     world.line.before = out_of_reach
-    found = await waits(world, receiver, looks=8)
+    found = await waits(world, receiver, side, looks=8)
     assert found[:7] == [2, 4, 8, 16, 32, 60, 60]
-    assert "customers" in there(world)
-    assert ("Update", "account") in await steps(world)
+    assert await is_told_of(world, side)
+
+
+@pytest.mark.parametrize("side", PLACES)
+async def test_a_system_that_does_not_answer_delays_the_other_one_by_nothing(
+    world: World, receiver: Receiver, side: Side
+) -> None:
+    async def wait(number: int, request: Request) -> None:
+        if PLACES[side] in request.url:
+            await asyncio.Event().wait()
+
+    looked = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        looked.set()
+        await asyncio.Event().wait()
+
+    world.line.before = wait
+    keeping = asyncio.create_task(keep_on(world, receiver, *PLACES, sleep=sleep))
+    await asyncio.wait_for(looked.wait(), 20)
+    keeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await keeping
+    world.line.before = None
+    assert [await is_told_of(world, other) for other in PLACES] == [other != side for other in PLACES]
 
 
 async def test_who_does_not_answer_yet_is_subscribed_later_each_time(world: World, receiver: Receiver) -> None:
     receiver.shakes = False
-    assert (await waits(world, receiver, looks=4))[:3] == [2, 4, 8]
+    assert (await waits(world, receiver, "business_central", looks=4))[:3] == [2, 4, 8]
     assert "customers" in there(world)
 
 
@@ -155,10 +194,10 @@ async def test_an_error_that_nobody_expected_ends_nothing(world: World, receiver
         raise ZeroDivisionError
 
     world.line.before = stumble
-    assert (await waits(world, receiver, looks=3))[:2] == [2, 4]
+    assert (await waits(world, receiver, "business_central", looks=3))[:2] == [2, 4]
     assert "customers" in there(world)
 
 
 async def test_where_everything_is_told_it_is_looked_at_each_hour(world: World, receiver: Receiver) -> None:
     assert await keep(world, receiver) == {}
-    assert await waits(world, receiver, looks=2) == [3600, 3600]
+    assert await waits(world, receiver, "business_central", looks=2) == [3600, 3600]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import msgspec
@@ -20,6 +21,7 @@ from koppel.store import notices, schedules
 from koppel.store.database import Database, open_database
 from koppel.systems.transport import AsgiTransport, Request, Response
 from koppel.web.app import LARGEST_POST, Served, build_app
+from postgres_server import administer
 
 SECRET = "a secret that both know"
 BUSINESS_CENTRAL = "/webhooks/business-central"
@@ -33,7 +35,14 @@ class Site:
         systems = world.session.systems
         served = Served(database=world.database, systems=systems, mappings=world.mappings, secret=secret)
         self.world = world
-        self._transport = AsgiTransport(build_app(served))
+        self._app = build_app(served)
+        self._transport = AsgiTransport(self._app)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Self]:
+        """As long as it is served."""
+        async with self._app.router.lifespan_context(self._app):
+            yield self
 
     async def get(self, path: str) -> Response:
         return await self._transport.send(Request("GET", f"http://koppel{path}", {}, b""))
@@ -56,7 +65,8 @@ async def site(empty_database: str) -> AsyncIterator[Site]:
     async with open_database(empty_database, Path()) as database, new_world(database) as world:
         await queue.install(world.session.connection)
         await schedules.ensure(world.session.connection, scheduled(world.mappings))
-        yield Site(world)
+        async with Site(world).open() as site:
+            yield site
 
 
 def notification(resource: str, change: str = "updated", secret: str = SECRET) -> dict[str, Any]:
@@ -123,7 +133,15 @@ async def test_changes_of_dataverse_become_notices_of_every_mapping_of_the_table
     assert await site.waiting() == {
         ("CUSTOMER", "dataverse", account),
         ("VENDOR", "dataverse", account),
-        *((name, "dataverse", notices.ANY) for name in ("PAYMENT TERMS", "SHIPMENT METHOD", "SHIPPING AGENT")),
+    }
+
+
+async def test_options_are_told_of_by_their_codes_alone(site: Site) -> None:
+    account = str(uuid4())
+    await site.post(DATAVERSE, context("account", account), SECRET)
+    await site.post(BUSINESS_CENTRAL, {"value": [notification(f"paymentTerms({account})")]})
+    assert {told for told in await site.waiting() if told[0] == "PAYMENT TERMS"} == {
+        ("PAYMENT TERMS", "business_central", notices.ANY)
     }
 
 
@@ -135,9 +153,9 @@ async def test_what_koppel_did_itself_is_no_news(site: Site) -> None:
 
 async def test_mappings_that_shall_not_be_woken_are_not(site: Site) -> None:
     site.world.change("CUSTOMER", wake_on_events=False)
-    deaf = Site(site.world)
-    await deaf.post(BUSINESS_CENTRAL, {"value": [notification(f"customers({uuid4()})")]})
-    assert await deaf.waiting() == set()
+    async with Site(site.world).open() as deaf:
+        await deaf.post(BUSINESS_CENTRAL, {"value": [notification(f"customers({uuid4()})")]})
+        assert await deaf.waiting() == set()
 
 
 @pytest.mark.parametrize("secret", ["", "another", SECRET + "x"])
@@ -168,6 +186,17 @@ async def test_a_thousand_posts_at_once_are_there_when_they_are_answered(site: S
     ids = [str(uuid4()) for _ in range(1_000)]
     posts = [site.post(BUSINESS_CENTRAL, {"value": [notification(f"customers({id})")]}) for id in ids]
     assert {answer.status for answer in await asyncio.gather(*posts)} == {204}
+    assert {record for _, _, record in await site.waiting()} == set(ids)
+
+
+async def test_posts_share_a_connection_and_get_another_one_when_it_is_lost(site: Site) -> None:
+    url, own = site.world.database.url, site.world.session.connection.pgconn.backend_pid
+    others = f"FROM pg_stat_activity WHERE datname = current_database() AND pid NOT IN ({own}, pg_backend_pid())"
+    ids = [str(uuid4()) for _ in range(3)]
+    for id in ids:
+        administer(url, f"SELECT pg_terminate_backend(pid, 5000) {others}" if id == ids[2] else "SELECT 1")
+        assert (await site.post(DATAVERSE, context("account", id), SECRET)).status == 204
+        assert administer(url, f"SELECT count(*) {others}") == 1
     assert {record for _, _, record in await site.waiting()} == set(ids)
 
 

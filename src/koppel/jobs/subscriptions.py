@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 from koppel.errors import DataError, KoppelError, LockedError, NotFoundError, PrivilegeError
 from koppel.jobs.webhooks import SECRET_HEADER, Tables
 from koppel.odata.literals import quote
-from koppel.odata.records import Record, Scalar, Side
+from koppel.odata.records import SPOKEN, Record, Scalar, Side
 from koppel.store.database import Database
 from koppel.store.locks import mapping_lock
 from koppel.systems.business_central import BusinessCentral, Subscription
@@ -31,6 +31,7 @@ OUT_OF_REACH_SECONDS = 60.0
 ENOUGH = timedelta(days=2)
 """What lasts longer is not renewed yet."""
 LOCK = "webhooks"
+REFUSED = (DataError, NotFoundError, PrivilegeError)
 
 
 async def keep_on(
@@ -42,46 +43,51 @@ async def keep_on(
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """``keep`` each hour, and sooner what went wrong, until cancelled. Each reason is logged once."""
-    told: dict[str, str] = {}
-    wait = SOON_SECONDS
-    while True:
-        longest = AGAIN_SECONDS
-        try:
-            refused = await keep(database, systems, tables, url, secret)
-        except KoppelError as error:
-            refused, longest = {"webhooks": error.message}, OUT_OF_REACH_SECONDS
-        except Exception as error:
-            log.exception("webhooks: an error that nobody expected")
-            refused, longest = {"webhooks": repr(error)}, OUT_OF_REACH_SECONDS
-        for what, why in refused.items():
-            if told.get(what) != why:
-                log.warning("%s: changes are not told, they are asked for as the schedule says: %s", what, why)
-        told = refused
-        wait = min(wait, longest) if refused else AGAIN_SECONDS
-        await sleep(wait)
-        wait = 2 * wait if refused else SOON_SECONDS
+    """``keep`` each hour, and sooner what went wrong, until cancelled; each system by itself, so that none waits for
+    the other one. Each reason is logged once."""
+
+    async def one(system: System) -> None:
+        told: dict[str, str] = {}
+        wait = SOON_SECONDS
+        while True:
+            refused, longest = await _tried(keep(database, system, tables, url, secret), SPOKEN[system.side])
+            for what, why in refused.items():
+                if told.get(what) != why:
+                    log.warning("%s: changes are not told, they are asked for as the schedule says: %s", what, why)
+            told = refused
+            wait = min(wait, longest) if refused else AGAIN_SECONDS
+            await sleep(wait)
+            wait = 2 * wait if refused else SOON_SECONDS
+
+    async with asyncio.TaskGroup() as group:
+        for system in systems.values():
+            group.create_task(one(system))
 
 
-async def keep(
-    database: Database, systems: Mapping[Side, System], tables: Tables, url: str, secret: str
-) -> dict[str, str]:
-    """See that both systems post to ``url``; the tables of which one does not, each with the reason.
+async def _tried(keeping: Awaitable[dict[str, str]], name: str) -> tuple[dict[str, str], float]:
+    """What was refused, and the longest wait until it is tried again."""
+    try:
+        return await keeping, AGAIN_SECONDS
+    except KoppelError as error:
+        return {name: error.message}, OUT_OF_REACH_SECONDS
+    except Exception as error:
+        log.exception("webhooks of %s: an error that nobody expected", name)
+        return {name: repr(error)}, OUT_OF_REACH_SECONDS
+
+
+async def keep(database: Database, system: System, tables: Tables, url: str, secret: str) -> dict[str, str]:
+    """See that a system posts to ``url``; the tables of which it does not, each with the reason.
 
     Nothing happens while another process is at it.
     """
-    ours = systems["business_central"]
-    assert isinstance(ours, BusinessCentral)
     async with database.connect() as connection:
         try:
-            async with mapping_lock(connection, LOCK):
-                refused = await _keep_business_central(ours, tables, f"{url}/webhooks/business-central", secret)
-                try:
-                    return refused | await _keep_dataverse(
-                        systems["dataverse"], tables, f"{url}/webhooks/dataverse", secret
-                    )
-                except (DataError, NotFoundError, PrivilegeError) as error:
-                    return refused | {"Dataverse": error.message}
+            async with mapping_lock(connection, f"{LOCK} of {system.side}"):
+                if isinstance(system, BusinessCentral):
+                    return await _keep_business_central(system, tables, f"{url}/webhooks/business-central", secret)
+                return await _keep_dataverse(system, tables, f"{url}/webhooks/dataverse", secret)
+        except REFUSED as error:
+            return {SPOKEN[system.side]: error.message}
         except LockedError:
             return {}
 
@@ -94,7 +100,7 @@ async def _keep_business_central(system: BusinessCentral, tables: Tables, url: s
             try:
                 one = there.pop((await system.resource_of(table)).strip("/"), None)
                 await _keep_one(system, one, table, url, secret)
-            except (DataError, NotFoundError, PrivilegeError) as error:
+            except REFUSED as error:
                 refused[table] = error.message
     for left in there.values():
         await system.unsubscribe(left)

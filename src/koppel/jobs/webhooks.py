@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import msgspec
 
-from koppel.errors import AuthenticationError, UsageError
+from koppel.errors import AuthenticationError, StoreError, UsageError
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
 from koppel.store import notices
-from koppel.store.database import Database
+from koppel.store.database import Database, Kept
 from koppel.store.notices import ANY, Notice
 from koppel.sync.prepare import SIDES
 
@@ -55,7 +55,8 @@ class _Context(msgspec.Struct, rename="pascal"):
 def concerned(mappings: Mapping[str, TableMapping]) -> Tables:
     """Which mappings each table concerns: as the table of their records, of their parts, or one that they watch.
 
-    A table of Business Central bears its route where a mapping names it so.
+    A table of Business Central bears its route where a mapping names it so. No record of Dataverse concerns options:
+    they are a matter of the column, which posts nothing.
     """
     found: dict[tuple[Side, str], list[tuple[str, bool]]] = {}
     for mapping in mappings.values():
@@ -63,7 +64,8 @@ def concerned(mappings: Mapping[str, TableMapping]) -> Tables:
         if not (mapping.enabled and whole.enabled and whole.wake_on_events):
             continue
         own = not mapping.part_of and mapping.kind == "records"
-        for side in SIDES:
+        sides: Sequence[Side] = SIDES if mapping.kind == "records" else ("business_central",)
+        for side in sides:
             end = mapping.endpoint(side)
             tables = {end.table: own, **{watch.table: False for watch in end.watch if watch.table != end.table}}
             for table, is_record in tables.items():
@@ -120,20 +122,32 @@ class Inbox:
     """Takes notices in: those that come together go to the database together, and each is there once it is taken."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._waiting: list[Notice] = []
+        self._database = Kept(database)
+        self._waiting: set[Notice] = set()
         self._turn = asyncio.Lock()
 
     async def take(self, told: Iterable[Notice]) -> None:
         """Note these; they are committed when it returns. ``StoreError`` when the database is out of reach."""
-        self._waiting += told
+        self._waiting.update(told)
         async with self._turn:
-            together, self._waiting = self._waiting, []
+            together, self._waiting = self._waiting, set()
             if not together:
                 return
             try:
-                async with self._database.connect() as connection:
-                    await notices.add(connection, together)
+                await self._note(together)
             except BaseException:
-                self._waiting += together  # whoever comes next writes them, too
+                self._waiting |= together  # whoever comes next writes them, too
                 raise
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._database.close()
+
+    async def _note(self, together: Iterable[Notice]) -> None:
+        """On the connection that was kept, or on a new one when that turns out to be lost."""
+        try:
+            async with self._database.use() as connection:
+                await notices.add(connection, together)
+        except StoreError:
+            async with self._database.use() as connection:
+                await notices.add(connection, together)

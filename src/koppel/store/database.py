@@ -11,8 +11,8 @@ import logging
 import os
 import platform
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any, LiteralString, TypeVar
@@ -57,15 +57,50 @@ class Database(msgspec.Struct, frozen=True):
         """
         connection = await _connect(self.url)
         try:
-            yield connection
-        except psycopg.OperationalError as error:
-            raise StoreError(
-                f"the database failed: {_first_line(error)}",
-                place=address(self.url),
-                remedy="What was committed is kept. Start the command again once the database works.",
-            ) from error
+            with _told_as_lost(self.url):
+                yield connection
         finally:
             await connection.close()
+
+
+class Kept:
+    """A connection that is opened when it is first used, kept, and opened anew after an error. Each statement commits
+    by itself, and one use ends before the next begins."""
+
+    def __init__(self, database: Database) -> None:
+        self._url = database.url
+        self._connection: Connection | None = None
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Connection]:
+        """The connection. Losing the database, or not finding it, comes out as ``StoreError``."""
+        if self._connection is None:
+            self._connection = await _connect(self._url)
+            await self._connection.set_autocommit(True)
+        try:
+            with _told_as_lost(self._url):
+                yield self._connection
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Give it back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+@contextmanager
+def _told_as_lost(url: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise StoreError(
+            f"the database failed: {_first_line(error)}",
+            place=address(url),
+            remedy="What was committed is kept. Start the command again once the database works.",
+        ) from error
 
 
 @asynccontextmanager

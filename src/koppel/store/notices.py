@@ -17,10 +17,15 @@ ORDER BY 1, 2, 3
 ON CONFLICT (mapping, side, record) DO UPDATE SET number = DEFAULT, at = clock_timestamp()"""
 FIND = "SELECT mapping, side, record, number FROM notice WHERE mapping = %s ORDER BY number"
 TOLD = "SELECT DISTINCT mapping FROM notice"
+# In the order in which ``ADD`` takes them: neither shall wait for the other one for ever.
 DONE = """
-DELETE FROM notice USING json_to_recordset(%s) AS seen (mapping text, side text, record text, number bigint)
-WHERE (notice.mapping, notice.side, notice.record, notice.number)
-    = (seen.mapping, seen.side, seen.record, seen.number)"""
+WITH seen AS (
+    SELECT mapping, side, record, number FROM notice
+    JOIN json_to_recordset(%s) AS seen (mapping text, side text, record text, number bigint)
+        USING (mapping, side, record, number)
+    ORDER BY 1, 2, 3 FOR UPDATE OF notice)
+DELETE FROM notice USING seen
+WHERE (notice.mapping, notice.side, notice.record) = (seen.mapping, seen.side, seen.record)"""
 
 ANY = ""
 """Instead of a record: some record, the system does not say which."""

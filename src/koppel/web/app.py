@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 from starlette.applications import Starlette
@@ -39,6 +39,11 @@ def build_app(served: Served) -> Starlette:
     """The application."""
     tables = webhooks.concerned(served.mappings)
     inbox = Inbox(served.database)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await inbox.close()
 
     async def own_users() -> frozenset[str]:
         """Koppel's users in Dataverse; nobody as long as there is no answer."""
@@ -86,6 +91,7 @@ def build_app(served: Served) -> Starlette:
         routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", measured)]
         + (taken if served.secret else []),
         exception_handlers={KoppelError: _refused},
+        lifespan=lifespan,
     )
 
 

@@ -28,7 +28,7 @@ async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     """Serve ``app`` as long as the context lasts; where it listens. ``UsageError`` when it cannot listen there."""
     listening = _listen(host, port)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=GRACE_SECONDS
+        app, log_config=None, access_log=False, lifespan="on", ws="none", timeout_graceful_shutdown=GRACE_SECONDS
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
