@@ -189,13 +189,21 @@ async def _closing(system: System, work: Callable[[System], Coroutine[Any, Any, 
 @contextmanager
 def open_shell(customers: int = 40) -> Iterator[Shell]:
     """A sandbox and a folder with everything to type commands; the database stays up between them."""
+    with start_sandbox(customers=customers) as sandbox, open_folder(sandbox) as shell:
+        yield shell
+
+
+@contextmanager
+def open_folder(sandbox: SandboxProcess, company: str = COMPANY, settings: str = "") -> Iterator[Shell]:
+    """A folder in which commands are typed for a company of a sandbox; its ``koppel.yaml`` has more ``settings``."""
     # Not below pytest's own folder, which the server's account could not enter.
     folder = Path(tempfile.mkdtemp(prefix="koppel-e2e-"))
     try:
-        with start_sandbox(customers=customers) as sandbox:
-            configure(folder, sandbox)
-            with _typist(folder / ".koppel" / "database") as typist:
-                yield Shell(folder, sandbox, typist)
+        configure(folder, sandbox, company)
+        with (folder / "koppel.yaml").open("a", encoding="utf-8") as file:
+            file.write(settings)
+        with _typist(folder / ".koppel" / "database") as typist:
+            yield Shell(folder, sandbox, typist)
     finally:
         shutil.rmtree(folder)
 
@@ -209,12 +217,12 @@ def _typist(database: Path) -> Iterator[subprocess.Popen[str]]:
         typist.stdin.close()
 
 
-def configure(folder: Path, sandbox: SandboxProcess) -> None:
+def configure(folder: Path, sandbox: SandboxProcess, company: str = COMPANY) -> None:
     """Write the koppel.yaml of a sandbox."""
     write_config(
         folder / "koppel.yaml",
         business_central_url=f"{sandbox.business_central_url}/v2.0/Production",
-        company=COMPANY,
+        company=company,
         dataverse_url=sandbox.dataverse_url,
         tenant="sandbox",
         client_id=KOPPEL.client_id,
