@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import zip_longest
 from uuid import NAMESPACE_URL, uuid5
@@ -329,7 +329,7 @@ def total_tax(batch: Batch) -> list[Scalar | Refusal]:
         Need(
             name="lines",
             table="postedSalesInvoiceLines",
-            columns=("documentId", *AMOUNTS),
+            columns=("documentId", "sequence", *AMOUNTS),
             key="documentId",
             of=lambda batch: [record.id for record, _ in _with_tax(batch)],
         ),
@@ -348,9 +348,11 @@ def rounding(batch: Batch) -> list[FollowUp]:
     lines, decimals, number = rows_by_document(batch.table("lines")), price_decimals(batch), batch.columns["number"]
     made, found = {row["invoicedetailid"] for row in batch.table("made")}, []
     for record, invoice in _with_tax(batch):
-        left = sum((_left_over(row, decimals) for row in lines.get(record.id, ())), Decimal(0))
+        rows = lines.get(record.id, ())
+        left = sum((_left_over(row, decimals) for row in rows), Decimal(0))
         if left and _rounding_id(invoice) not in made:
-            found.append(_rounding_line(record.id, invoice, str(record.values[number]), left, decimals))
+            values = {"priceperunit": money(left, decimals), **_after(rows)}
+            found.append(_rounding_line(record.id, invoice, str(record.values[number]), values))
     return found
 
 
@@ -370,7 +372,13 @@ def _left_over(row: Found, decimals: int) -> Decimal:
     return amount(row["netAmountIncludingTax"]) - shown
 
 
-def _rounding_line(record: str, invoice: str, number: str, left: Decimal, decimals: int) -> FollowUp:
+def _after(rows: Iterable[Found]) -> dict[str, Scalar]:
+    """What puts a line behind these (INV-12)."""
+    last = max((int(str(row["sequence"] or 0)) for row in rows), default=0) + 1
+    return {"lineitemnumber": last, "sequencenumber": last}
+
+
+def _rounding_line(record: str, invoice: str, number: str, values: Mapping[str, Scalar]) -> FollowUp:
     return FollowUp(
         side="dataverse",
         table="invoicedetail",
@@ -381,7 +389,7 @@ def _rounding_line(record: str, invoice: str, number: str, left: Decimal, decima
             "productdescription": "Rounding",
             "ispriceoverridden": True,
             "quantity": 1,
-            "priceperunit": money(left, decimals),
+            **values,
         },
         record=record,
         create=True,

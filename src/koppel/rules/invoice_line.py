@@ -226,3 +226,9 @@ def _shipping(header: Found) -> dict[str, Scalar]:
     block = {column: header.get(name) for column, name in SHIP_TO.items()}
     delivered = header.get("shipmentDate")
     return {k: v for k, v in (block | {"actualdeliveryon": delivered}).items() if v not in (None, "", "0001-01-01")}
+
+
+@complete(reads=("sequence",))
+def place(batch: Batch) -> list[dict[str, Scalar]]:
+    """Where Dataverse shows the line, which else counts them as they arrive: in the order of the invoice (INV-12)."""
+    return [{"sequencenumber": sequence} for sequence in batch.column("sequence")]
