@@ -16,11 +16,12 @@ from koppel.store.database import Connection, array, as_asked, copy_rows
 State = Literal["active", "skipped"]
 
 FIELDS = """business_central_id, dataverse_id, business_central_key, business_central_version, dataverse_version,
-    base, state, initial, job"""
+    base, state, initial, job, whole"""
 SELECT = f"SELECT {FIELDS}, created_at, synced_at FROM coupling"
 ID: dict[Side, LiteralString] = {"business_central": "business_central_id", "dataverse": "dataverse_id"}
 OTHER: dict[Side, LiteralString] = {"business_central": "dataverse_id", "dataverse": "business_central_id"}
 BY_IDS = {side: f"{SELECT} WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])" for side in ID}
+OF_WHOLES = f"{SELECT} WHERE mapping = %s AND whole = ANY (%s::uuid[]) ORDER BY business_central_id"
 AFTER = f"{SELECT} WHERE mapping = %s AND business_central_id > %s ORDER BY business_central_id LIMIT %s"
 REMEMBER = """ON CONFLICT (mapping, side, record_id, partner_id)
     DO UPDATE SET business_central_key = EXCLUDED.business_central_key"""
@@ -107,7 +108,7 @@ WITH renamed AS (
         business_central_version = EXCLUDED.business_central_version,
         dataverse_version = EXCLUDED.dataverse_version,
         base = EXCLUDED.base, state = EXCLUDED.state, initial = EXCLUDED.initial,
-        job = EXCLUDED.job, synced_at = EXCLUDED.synced_at
+        job = EXCLUDED.job, whole = EXCLUDED.whole, synced_at = EXCLUDED.synced_at
     WHERE coupling.dataverse_id = EXCLUDED.dataverse_id
     RETURNING 1
 )
@@ -143,7 +144,8 @@ class Coupling(msgspec.Struct, frozen=True, gc=False):
 
     ``business_central_key``: the code or number by which references find the record. ``base``: see ``snapshots``; none
     until first synchronised; ``initial`` says which side wins then (empty: as the mapping says). ``job``: the one that
-    saved it last. The times are the database's own, ignored on saving.
+    saved it last. ``whole``: the record of Dataverse that they are parts of. The times are the database's own,
+    ignored on saving.
     """
 
     business_central_id: str
@@ -155,6 +157,7 @@ class Coupling(msgspec.Struct, frozen=True, gc=False):
     state: State = "active"
     initial: Side | Literal[""] = ""
     job: int | None = None
+    whole: str | None = None
     created_at: datetime | None = None
     synced_at: datetime | None = None
 
@@ -179,6 +182,12 @@ async def by_ids(connection: Connection, mapping: str, side: Side, ids: Collecti
     rows = await connection.execute(BY_IDS[side], [mapping, array(ids)])
     place = 0 if side == "business_central" else 1
     return as_asked(ids, {row[place]: Coupling(*row) for row in await rows.fetchall()})
+
+
+async def of_wholes(connection: Connection, mapping: str, wholes: Collection[str]) -> list[Coupling]:
+    """The couplings of the parts of these records of Dataverse."""
+    rows = await connection.execute(OF_WHOLES, [mapping, array(wholes)])
+    return [Coupling(*row) for row in await rows.fetchall()]
 
 
 async def save(connection: Connection, mapping: str, couplings: Sequence[Coupling], *, new: bool = False) -> None:
@@ -234,6 +243,7 @@ def _rows(mapping: str, couplings: Iterable[Coupling]) -> Iterable[tuple[object,
             c.state,
             c.initial,
             c.job,
+            c.whole,
         )
 
 

@@ -17,6 +17,7 @@ from koppel.odata.records import SPOKEN, Record, Side
 from koppel.store import couplings, history, jobs
 from koppel.store.couplings import Coupling
 from koppel.store.locks import mapping_lock
+from koppel.sync.apart import coupling_entry
 from koppel.sync.couple_option import couple_option
 from koppel.sync.full import Finished, run_in_order
 from koppel.sync.prepare import SIDES, Ready
@@ -256,16 +257,6 @@ async def store_couplings(
         await history.add(session.connection, entries)
         await jobs.count(session.connection, job, {"coupled": len(made)})
     return Result(mapping=mapping, job=job, counts=Counter(coupled=len(made)))
-
-
-def coupling_entry(
-    job: int, mapping: str, action: history.Action, pair: Coupling, name: str, why: Mapping[str, str]
-) -> history.Entry:
-    """How history tells that a pair was coupled or uncoupled."""
-    ours, theirs = pair.business_central_id, pair.dataverse_id
-    old, new = (None, ours) if action == "couple" else (ours, None)
-    base = pair.base if action == "uncouple" else None
-    return history.Entry(job, mapping, "dataverse", theirs, action, "", old, new, why.get(ours, ""), name, base)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from koppel.engine.action import Action, Refusal, base_after
 from koppel.engine.plan import other
 from koppel.engine.rule import RULES
 from koppel.engine.translate import Waiting
-from koppel.engine.values import UNKNOWN, Unknown
+from koppel.engine.values import UNKNOWN, Base, Unknown
 from koppel.errors import RemoteError, TransientError
 from koppel.odata.records import Record, Scalar, Side
 from koppel.store import conflicts, couplings, failures, history, intents, jobs, partings, parts, pending, schedules
@@ -21,6 +21,7 @@ from koppel.store.couplings import Coupling
 from koppel.store.database import Connection
 from koppel.store.intents import Intent
 from koppel.store.snapshots import encode
+from koppel.sync.apart import take_parts_apart
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.relink import note_partners
 from koppel.sync.scope import Scope, base_of, coupled_id, is_noted_outside, is_pair
@@ -138,7 +139,16 @@ def _coupling(scope: Scope, one: Done, job: int) -> Coupling:
         dataverse_version=_version(one, "dataverse"),
         base=encode(scope.codec, *base),
         job=job,
+        whole=_whole(scope.ready, base[1]),
     )
+
+
+def _whole(ready: Ready, theirs: Base) -> str | None:
+    """The record of Dataverse that a pair is part of."""
+    if not ready.mapping.part_of:
+        return None
+    id = theirs[ready.dataverse.places[ready.mapping.whole.dataverse]]
+    return id if isinstance(id, str) else None
 
 
 def _version(one: Done, side: Side) -> str:
@@ -191,6 +201,8 @@ async def _remove_couplings(session: Session, ready: Ready, settled: Sequence[Do
         if pair:
             await _part(connection, mapping, pair, action)
         await couplings.remove(connection, mapping, side, [action.id(side)])
+        if pair:
+            await take_parts_apart(session, mapping, [pair.dataverse_id])
     await pending.remove_records(connection, mapping, [a.business_central_id for a in gone if a.business_central_id])
     return parted
 

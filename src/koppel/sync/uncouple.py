@@ -9,10 +9,11 @@ from koppel.engine.action import Action
 from koppel.errors import UsageError
 from koppel.odata.literals import is_guid
 from koppel.odata.records import Record, Side
-from koppel.store import conflicts, couplings, failures, history, jobs, options, partings, pending
+from koppel.store import couplings, history, jobs, options
 from koppel.store.couplings import Coupling
 from koppel.store.options import Option
-from koppel.sync.couple import coupling_entry, coupling_job
+from koppel.sync.apart import take_apart
+from koppel.sync.couple import coupling_job
 from koppel.sync.follow import carry_out
 from koppel.sync.options import option_entry
 from koppel.sync.orphan import Orphan, orphan_of
@@ -83,21 +84,9 @@ async def pair_of(session: Session, mappings: Sequence[str], name: str) -> list[
 async def _uncouple(
     session: Session, job: int, mapping: str, pairs: Sequence[Coupling], why: str = "uncoupled by hand"
 ) -> int:
-    connection = session.connection
     await _part(session, mapping, pairs)
-    ours, theirs = [pair.business_central_id for pair in pairs], [pair.dataverse_id for pair in pairs]
-    await couplings.remove(connection, mapping, "business_central", ours)
-    await partings.forget(connection, mapping, [*ours, *theirs])
-    await pending.remove_records(connection, mapping, ours)
-    await failures.clear(connection, mapping, "business_central", ours)
-    await failures.clear(connection, mapping, "dataverse", theirs)
-    open_ = await conflicts.of_pairs(connection, mapping, ours)
-    await conflicts.close(connection, [conflict.id for found in open_.values() for conflict in found])
-    told = dict.fromkeys(ours, why)
-    await history.add(
-        connection, [coupling_entry(job, mapping, "uncouple", pair, pair.business_central_key, told) for pair in pairs]
-    )
-    await jobs.count(connection, job, {"uncoupled": len(pairs)})
+    await take_apart(session, mapping, pairs, why)
+    await jobs.count(session.connection, job, {"uncoupled": len(pairs)})
     return len(pairs)
 
 

@@ -30,7 +30,7 @@ from koppel.sync.restore import plan_returns
 from koppel.sync.reverse import Left, Past, Reversal, plan_removals, plan_updates
 from koppel.sync.reverse_beside import plan_beside
 from koppel.sync.scope import Scope, open_scope
-from koppel.sync.session import Session, ready_mapping
+from koppel.sync.session import Session, parts_of, ready_mapping
 from koppel.sync.undo_options import undo_options
 from koppel.sync.write import ROUNDS, Done, send
 
@@ -98,7 +98,7 @@ def _as_sent(action: Action) -> Action:
 async def preview_undo(session: Session, job: Job) -> AsyncIterator[Reversal]:
     """What taking a job back would do, chunk by chunk; writes nothing to either system."""
     session.job = 0
-    for name in job.mappings:
+    for name in _mappings(session, job):
         ready = await ready_mapping(session, name)
         if ready.mapping.kind == "options":
             yield await undo_options(session, ready, job.id, apply=False)
@@ -106,7 +106,16 @@ async def preview_undo(session: Session, job: Job) -> AsyncIterator[Reversal]:
         scope = await open_scope(session, ready, create=False)
         async for entries in history.of_job(session.connection, job.id):
             for plan in PHASES:
-                yield await plan(session, scope, await _past(session, job, entries))
+                yield await plan(session, scope, await _past(session, job, _of(name, entries)))
+
+
+def _mappings(session: Session, job: Job) -> list[str]:
+    """The mapping of a job, and those of its parts: they were uncoupled with what they are part of."""
+    return [*job.mappings, *(part for name in job.mappings for part in parts_of(session.mappings, name))]
+
+
+def _of(mapping: str, entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.mapping == mapping]
 
 
 async def undo(session: Session, job: Job, *, force: bool = False) -> tuple[Result, list[Left]]:
@@ -118,7 +127,8 @@ async def undo(session: Session, job: Job, *, force: bool = False) -> tuple[Resu
         if ready.mapping.kind == "options":
             await _options(session, ready, job, result, left)
         else:
-            await _records(session, ready, job, result, left)
+            for each in _mappings(session, job):
+                await _records(session, await ready_mapping(session, each), job, result, left)
         for one in left:
             result.notice(str(one))
 
@@ -164,9 +174,10 @@ async def _records(session: Session, ready: Ready, job: Job, result: Result, lef
     await cursors.spoil(session.connection, ready.mapping.name, cursors.UNDONE)
     await session.connection.commit()
     async for entries in history.of_job(session.connection, job.id):
-        for plan in PHASES:
+        mine = _of(ready.mapping.name, entries)
+        for plan in PHASES if mine else ():
             for round_ in range(1, ROUNDS + 1):
-                found = await plan(session, scope, await _past(session, job, entries))
+                found = await plan(session, scope, await _past(session, job, mine))
                 if not await _carry_out(session, scope, found.actions, result, last=round_ == ROUNDS):
                     break
             left += found.left
