@@ -138,8 +138,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """``koppel.yaml``. Paths are absolute or relative to the working directory, no longer to the file.
 
     ``database``: a PostgreSQL address; without it Koppel runs its own in ``folder``. ``mappings``: folders of mapping
-    files. ``functions``: the folder of Python modules whose functions they name. ``webhooks``: without
-    them, changes are only asked for. ``keep_jobs``: days after which workers delete jobs and their logs.
+    files. ``enabled``: mappings that are on or off, whatever their files say. ``functions``: the folder of Python
+    modules whose functions they name. ``webhooks``: without them, changes are only asked for. ``keep_jobs``: days after
+    which workers delete jobs and their logs.
     ``alerts``: who is told when something is wrong. ``company_stamp``: which rows of Dataverse belong to one of several
     companies (GEN-06): those of ``all`` tables that can, or ``documents`` alone.
     ``ownership``: without it the user of a salesperson owns a row, or Koppel's own.
@@ -151,6 +152,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     # A factory, since a schema cannot show a path as default.
     folder: Path = msgspec.field(default_factory=lambda: Path(".koppel"))
     mappings: tuple[Path, ...] = ()
+    enabled: dict[str, bool] = {}
     functions: Path | None = None
     brakes: BrakeSettings = BrakeSettings()
     webhooks: Webhooks | None = None
@@ -166,6 +168,7 @@ DESCRIPTIONS = {
     "Config.database": "PostgreSQL address; the password stands in PGPASSWORD or ~/.pgpass. Without: Koppel's own.",
     "Config.folder": "Where Koppel keeps what it needs on this machine.",
     "Config.mappings": "Folders of mapping files, besides the standard mappings.",
+    "Config.enabled": "Mappings that are on (true) or off (false), whatever their files say.",
     "Config.functions": "Folder of Python modules with functions that transform values.",
     "Config.brakes": "What a job may do before it stops and asks.",
     "Config.webhooks": "How the systems tell `koppel serve` of changes.",
@@ -305,6 +308,9 @@ folder: .koppel
 
 # Folders with your own mapping files, besides the standard mappings.
 mappings: []
+
+# Mappings that are on or off, whatever their files say; `koppel mappings` lists them.
+# enabled: {VENDOR: true, OPPORTUNITY: false}
 
 # Folder with Python modules, if a mapping transforms values by functions of your own.
 # functions: functions

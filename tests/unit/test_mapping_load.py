@@ -118,7 +118,7 @@ def test_of_two_mappings_for_the_same_one_is_on(tmp_path: Path) -> None:
     text = SOUND + "instead_of: CUSTOMER\n"
     assert mistakes(tmp_path, dealer=text) == [
         "dealer.yaml:7: `CUSTOMER` is on, too, and only one of the two can be",
-        "  Write `enabled: false` in a copy of standard/customer.yaml, or here.",
+        "  Write `enabled: {CUSTOMER: false}` in koppel.yaml, or `enabled: false` here.",
     ]
     assert load_mappings([folder(tmp_path, dealer=text + "enabled: false\n")])["CUSTOMER"].enabled
     assert mistakes(tmp_path, dealer=text.replace("CUSTOMER", "CUSTOMR")) == [
@@ -134,12 +134,27 @@ def test_what_is_on_depends_on_nothing_whose_stand_in_is_off_too(tmp_path: Path)
     needing = SOUND.replace("[SALESPEOPLE]", "[FIRST, OTHER]")
     assert mistakes(tmp_path, first=first, other=other, needing=needing) == [
         "needing.yaml:4: neither `FIRST` nor `OTHER` is on",
-        "  Take `enabled: false` out of the file of one of them, or switch `DEALER` off, too.",
+        "  Write `enabled: {FIRST: true}` in koppel.yaml, or switch `DEALER` off, too.",
     ]
     for files in ({"first": SOUND.replace("DEALER", "FIRST")}, {"other": other.replace(off, "")}, {"needing": off}):
         sound = {"first": first, "other": other, "needing": needing}
         given = {name: text if text != off else needing + off for name, text in (sound | files).items()}
         assert load_mappings([folder(tmp_path, **given)])
+
+
+def test_mappings_are_switched_on_and_off_by_name(tmp_path: Path) -> None:
+    own = folder(tmp_path, dealer=SOUND, other=SOUND.replace("DEALER", "OTHER") + "enabled: false\n")
+    mappings = load_mappings([own], enabled={"DEALER": False, "OTHER": True, "OPPORTUNITY": False})
+    assert [mappings[name].enabled for name in ("DEALER", "OTHER", "OPPORTUNITY")] == [False, True, False]
+    assert load_mappings()["OPPORTUNITY"].enabled
+    with pytest.raises(MappingError, match=r"enabled: there is no mapping `VENDER`\n  Did you mean `VENDOR`\?"):
+        load_mappings(enabled={"VENDER": True})
+
+
+def test_what_is_on_has_its_parts_on() -> None:
+    with pytest.raises(MappingError, match="its parts, `SOLINE-ORDERDETAIL`, are off") as caught:
+        load_mappings(enabled={"SALESORDER-ORDER-TWO-WAY": True, "SALES ORDER NOTES-TWO-WAY": True})
+    assert "Write `enabled: {SOLINE-ORDERDETAIL: true}` in koppel.yaml" in str(caught.value)
 
 
 def test_what_is_different_while_another_mapping_is_on(tmp_path: Path) -> None:

@@ -28,10 +28,20 @@ def test_unit_groups_take_the_place_of_units_of_measure(tmp_path: Path) -> None:
 
 
 @pytest.mark.rule("UOM-08")
+def test_a_mapping_that_is_switched_on_switches_off_the_one_in_its_place() -> None:
+    groups = ("UNIT GROUP", "ITEM UOM", "RESOURCE UOM")
+    mappings = load_mappings(enabled=dict.fromkeys(groups, True))
+    assert [mappings[name].enabled for name in ("UNIT OF MEASURE", *groups)] == [False, True, True, True]
+    assert "product_unit.of_item" in [field.compute for field in mappings["ITEM-PRODUCT"].fields]
+    with pytest.raises(MappingError, match="`UNIT OF MEASURE` is on, too, and only one of the two can be"):
+        load_mappings(enabled={**dict.fromkeys(groups, True), "UNIT OF MEASURE": True})
+
+
+@pytest.mark.rule("UOM-08")
 def test_both_setups_at_once_are_a_mistake(tmp_path: Path) -> None:
     assert mistakes(switch(tmp_path, on=("unit-group",))) == [
         "unit-group.yaml:5: `UNIT OF MEASURE` is on, too, and only one of the two can be",
-        "  Write `enabled: false` in a copy of standard/unit-of-measure.yaml, or here.",
+        "  Write `enabled: {UNIT OF MEASURE: false}` in koppel.yaml, or `enabled: false` here.",
     ]
 
 
@@ -42,7 +52,7 @@ def test_no_setup_is_a_mistake_where_anything_needs_one(tmp_path: Path) -> None:
         "standard/item-product.yaml: neither `UNIT OF MEASURE` nor `ITEM UOM` is on",
         "standard/resource-product.yaml: neither `UNIT OF MEASURE` nor `RESOURCE UOM` is on",
     ]
-    assert "  Take `enabled: false` out of the file of one of them, or switch `ITEM-PRODUCT` off, too." in found
+    assert "  Write `enabled: {UNIT OF MEASURE: true}` in koppel.yaml, or switch `ITEM-PRODUCT` off, too." in found
     load_mappings([switch(tmp_path, off=("unit-of-measure", "item-product", "resource-product"))])
 
 

@@ -101,18 +101,23 @@ def _part(mapping: TableMapping, mappings: Mapping[str, TableMapping]) -> Iterat
 
 
 def alternatives(mappings: Mapping[str, TableMapping], mapping: TableMapping) -> Iterator[Finding]:
-    """Of two mappings that take each other's place one is on, as far as a mapping that is on depends on them."""
+    """Of two mappings that take each other's place one is on, as far as a mapping that is on depends on them; and the
+    parts of what is on."""
     if not mapping.enabled:
         return
+    for part in mappings.values():
+        if part.part_of == mapping.name and not part.enabled:
+            remedy = f"Write `enabled: {{{part.name}: true}}` in koppel.yaml, or switch `{mapping.name}` off, too."
+            yield Finding(("mapping",), f"its parts, `{part.name}`, are off", remedy)
     other = mappings.get(mapping.instead_of)
     if other is not None and other.enabled:
-        remedy = f"Write `enabled: false` in a copy of {other.file}, or here."
+        remedy = f"Write `enabled: {{{other.name}: false}}` in koppel.yaml, or `enabled: false` here."
         yield Finding(("instead_of",), f"`{other.name}` is on, too, and only one of the two can be", remedy)
     for index, name in enumerate(mapping.depends_on):
         needed = mappings.get(name)
         other = mappings.get(needed.instead_of) if needed else None
         if needed and other and not needed.enabled and not other.enabled:
-            remedy = f"Take `enabled: false` out of the file of one of them, or switch `{mapping.name}` off, too."
+            remedy = f"Write `enabled: {{{other.name}: true}}` in koppel.yaml, or switch `{mapping.name}` off, too."
             yield Finding(("depends_on", index), f"neither `{other.name}` nor `{needed.name}` is on", remedy)
 
 

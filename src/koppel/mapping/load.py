@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -54,6 +55,7 @@ ORDER = (
     "ACCOUNT STATISTICS",
 )
 """The standard order, where dependencies leave a choice."""
+ALL_AS_THEY_ARE: Mapping[str, bool] = MappingProxyType({})
 
 _TOWARDS: dict[str, Direction] = {"business_central": "from_dataverse", "dataverse": "to_dataverse"}
 
@@ -73,16 +75,19 @@ def load_mappings(
     *,
     known_rules: Mapping[str, set[str]] | None = None,
     functions: Path | None = None,
+    enabled: Mapping[str, bool] = ALL_AS_THEY_ARE,
 ) -> dict[str, TableMapping]:
     """The standard mappings and those of the folders (``*.yaml``, one mapping each), by name in dependency order.
 
     ``known_rules``: names of rule functions by kind (``compute``, ``references``, ``refuse``, ``complete``,
     ``follow``); without it they are not checked. ``functions``: the folder of Python functions for transformations.
-    Raises one ``MappingError`` that lists every mistake of every file by line.
+    ``enabled``: which mappings are on, whatever their files say. Raises one ``MappingError`` that lists every mistake
+    of every file by line.
     """
     standard = [msgspec.structs.replace(document, problems=[*document.problems]) for document in _standard()]
     own = [document for folder in folders for document in _read_folder(folder)]
     documents = _chosen(standard, own)
+    _switch(documents, enabled)
     folder = "" if functions is None else str(functions)
     on = {m.name for document in documents if (m := document.value) and m.enabled}
     mappings = {m.name: _completed(m, document, folder, on) for document in documents if (m := document.value)}
@@ -158,6 +163,19 @@ def _chosen(standard: Sequence[Read], own: Sequence[Read]) -> list[Read]:
             _keep_filters(document, ours[name])
         first.setdefault(name, document)
     return [*(document for name, document in ours.items() if name not in first), *own]
+
+
+def _switch(documents: Iterable[Read], enabled: Mapping[str, bool]) -> None:
+    """Switch mappings on and off. One that takes another one's place switches that off."""
+    read = {_name(document): document for document in documents}
+    for name in enabled:
+        if name not in read:
+            raise MappingError(f"there is no mapping `{name}`", place="enabled", remedy=did_you_mean(name, read))
+    found = {name: document.value for name, document in read.items() if document.value}
+    replaced = {mapping.instead_of: False for name, mapping in found.items() if enabled.get(name)}
+    for name, on in {**replaced, **enabled}.items():
+        if mapping := found.get(name):
+            read[name].value = msgspec.structs.replace(mapping, enabled=on)
 
 
 def _clash(document: Read, other: Read, remedy: str) -> None:

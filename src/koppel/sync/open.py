@@ -45,12 +45,13 @@ _SCOPE_OF_BUSINESS_CENTRAL = "https://api.businesscentral.dynamics.com/.default"
 
 def known_mappings(config: Config | None = None) -> dict[str, TableMapping]:
     """The standard mappings and those of the configured folders, checked against the rules there are."""
-    folders, functions = (config.mappings, config.functions) if config else ((), None)
     kinds: dict[str, set[str]] = {}
     for rule in koppel.rules.registered().values():
         kinds.setdefault(rule.kind, set()).add(rule.name)
-    mappings = load_mappings(folders, known_rules=kinds, functions=functions)
-    by_team = config is not None and config.ownership is not None and config.ownership.model == "team"
+    if config is None:
+        return load_mappings(known_rules=kinds)
+    mappings = load_mappings(config.mappings, known_rules=kinds, functions=config.functions, enabled=config.enabled)
+    by_team = config.ownership is not None and config.ownership.model == "team"
     return without_owners(mappings) if by_team else mappings
 
 
