@@ -109,12 +109,16 @@ def _all(known: Iterable[TableMapping]) -> RenderableType:
                 ARROWS[mapping.direction],
                 _dataverse(mapping),
                 sum(field.enabled for field in mapping.fields),
-                "coupled only" if mapping.only_coupled else "yes",
+                _creates(mapping) if mapping.enabled else "off",
                 mapping.file,
             )
             for mapping in known
         ],
     )
+
+
+def _creates(mapping: TableMapping) -> str:
+    return "coupled only" if mapping.only_coupled else "yes"
 
 
 def _dataverse(mapping: TableMapping) -> str:
