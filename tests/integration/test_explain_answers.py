@@ -159,7 +159,8 @@ async def test_changed_and_then_in_step(world: World) -> None:
         ("uncouple", "a run that sees it uncouples the pair"),
         ("leave", "a run that sees it uncouples the pair, and leaves the record that is there alone"),
         ("restore", "a run that sees it creates the partner again"),
-        ("delete", "a run that sees it deletes the record in Business Central too"),
+        ("delete", "a run that sees it deletes the record in Business Central too, unless it was edited there"),
+        ("delete_edited", "a run that sees it deletes the record in Business Central too"),
     ],
 )
 async def test_a_deleted_partner(world: World, policy: str, what: str) -> None:

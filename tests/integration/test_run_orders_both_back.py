@@ -6,7 +6,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from both_ways_scenes import BOTH, LINES, NOTES, details, entered, lines, new_shop, of_item, only_there
+from both_ways_scenes import (
+    BOTH,
+    LINES,
+    NOTES,
+    details,
+    edited,
+    entered,
+    lines,
+    new_shop,
+    of_item,
+    only_there,
+    reopened,
+)
 from order_scenes import here, lines_here, of_product, order, submitted, there, written_in
 from world import World
 from world_data import Row
@@ -140,12 +152,58 @@ async def test_freight_is_one_line(world: World, customer: Row) -> None:
 
 
 @pytest.mark.rule("SO-45")
-async def test_a_discount_in_percent_is_held(world: World, customer: Row) -> None:
-    await order(world, customer, written_in("Painting"), discountpercentage=5)
+async def test_a_discount_in_percent_is_an_amount_here(world: World, customer: Row) -> None:
+    made = await order(world, customer, written_in("Painting", 1000), discountamount=10, discountpercentage=5)
     await world.sync(BOTH)
-    (failure,) = await world.failures(BOTH)
-    assert (failure.code, failure.field) == ("SO-45", "discountpercentage")
-    assert not await world.bob.rows("salesOrders")
+    assert (await here(world))["discountAmount"] == 60
+    (painting,) = await details(world, made)
+    async with edited(world, made):
+        await world.alice.update("salesorderdetails", painting["salesorderdetailid"], quantity=2)
+    await world.sync(BOTH)
+    assert (await here(world))["discountAmount"] == 110, "the percentage holds for what comes later"
+    found = await there(world, made)
+    assert (found["discountamount"], found["discountpercentage"]) == (10, 5)
+    await world.quiet(BOTH)
+    async with reopened(world, await here(world)):
+        await world.bob.update("salesOrders", (await here(world))["id"], discountAmount=70)
+    await world.sync(BOTH)
+    found = await there(world, made)
+    assert (found["discountamount"], found["discountpercentage"], found["statecode"]) == (70, None, 1)
+    assert found["totalamountlessfreight"] == 1930
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-45")
+async def test_a_discount_that_both_changed_is_left_to_a_person(world: World, customer: Row) -> None:
+    made = await order(world, customer, written_in("Painting", 1000), discountpercentage=5)
+    await world.sync(BOTH)
+    async with edited(world, made):
+        await world.alice.update("salesorders", made["salesorderid"], discountpercentage=6)
+    async with reopened(world, await here(world)):
+        await world.bob.update("salesOrders", (await here(world))["id"], discountAmount=70)
+    await world.sync(BOTH)
+    (conflict,) = await world.conflicts(BOTH)
+    assert conflict.field == "discount"
+    assert ((await here(world))["discountAmount"], (await there(world, made))["discountpercentage"]) == (70, 6)
+
+
+@pytest.mark.rule("SO-46")
+async def test_a_line_that_was_deleted_takes_its_edited_partner_along(world: World, customer: Row) -> None:
+    made = await entered(world, customer, of_item("BIKE", 2), of_item("LIFT", 1), of_item("BELL", 1, 90))
+    await world.sync(BOTH)
+    order = await only_there(world)
+    bike, lift, _ = await lines(world, made)
+    theirs = await details(world, order)
+    async with reopened(world, made), edited(world, order):
+        await world.bob.delete("salesOrderLines", bike["id"])
+        await world.bob.update("salesOrderLines", lift["id"], quantity=4)
+        await world.alice.update("salesorderdetails", theirs[0]["salesorderdetailid"], quantity=7)
+        await world.alice.delete("salesorderdetails", theirs[1]["salesorderdetailid"])
+    await world.sync(BOTH)
+    assert not await world.failures(LINES)
+    assert [row["lineObjectNumber"] for row in await lines(world, made)] == ["BELL"]
+    assert [row["productnumber"] for row in await details(world, order)] == ["BELL"]
+    await world.quiet(BOTH)
 
 
 @pytest.mark.rule("SO-46")

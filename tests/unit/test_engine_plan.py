@@ -247,6 +247,12 @@ class TestPartnerGone:
         )
         assert "or keep it: koppel uncouple 'CUSTOMER'" in refusal.remedy
 
+    @pytest.mark.parametrize("base", [(("other",), ("other",)), None])
+    @pytest.mark.parametrize("survivor", ["business_central", "dataverse"])
+    def test_where_the_mapping_says_so_edits_go_too(self, survivor: Side, base: Bases | None) -> None:
+        assert self.gone("delete_edited", survivor=survivor, base=base).kind == "delete"
+        assert self.refused(self.gone("delete_edited", survivor=survivor, base=base, outside=True)).skip
+
     @pytest.mark.parametrize(
         ("survivor", "base"), [("business_central", (("n",), ("other",))), ("dataverse", (("other",), ("n",)))]
     )

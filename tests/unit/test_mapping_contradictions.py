@@ -99,6 +99,7 @@ def test_contradictions_inside_a_group_are_refused_with_both_lines(tmp_path: Pat
         ("left_filter: uncouple", "a mapping of options knows no `left_filter`"),
         ("conflicts: newest", "a mapping of options knows no `conflicts`"),
         ("deletions: delete", "codes and options know no `delete`"),
+        ("deletions: delete_edited", "codes and options know no `delete_edited`"),
         ("deletions: leave", "codes and options know no `leave`"),
         ("", "a mapping of options knows no `watch`"),
     ],

@@ -232,7 +232,7 @@ def test_mistakes_name_line_and_remedy(tmp_path: Path, old: str, new: str, said:
         ("dataverse: b, constant: 1, options: PAYMENT TERMS", "7: a constant needs no `options`"),
         (
             "dataverse: b, compute: unit.group_name",
-            "7: a computed field runs one way only\n  Say which by `direction`.",
+            "7: a computed field of one column runs one way only\n  Say which by `direction`.",
         ),
         (
             "business_central: a, compute: unit.group_name, direction: to_dataverse",

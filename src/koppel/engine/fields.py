@@ -149,11 +149,13 @@ def _left_empty(field: Field, side: Side) -> Scalar:
 def in_groups(fields: tuple[Field, ...], default: Policy, drift: Drift = "keep") -> tuple[Group, ...]:
     """Fields by their group, in the order of their first member; a field without one stands alone, a constant always.
 
-    Nobody edits a constant: putting it back must not bring along what people wrote beside it.
+    Nobody edits a constant: putting it back must not bring along what people wrote beside it. What a rule computes from
+    no column goes along with what people edit.
     """
     members: dict[str, list[Field]] = {}
+    edited = {field.mapping.group for field in fields if not field.mapping.dictated}
     for field in fields:
-        grouped = field.mapping.group if not field.mapping.dictated else ""
+        grouped = field.mapping.group if field.mapping.group in edited and not field.mapping.fixed else ""
         members.setdefault(grouped or f"\0{field.index}", []).append(field)
     return tuple(_group(key, found, default, drift) for key, found in members.items())
 

@@ -306,6 +306,9 @@ def _conflict(group: Group, pair: Pair, before: Bases) -> Conflict:
 def _write(group: Group, pair: Pair, source: Side, references: AllReferences, draft: _Draft, why: str) -> None:
     carried = len(draft.changes)
     for field in group.fields:
+        if not field.end(_OTHER[source]).column:  # it goes the other way only, with its group
+            draft.agree(field, pair.business_central.values[field.index], pair.dataverse.values[field.index])
+            continue
         if field.transformed and _is_alike(field, pair, references):
             # The rest of its group differs: what is another spelling of the same stays as somebody typed it.
             draft.agree(field, pair.business_central.values[field.index], pair.dataverse.values[field.index])

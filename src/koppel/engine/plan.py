@@ -235,7 +235,7 @@ def _not_followed(table: Table, survivor: Side, record: Record, base: Bases | No
         why = f"; the mapping's direction does not allow to {mapping.deletions} anything in {SPOKEN[written]}"
         return _deleted(gone, why, f"{uncouple}, or put it right by hand")
     edited = _edited(table, survivor, record, base)
-    if edited:
+    if edited and mapping.deletions != "delete_edited":
         what = ", ".join(edited) if base else "it never was synchronised and may have"
         why = f"; {what} changed in {SPOKEN[survivor]} meanwhile, so it is not deleted there"
         return _deleted(gone, why, f"delete it in {SPOKEN[survivor]} by hand, or keep it: {uncouple}")

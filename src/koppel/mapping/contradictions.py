@@ -32,7 +32,7 @@ def contradictions(mapping: TableMapping) -> Iterator[Finding]:
 
 def _kind(mapping: TableMapping) -> Iterator[Finding]:
     if mapping.kind == "options":
-        if mapping.deletions in ("delete", "leave"):
+        if mapping.deletions in ("delete", "delete_edited", "leave"):
             message = f"codes and options know no `{mapping.deletions}`"
             remedy = "Write none, restore or uncouple."
             yield Finding(("deletions",), message, remedy)

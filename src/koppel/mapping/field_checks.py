@@ -151,7 +151,8 @@ def _constant(field: FieldMapping, named: list[Side]) -> Iterator[Finding]:
 
 def _compute(field: FieldMapping, named: list[Side]) -> Iterator[Finding]:
     if field.direction == "both":
-        yield Finding(("compute",), "a computed field runs one way only", "Say which by `direction`.")
+        if len(named) < 2:
+            yield Finding(("compute",), "a computed field of one column runs one way only", "Say which by `direction`.")
     elif not set(DESTINATIONS[field.direction]) <= set(named):
         side = DESTINATIONS[field.direction][0]
         yield Finding((), f"the field runs {field.direction} and names no column of {side}", f"Add `{side}: ...`.")
@@ -179,7 +180,8 @@ def _groups(mapping: TableMapping) -> Iterator[Finding]:
         first = mapping.fields[indexes[0]]
         for index in indexes[1:]:
             field = mapping.fields[index]
-            for key in ("direction", "policy"):
+            along = field.dictated and not field.fixed and first.direction == "both"
+            for key in ("policy",) if along else ("direction", "policy"):
                 if getattr(field, key) not in (None, getattr(first, key)):
                     message = f"the fields of group `{name}` differ in {key}, see line {first.line}"
                     yield Finding(("fields", index, key), message, "A group merges as one value.")

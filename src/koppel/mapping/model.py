@@ -12,7 +12,7 @@ from koppel.odata.records import Scalar, Side
 
 Direction = Literal["both", "to_dataverse", "from_dataverse"]
 Policy = Literal["ask", "business_central", "dataverse", "newest"]
-DeletionPolicy = Literal["none", "restore", "uncouple", "leave", "delete"]
+DeletionPolicy = Literal["none", "restore", "uncouple", "leave", "delete", "delete_edited"]
 Drift = Literal["keep", "overwrite"]
 Normaliser = Literal["accents", "punctuation", "company", "digits"]
 LeftFilter = Literal["keep", "wait", "carry", "uncouple", "deactivate"]

@@ -9,7 +9,7 @@ from koppel.engine.rule import Batch, Found, Need, Parts, complete, compute, fol
 from koppel.odata.records import Scalar
 from koppel.rules.document import ORDER, amount, rows_by_document
 from koppel.rules.document_price import list_needs, new_lists, price_lists
-from koppel.rules.new_order import columns_of, needs_of, new_documents, written_of
+from koppel.rules.new_order import TOTALS, columns_of, needs_of, new_documents, order_discount, written_of
 
 SUBMITTED, FULFILLED = 1, 3
 _COMPLETE = 100001
@@ -33,20 +33,16 @@ def integration_is_off(batch: Batch) -> list[Refusal | None]:
     return [refusal] * len(batch.records)
 
 
-@refuse(side="dataverse", reads=("discountpercentage",))
-def without_percentage(batch: Batch) -> list[Refusal | None]:
-    """The discount of an order goes both ways as an amount (SO-45): a percentage on top of it would count twice."""
-    return [_percentage(found) if found else None for found in batch.column("discountpercentage")]
+@compute(side="dataverse", reads=TOTALS)
+def discount(batch: Batch) -> list[Scalar | Refusal]:
+    """Amount and percentage of an order's discount as one amount, which Business Central has (SO-45)."""
+    return [float(order_discount(row)) if row["discountpercentage"] else row["discountamount"] for row in batch.rows()]
 
 
-def _percentage(found: Scalar) -> Refusal:
-    return Refusal(
-        code="SO-45",
-        message=f"it has a discount of {found} %, and the discount of an order goes both ways as an amount only",
-        remedy="make the order active, give the discount as an amount, and submit it again",
-        field="discountpercentage",
-        value=str(found),
-    )
+@compute(reads=("discountAmount",))
+def no_percentage(batch: Batch) -> list[Scalar | Refusal]:
+    """An amount that comes from Business Central leaves no percentage beside it (SO-45)."""
+    return [None] * len(batch.records)
 
 
 @complete(side="dataverse", reads=columns_of(ORDER), needs=needs_of(ORDER), writes=written_of(ORDER))

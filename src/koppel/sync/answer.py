@@ -79,7 +79,8 @@ def _gone(known: Known) -> Iterator[str]:
         "uncouple": "a run that sees it uncouples the pair",
         "leave": "a run that sees it uncouples the pair, and leaves the record that is there alone",
         "restore": "a run that sees it creates the partner again",
-        "delete": f"a run that sees it deletes the record in {SPOKEN[other(side)]} too",
+        "delete": f"a run that sees it deletes the record in {SPOKEN[other(side)]} too, unless it was edited there",
+        "delete_edited": f"a run that sees it deletes the record in {SPOKEN[other(side)]} too",
     }
     yield f"its partner in {SPOKEN[side]} is deleted; {policy[known.mapping.deletions]}"
 

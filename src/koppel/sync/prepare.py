@@ -347,7 +347,7 @@ def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[F
             raise _unknown_column(mapping, schema, column, 0)
     extras = [column for column in dict.fromkeys([*wanted, *own]) if column]
     columns = (*(field.end(side).column for field in fields), *extras)
-    computed = {field.index for field in fields if field.mapping.computed_on(side)}
+    computed = {f.index for f in fields if f.mapping.compute and rule_named(f.mapping.compute).side == side}
     places: dict[str, int] = {}
     for place, column in enumerate(columns):
         if place not in computed:

@@ -177,7 +177,7 @@ async def _go_through(session: Session, scope: Scope, request: Request, result: 
     ready = scope.ready
     brakes = session.brakes.of(ready.mapping)
     couplings_before = await couplings.count(session.connection, ready.mapping.name)
-    deletes = ready.mapping.deletions == "delete" or bool(ready.mapping.coupled_in)
+    deletes = ready.mapping.deletions in ("delete", "delete_edited") or bool(ready.mapping.coupled_in)
     free = request.force or couplings_before <= brakes.free_up_to(deletes)
     if free:  # a worker who does a portion of it does not know what the whole run would change
         scope.spread = Spread(request=request, result=result)
