@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from both_ways_scenes import BOTH, LINES, OFF, ON, details, entered, lines, new_shop, of_item, only_there
-from order_scenes import act_on, there
+from both_ways_scenes import BOTH, LINES, OFF, ON, details, entered, lines, new_shop, of_item, only_there, reopened
+from order_scenes import act_on, here, in_currency, order, there, written_in
 from world import World
 from world_data import Row
 
@@ -52,26 +52,17 @@ def made_total(rows: list[Row]) -> float:
     return float(sum(row["netAmountIncludingTax"] for row in rows))
 
 
-async def reopened(world: World, made: Row) -> None:
-    await world.bob.update("salesOrders", made["id"], status="Open")
-
-
-async def released(world: World, made: Row) -> None:
-    await world.bob.update("salesOrders", made["id"], status="Released")
-
-
 @pytest.mark.rule("SO-43")
 async def test_lines_that_change_come_and_go(world: World, customer: Row) -> None:
     made = await entered(world, customer, of_item("BIKE", 2), of_item("BELL", 5, 100), of_item("LIFT", 1))
     await world.sync(BOTH)
     order = await only_there(world)
     bike, bell, lift = await lines(world, made)
-    await reopened(world, made)
-    await world.bob.update("salesOrderLines", bike["id"], quantity=3)
-    await world.bob.delete("salesOrderLines", bell["id"])
-    await world.bob.create("salesOrderLines", documentId=made["id"], **of_item("WRITE-IN", 1, 80, "Painting"))
-    assert (await world.sync(BOTH)).write_requests == 0, "it is being worked on"
-    await released(world, made)
+    async with reopened(world, made):
+        await world.bob.update("salesOrderLines", bike["id"], quantity=3)
+        await world.bob.delete("salesOrderLines", bell["id"])
+        await world.bob.create("salesOrderLines", documentId=made["id"], **of_item("WRITE-IN", 1, 80, "Painting"))
+        assert (await world.sync(BOTH)).write_requests == 0, "it is being worked on"
     result = await world.sync(BOTH)
     (parts,) = {part.mapping for part in result.parts}
     assert parts == LINES
@@ -97,9 +88,8 @@ async def test_an_order_that_was_shipped_is_fulfilled(world: World, customer: Ro
     assert (order["statecode"], order["statuscode"], order["datefulfilled"][:10]) == (3, 100001, today)
     assert [row["quantityshipped"] for row in await details(world, order)] == [2]
     await world.quiet(BOTH)
-    await reopened(world, made)
-    await world.bob.create("salesOrderLines", documentId=made["id"], **of_item("LIFT", 1))
-    await released(world, made)
+    async with reopened(world, made):
+        await world.bob.create("salesOrderLines", documentId=made["id"], **of_item("LIFT", 1))
     await world.sync(BOTH)
     assert (await there(world, order))["statecode"] == 1
     assert len(await details(world, order)) == 2
@@ -145,6 +135,56 @@ async def test_an_order_in_another_currency_has_its_price_list(world: World, cus
     (price,) = await world.alice.rows("productpricelevels", f"_pricelevelid_value eq {prices['pricelevelid']}")
     assert (price["_productid_value"], price["amount"]) == (bike["_productid_value"], 500)
     assert (bike["priceperunit"], made["currencyCode"]) == (450, "EUR")
+
+
+@pytest.mark.rule("SO-42")
+async def test_an_order_may_have_a_price_list_of_its_own(world: World, customer: Row) -> None:
+    world.change(BOTH, parameters={"own_price_list": True})
+    made = await entered(world, customer, of_item("BIKE", 1, 450), currencyCode="EUR")
+    await world.sync(BOTH)
+    order = await only_there(world)
+    prices = await world.alice.row("pricelevels", order["_pricelevelid_value"])
+    assert prices["name"] == f"Business Central Order {made['number']} Price List"
+    assert prices["_transactioncurrencyid_value"] == order["_transactioncurrencyid_value"]
+    mine = f"_pricelevelid_value eq {prices['pricelevelid']}"
+    assert [row["amount"] for row in await world.alice.rows("productpricelevels", mine)] == [500]
+    async with reopened(world, made):
+        await world.bob.create("salesOrderLines", documentId=made["id"], **of_item("LIFT", 1))
+        await world.bob.create("salesOrderLines", documentId=made["id"], **of_item("WRITE-IN", 1, 80, "Painting"))
+    await world.sync(BOTH)
+    assert sorted(row["amount"] for row in await world.alice.rows("productpricelevels", mine)) == [50, 500]
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-42")
+async def test_the_list_of_an_order_of_the_same_number_in_another_currency_stays(world: World, customer: Row) -> None:
+    world.change(BOTH, parameters={"own_price_list": True})
+    made = await entered(world, customer, of_item("BIKE", 1, 450), currencyCode="EUR")
+    dollars = (await in_currency(world, "USD"))["transactioncurrencyid@odata.bind"]
+    taken = f"Business Central Order {made['number']} Price List"
+    await world.alice.create("pricelevels", {"name": taken, "transactioncurrencyid@odata.bind": dollars})
+    await world.sync(BOTH)
+    prices = await world.alice.row("pricelevels", (await only_there(world))["_pricelevelid_value"])
+    assert prices["name"] == f"Business Central Order {made['number']} EUR Price List"
+
+
+@pytest.mark.rule("SO-42")
+async def test_an_order_of_dataverse_keeps_its_price_list(world: World, customer: Row) -> None:
+    world.change(BOTH, parameters={"own_price_list": True})
+    dollars = await in_currency(world, "USD")
+    bound = "transactioncurrencyid@odata.bind"
+    prices = await world.alice.create("pricelevels", {"name": "Fair", bound: dollars[bound]})
+    own: Row = {"pricelevelid@odata.bind": f"/pricelevels({prices['pricelevelid']})"}
+    made = await order(world, customer, written_in("Painting"), **own)
+    await world.sync(BOTH)
+    ours = await here(world)
+    async with reopened(world, ours):
+        await world.bob.create("salesOrderLines", documentId=ours["id"], **of_item("BIKE", 1, 450))
+    await world.sync(BOTH)
+    assert (await there(world, made))["_pricelevelid_value"] == prices["pricelevelid"]
+    (price,) = await world.alice.rows("productpricelevels", f"_pricelevelid_value eq {prices['pricelevelid']}")
+    assert (price["amount"], [row["priceperunit"] for row in await details(world, made)]) == (500, [100, 450])
+    await world.quiet(BOTH)
 
 
 @pytest.mark.rule("SO-40")

@@ -8,8 +8,9 @@ from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, Parts, complete, compute, follow, precede, refuse
 from koppel.odata.records import Scalar
 from koppel.rules.document import ORDER, amount, rows_by_document
-from koppel.rules.document_price import list_needs, new_lists, price_lists
+from koppel.rules.document_price import list_needs, new_lists, new_own_lists, own_list_needs, own_lists, price_lists
 from koppel.rules.new_order import TOTALS, columns_of, needs_of, new_documents, order_discount, written_of
+from koppel.rules.price import PriceList
 
 SUBMITTED, FULFILLED = 1, 3
 _COMPLETE = 100001
@@ -55,31 +56,54 @@ def _header(whole: Parts) -> Parts:
     return {name: value for name, value in whole.items() if name != ORDER.lines}
 
 
-_LISTS = list_needs(lambda batch: batch.column("currencyCode"))
+def _has_own_list(batch: Batch) -> bool:
+    return batch.parameters.get("own_price_list") is True
+
+
+def _with_own_list(batch: Batch) -> list[tuple[str, Scalar, Scalar]]:
+    """New orders, where each has a price list of its own."""
+    if not _has_own_list(batch):
+        return []
+    partners = batch.partners or [""] * len(batch.records)
+    rows = zip(batch.records, partners, batch.column("number"), batch.column("currencyCode"), strict=True)
+    return [(record.id, number, code) for record, partner, number, code in rows if not partner]
+
+
+_LISTS = (*list_needs(lambda batch: batch.column("currencyCode")), *own_list_needs(_with_own_list))
 _CUSTOMERS = Need(name="customers", couplings="CUSTOMER", key="key", of=lambda batch: batch.column("customerNumber"))
 
 
-@precede(reads=("currencyCode",), needs=_LISTS)
+@precede(reads=("number", "currencyCode"), needs=_LISTS)
 def price_list_first(batch: Batch) -> list[FollowUp]:
-    """The price list of a new order's currency (SO-42, INV-09); an order that is there keeps its own."""
+    """The price list of a new order or of its currency (SO-42, INV-09); an order that is there keeps its own."""
+    if _has_own_list(batch):
+        return new_own_lists(batch, _with_own_list(batch))
     found = zip(batch.records, batch.partners, batch.column("currencyCode"), strict=True)
     return new_lists(batch, [(record.id, code) for record, partner, code in found if not partner])
 
 
-@complete(reads=("customerNumber", "customerName", "currencyCode"), needs=(_CUSTOMERS, *_LISTS))
+@complete(reads=("number", "customerNumber", "customerName", "currencyCode"), needs=(_CUSTOMERS, *_LISTS))
 def in_dataverse(batch: Batch) -> list[Parts | Refusal]:
     """Name, customer and price list of a new order of Dataverse (SO-41, SO-42)."""
-    lists, accounts = price_lists(batch), {row["key"]: row["dataverse_id"] for row in batch.table("customers")}
+    accounts = {row["key"]: row["dataverse_id"] for row in batch.table("customers")}
     return [
         {
             "name": row["customerName"] or row["customerNumber"],
             "customerid_account": accounts[row["customerNumber"]],
-            "pricelevelid": lists[row["currencyCode"]].id if row["currencyCode"] in lists else None,
+            "pricelevelid": prices.id if prices else None,
         }
         if row["customerNumber"] in accounts
         else _uncoupled(str(row["customerNumber"]))
-        for row in batch.rows()
+        for row, prices in zip(batch.rows(), _price_lists(batch), strict=True)
     ]
+
+
+def _price_lists(batch: Batch) -> list[PriceList | None]:
+    if _has_own_list(batch):
+        own = own_lists(batch, _with_own_list(batch))
+        return [own.get(record.id) for record in batch.records]
+    lists = price_lists(batch)
+    return [lists.get(code) for code in batch.column("currencyCode")]
 
 
 def _uncoupled(number: str) -> Refusal:
