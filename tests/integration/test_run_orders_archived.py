@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from both_ways_scenes import BOTH, details, entered, lines, new_shop, of_item, only_there
+from both_ways_scenes import BOTH, details, entered, lines, new_shop, of_item, only_there, reopened
 from order_scenes import act_on, order, there, written_in
 from world import World
 from world_data import Row
@@ -50,6 +50,40 @@ async def test_a_posted_order_is_invoiced_with_the_figures_of_its_archive(world:
     await world.quiet(BOTH)
 
 
+@pytest.mark.rule("SO-49")
+async def test_lines_that_came_and_went_before_posting_are_those_of_the_archive(world: World, customer: Row) -> None:
+    await world.bob.create("items", number="PUMP", displayName="Pump", unitPrice=20, baseUnitOfMeasureCode="PCS")
+    made = await entered(world, customer, of_item("BIKE", 1), of_item("LIFT", 1))
+    await world.sync(BOTH)
+    bike, lift = await lines(world, made)
+    async with reopened(world, made):
+        await world.bob.delete("salesOrderLines", lift["id"])
+        await world.bob.update("salesOrderLines", bike["id"], unitPrice=480)
+        for line in (of_item("BELL", 2, 90), of_item("PUMP", 1), of_item("WRITE-IN", 1, 80, "Painting")):
+            await world.bob.create("salesOrderLines", documentId=made["id"], **line)
+    await act_on(world, made, "shipAndInvoice")
+    await world.sync(BOTH)
+    order = await only_there(world)
+    found = [
+        (r["productnumber"], r["quantityshipped"], r["priceperunit"], r["tax"]) for r in await details(world, order)
+    ]
+    assert found == [("BIKE", 1, 480, 100.8), ("BELL", 2, 90, 37.8), (None, 1, 80, 16.8)]
+    assert (order["statecode"], order["totalamount"]) == (4, 895.4), "but for the pump, which is no product there"
+    assert not await world.couplings(BOTH)
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-49")
+async def test_a_discount_in_percent_ends_as_the_amount_that_was_given(world: World, customer: Row) -> None:
+    await order(world, customer, written_in("Painting", 1000), discountpercentage=5)
+    await world.sync(BOTH)
+    (found,) = await world.bob.rows("salesOrders")
+    await act_on(world, found, "shipAndInvoice")
+    await world.sync(BOTH)
+    row = await only_there(world)
+    assert (row["statecode"], row["discountamount"], row["discountpercentage"]) == (4, 50, None)
+
+
 @pytest.mark.rule("SO-48")
 async def test_a_deleted_order_is_left_alone_by_both_sides(world: World, customer: Row) -> None:
     made = await order(world, customer, written_in("Painting", 80))
@@ -59,7 +93,8 @@ async def test_a_deleted_order_is_left_alone_by_both_sides(world: World, custome
     await world.bob.delete("salesOrders", found["id"])
     result = await world.sync(BOTH, full=True)
     assert (result.counts["uncoupled"], result.counts["created"]) == (1, 0)
-    assert ((await there(world, made))["statecode"], await world.bob.rows("salesOrders")) == (1, [])
+    left = await there(world, made)
+    assert (left["statecode"], left["datefulfilled"], await world.bob.rows("salesOrders")) == (1, None, [])
     await world.alice.update("salesorders", made["salesorderid"], statecode=0, statuscode=2)
     await world.alice.update("salesorders", made["salesorderid"], description="once more")
     await world.alice.update("salesorders", made["salesorderid"], statecode=1, statuscode=3)

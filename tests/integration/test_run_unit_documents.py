@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from both_ways_scenes import BOTH, details, entered, new_shop, of_item, only_there
+from both_ways_scenes import BOTH, details, entered, new_shop, of_item, only_there, reopened
 from both_ways_scenes import LINES as LINES_BOTH
 from both_ways_scenes import lines as lines_both
 from catalogue import ITEMS, bike, failure, product_of
-from order_scenes import ORDER, lines_here, of_product, open_shop, order, stock
+from order_scenes import ORDER, act_on, lines_here, of_product, open_shop, order, stock
 from quote_scenes import QUOTE, quote, switch_on
 from quote_scenes import lines_here as lines_of_quote
 from test_run_invoices import INVOICE, LINES, invoice, line, lines, post
@@ -199,6 +199,14 @@ async def test_lines_of_orders_that_go_both_ways_keep_their_units(database: Data
         await world.sync(BOTH)
         assert [await unit(world, row) for row in await details(world, sold)] == ["BOX", "BOX"]
         await world.quiet(BOTH)
+        async with reopened(world, made):
+            await world.bob.create("salesOrderLines", documentId=made["id"], **of_item("LIFT", 5))
+            await world.bob.create("salesOrderLines", documentId=made["id"], **{**boxes, "quantity": 7})
+        await act_on(world, made, "shipAndInvoice")
+        await world.sync(BOTH)
+        assert await world.failures(BOTH) == []
+        shipped = [(await unit(world, row), row["quantityshipped"]) for row in await details(world, sold)]
+        assert shipped == [("BOX", 2), ("BOX", 3), ("PCS", 5), ("BOX", 7)]
 
 
 @pytest.mark.rule("UOM-14")

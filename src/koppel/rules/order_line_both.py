@@ -37,14 +37,15 @@ _PRODUCTS = Need(
     name="products",
     side="dataverse",
     table="product",
-    columns=("productid", "defaultuomid", "price"),
+    columns=("productid", "defaultuomid", "price", "statecode"),
     key="productid",
     of=lambda batch: product_ids(batch).values(),
 )
-_SALE = (*_COUPLED, _PRODUCTS, WRITE_IN)
+SALE = (*_COUPLED, _PRODUCTS, WRITE_IN)
+"""What ``product``, ``unit`` and ``in_dataverse`` look at."""
 
 
-@compute(reads=_SOLD, needs=_SALE)
+@compute(reads=_SOLD, needs=SALE)
 def product(batch: Batch) -> list[Scalar | Refusal]:
     """The product of a coupled item or resource; none of what is written in (SO-43)."""
     products, written = product_ids(batch), write_ins(batch)
@@ -69,16 +70,16 @@ def _unsold(line: Line) -> Refusal:
     )
 
 
-@compute(reads=_SOLD, needs=_SALE)
+@compute(reads=_SOLD, needs=SALE)
 def unit(batch: Batch) -> list[Scalar | Refusal]:
     """The product's default unit (SO-43)."""
     return [*_base_units(batch)]
 
 
-_IN_GROUPS = (*_SALE, *line_unit.TO_DATAVERSE)
+SALE_IN_GROUPS = (*SALE, *line_unit.TO_DATAVERSE)
 
 
-@compute(reads=(*_SOLD, "unitOfMeasureCode"), needs=_IN_GROUPS)
+@compute(reads=(*_SOLD, "unitOfMeasureCode"), needs=SALE_IN_GROUPS)
 def unit_in_group(batch: Batch) -> list[Scalar | Refusal]:
     """The unit of the line in the unit group of what it sells, or the base unit (UOM-14)."""
     base = _base_units(batch)
@@ -259,7 +260,7 @@ def _of(article: Article, row: Mapping[str, Scalar]) -> Parts:
     return sold if row["productid"] or not text else {**sold, "description": text}
 
 
-_PRICES = (
+PRICES = (
     Need(name="coupled", couplings=ORDERS_BOTH, key="business_central_id", of=lambda batch: batch.column("documentId")),
     Need(
         name="orders",
@@ -278,15 +279,16 @@ _PRICES = (
         of=lambda batch: product_ids(batch).values(),
     ),
 )
+"""The price lists of orders, by Business Central's, and what is on them."""
 
 
-@precede(reads=("documentId", *_SOLD), needs=(*_COUPLED, _PRODUCTS, *_PRICES))
+@precede(reads=("documentId", *_SOLD), needs=(*_COUPLED, _PRODUCTS, *PRICES))
 def price_first(batch: Batch) -> list[FollowUp]:
     """A product's own price in the price list of its order: without one Dataverse takes no line (SO-42)."""
     return _prices_first(batch, _defaults(batch), {})
 
 
-@precede(reads=("documentId", *_SOLD, "unitOfMeasureCode"), needs=(*_IN_GROUPS, *_PRICES))
+@precede(reads=("documentId", *_SOLD, "unitOfMeasureCode"), needs=(*SALE_IN_GROUPS, *PRICES))
 def price_first_in_groups(batch: Batch) -> list[FollowUp]:
     """The same for the unit of the line (UOM-14)."""
     held = {row["uomid"]: amount(row["quantity"]) for row in batch.table("units_there")}

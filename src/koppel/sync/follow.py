@@ -79,9 +79,12 @@ async def _delete(
     if not ups:
         return {}
     system = session.systems[side]
-    found = await system.by_ids(table, (), [up.id for up in ups])
+    whole = _whole_column(session, scope, side, table)
+    found = await system.by_ids(table, (whole,) if whole else (), [up.id for up in ups])
     doomed = [up for up in ups if up.id in found]
-    answers = await system.delete(table, [Update(up.id, found[up.id].version, {}) for up in doomed])
+    held = {str(found[up.id].values[0] or "") for up in doomed} if whole else set()
+    async with opened(session, scope.ready, side, held - {""}):
+        answers = await system.delete(table, [Update(up.id, found[up.id].version, {}) for up in doomed])
     told = [(up, answer.error) for up, answer in zip(doomed, answers, strict=True)]
     entries = [_entry(session, scope, up, "delete") for up, error in told if error is None]
     await history.add(session.connection, entries)
