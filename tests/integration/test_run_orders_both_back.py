@@ -20,6 +20,7 @@ from both_ways_scenes import (
     reopened,
 )
 from order_scenes import here, lines_here, of_product, order, submitted, there, written_in
+from quote_scenes import QUOTE, ordered, quote, switch_on, won
 from world import World
 from world_data import Row
 
@@ -227,3 +228,37 @@ async def test_notes_go_with_the_order(world: World, customer: Row) -> None:
     (note,) = await world.bob.rows("recordNotes")
     assert (note["description"], note["note"], note["documentId"]) == ("Colour", "Red", (await here(world))["id"])
     await world.quiet(BOTH, NOTES)
+
+
+@pytest.mark.rule("SO-45")
+@pytest.mark.rule("SO-16")
+async def test_the_quote_of_an_order_is_archived_and_named(world: World, customer: Row) -> None:
+    """One that Koppel did not make: it bears the number of Dataverse's quote."""
+    values = {"customerNumber": customer["number"], "yourReference": "QUO-1"}
+    bike = [{"lineType": "Item", "lineObjectNumber": "BIKE", "quantity": 1}]
+    ours = await world.bob.create("salesQuotes", {**values, "salesQuoteLines": bike})
+    made = await quote(world, customer, written_in("Painting"))
+    await won(world, made)
+    await ordered(world, made)
+    await world.sync(BOTH)
+    assert not await world.failures(BOTH)
+    (order,) = await world.bob.rows("salesOrders")
+    assert (order["quoteNumber"], order["status"]) == (ours["number"], "Released")
+    assert [row["number"] for row in await world.bob.rows("archivedSalesQuotes")] == [ours["number"]]
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-45")
+@pytest.mark.rule("QUOTE-09")
+async def test_a_coupled_quote_is_archived_as_it_was_won(world: World, customer: Row) -> None:
+    switch_on(world)
+    made = await quote(world, customer, written_in("Painting"))
+    await world.sync(QUOTE)
+    await won(world, made)
+    await ordered(world, made)
+    await world.sync(BOTH)
+    assert not await world.bob.rows("archivedSalesQuotes"), "it is not released yet"
+    await world.sync(QUOTE)
+    (order,), (version,) = await world.bob.rows("salesOrders"), await world.bob.rows("archivedSalesQuotes")
+    assert (order["quoteNumber"], order["status"], version["status"]) == (version["number"], "Released", "Released")
+    await world.quiet(BOTH, QUOTE)

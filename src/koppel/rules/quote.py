@@ -5,7 +5,7 @@ from __future__ import annotations
 from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, Parts, Succession, complete, compute, follow, refuse, succeed
 from koppel.odata.records import Scalar
-from koppel.rules.document import QUOTE, in_units
+from koppel.rules.document import ORDER, QUOTE, in_units
 from koppel.rules.new_order import TOTALS, columns_of, needs_of, new_documents, order_discount, written_of
 from koppel.rules.note import QUOTES
 from koppel.rules.order import SUBMITTED
@@ -229,35 +229,39 @@ def _unlinked(batch: Batch) -> list[tuple[str, Found, Found]]:
     return [(str(id), q, order) for id, q, order in found if q and order and order["quoteNumber"] != q["number"]]
 
 
-@follow(side="dataverse", reads=("statecode",), needs=_LINKED, writes={"salesQuotes": ("noOfArchivedVersions",)})
+@follow(side="dataverse", reads=("statecode",), needs=_LINKED, writes={QUOTE.headers: ("noOfArchivedVersions",)})
 def archive(batch: Batch) -> list[FollowUp]:
     """A version of the quote as it was won is archived; the quote itself stays (QUOTE-09)."""
-    return [
-        FollowUp(
-            side="business_central",
-            table="salesQuotes",
-            id=str(quote["id"]),
-            values={"noOfArchivedVersions": int(quote["noOfArchivedVersions"] or 0) + 1},
-            record=record,
-            name=str(quote["number"]),
-            reason=f"order {order['number']} was made of it (QUOTE-09)",
-        )
-        for record, quote, order in _unlinked(batch)
-    ]
+    return [archived(record, quote, order) for record, quote, order in _unlinked(batch)]
 
 
-@follow(side="dataverse", reads=("statecode",), needs=_LINKED, writes={"salesOrders": ("quoteNumber",)})
+@follow(side="dataverse", reads=("statecode",), needs=_LINKED, writes={ORDER.headers: ("quoteNumber",)})
 def link(batch: Batch) -> list[FollowUp]:
     """The order says which quote it comes from, last of all: then nothing is left to do (SO-16, QUOTE-09)."""
-    return [
-        FollowUp(
-            side="business_central",
-            table="salesOrders",
-            id=str(order["id"]),
-            values={"quoteNumber": quote["number"]},
-            record=record,
-            name=str(order["number"]),
-            reason="the quote that it comes from (QUOTE-09)",
-        )
-        for record, quote, order in _unlinked(batch)
-    ]
+    return [linked(record, quote, order) for record, quote, order in _unlinked(batch)]
+
+
+def archived(record: str, quote: Found, order: Found) -> FollowUp:
+    """A version of Business Central's quote that ``order`` was made of is archived."""
+    return FollowUp(
+        side="business_central",
+        table=QUOTE.headers,
+        id=str(quote["id"]),
+        values={"noOfArchivedVersions": int(quote["noOfArchivedVersions"] or 0) + 1},
+        record=record,
+        name=str(quote["number"]),
+        reason=f"order {order['number']} was made of it (QUOTE-09)",
+    )
+
+
+def linked(record: str, quote: Found, order: Found) -> FollowUp:
+    """Business Central's order names its quote."""
+    return FollowUp(
+        side="business_central",
+        table=ORDER.headers,
+        id=str(order["id"]),
+        values={"quoteNumber": quote["number"]},
+        record=record,
+        name=str(order["number"]),
+        reason="the quote that it comes from (QUOTE-09)",
+    )
