@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,8 +14,10 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+import requests
 from world import World, new_world
 
+from koppel.errors import UsageError
 from koppel.jobs import queue
 from koppel.jobs.run import run_by_itself
 from koppel.jobs.schedule import scheduled
@@ -20,7 +25,8 @@ from koppel.jobs.webhooks import SECRET_HEADER
 from koppel.store import notices, schedules
 from koppel.store.database import Database, open_database
 from koppel.systems.transport import AsgiTransport, Request, Response
-from koppel.web.app import LARGEST_POST, Served, build_app
+from koppel.web.app import LARGEST_POST, Said, Served, build_app
+from koppel.web.serving import serving
 from postgres_server import administer
 
 SECRET = "a secret that both know"
@@ -32,10 +38,9 @@ class Site:
     """The application, as the two systems and a monitor reach it."""
 
     def __init__(self, world: World, secret: str = SECRET) -> None:
-        systems = world.session.systems
-        served = Served(database=world.database, systems=systems, mappings=world.mappings, secret=secret)
         self.world = world
-        self._app = build_app(served)
+        self.said = Said(sent={side: system.counters for side, system in world.session.systems.items()})
+        self._app = build_app(Served(database=world.database, mappings=world.mappings, secret=secret), self.said)
         self._transport = AsgiTransport(self._app)
 
     @asynccontextmanager
@@ -147,8 +152,11 @@ async def test_options_are_told_of_by_their_codes_alone(site: Site) -> None:
 
 async def test_what_koppel_did_itself_is_no_news(site: Site) -> None:
     me = next(iter(await site.world.session.systems["dataverse"].own_users()))
-    assert (await site.post(DATAVERSE, context("account", str(uuid4()), user=me.upper()), SECRET)).status == 204
-    assert await site.waiting() == set()
+    one, other = str(uuid4()), str(uuid4())
+    for account in (one, other):
+        assert (await site.post(DATAVERSE, context("account", account, user=me.upper()), SECRET)).status == 204
+        site.said.own_users = frozenset({me})
+    assert {record for _, _, record in await site.waiting()} == {one}, "nobody had said who that is"
 
 
 async def test_mappings_that_shall_not_be_woken_are_not(site: Site) -> None:
@@ -222,8 +230,8 @@ async def test_health_and_readiness(site: Site) -> None:
 
 async def test_without_its_database_it_is_alive_and_not_ready(site: Site) -> None:
     nowhere = Database("postgresql://nobody@127.0.0.1:1/nothing")
-    served = Served(database=nowhere, systems=site.world.session.systems, mappings=site.world.mappings, secret=SECRET)
-    transport = AsgiTransport(build_app(served))
+    served = Served(database=nowhere, mappings=site.world.mappings, secret=SECRET)
+    transport = AsgiTransport(build_app(served, Said()))
 
     async def status(method: str, path: str, body: bytes = b"") -> int:
         headers = {SECRET_HEADER: SECRET, "content-length": str(len(body))}
@@ -249,3 +257,70 @@ async def test_metrics(site: Site) -> None:
     names = [line.split("{")[0] for line in lines if not line.startswith("#")]
     told = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert told == list(dict.fromkeys(names)), "each family once, with its samples together"
+
+
+# in a process of its own
+
+
+@asynccontextmanager
+async def served_apart(site: Site) -> AsyncIterator[str]:
+    async with serving(served_by(site), site.world.session.systems, "127.0.0.1", 0) as address:
+        yield address
+
+
+def served_by(site: Site) -> Served:
+    return Served(database=site.world.database, mappings=site.world.mappings, secret=SECRET)
+
+
+def posted(address: str, account: str, user: str = "") -> int:
+    """The status of an answer that is waited for without doing anything else."""
+    headers = {SECRET_HEADER: SECRET}
+    return requests.post(address + DATAVERSE, json=context("account", account, user=user), headers=headers).status_code
+
+
+def process_that_serves() -> int:
+    """Its number."""
+    children = " ".join(path.read_text() for path in Path(f"/proc/{os.getpid()}/task").glob("*/children"))
+    (found,) = [one for one in children.split() if "koppel.web" in Path(f"/proc/{one}/cmdline").read_text()]
+    return int(found)
+
+
+async def test_no_answer_waits_for_what_the_worker_does(site: Site) -> None:
+    account = str(uuid4())
+    async with served_apart(site) as address:
+        await asyncio.sleep(0.1)
+        assert posted(address, account) == 204
+    assert {record for _, _, record in await site.waiting()} == {account}
+
+
+async def test_a_process_that_dies_is_replaced_and_what_is_posted_meanwhile_waits(site: Site) -> None:
+    one, other = str(uuid4()), str(uuid4())
+    async with served_apart(site) as address:
+        assert await asyncio.to_thread(posted, address, one) == 204
+        os.kill(process_that_serves(), signal.SIGKILL)
+        assert await asyncio.to_thread(posted, address, other) == 204
+    assert {record for _, _, record in await site.waiting()} == {one, other}
+    with pytest.raises(requests.ConnectionError):
+        posted(address, one)
+
+
+async def test_the_worker_says_who_its_users_are_and_what_it_sent(site: Site) -> None:
+    me = next(iter(await site.world.session.systems["dataverse"].own_users()))
+
+    def is_passed_over(address: str) -> bool:
+        assert posted(address, str(uuid4()), user=me) == 204
+        return "koppel_notices_waiting" not in requests.get(f"{address}/metrics").text
+
+    async with served_apart(site) as address, asyncio.timeout(30):
+        while not await asyncio.to_thread(is_passed_over, address):
+            await site.world.session.connection.execute("DELETE FROM notice")
+            await site.world.session.connection.commit()
+        page = await asyncio.to_thread(requests.get, f"{address}/metrics")
+        assert 'koppel_process_requests_total{side="dataverse"}' in page.text
+
+
+async def test_a_port_that_is_taken_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("koppel.web.serving.GRACE_SECONDS", 0.4)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="cannot listen"):
+        async with serving(served_by(site), site.world.session.systems, "127.0.0.1", taken.getsockname()[1]):
+            pass

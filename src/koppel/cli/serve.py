@@ -68,14 +68,14 @@ async def _at_work(config: Config, mappings: Mapping[str, TableMapping], opened:
 
 
 async def _serve(config: Config, host: str, port: int, concurrency: int) -> None:
-    from koppel.web.app import Served, build_app
+    from koppel.web.app import Served
     from koppel.web.serving import serving
 
     mappings = known_mappings(config)
     secret = config.webhooks.secret.value() if config.webhooks else ""
     async with open_connections(config) as opened:
-        served = Served(database=opened.database, systems=opened.systems, mappings=mappings, secret=secret)
-        async with serving(build_app(served), host, port) as address:
+        served = Served(database=opened.database, mappings=mappings, secret=secret)
+        async with serving(served, opened.systems, host, port) as address:
             log.info("serving on %s", address)
             subscribing = asyncio.create_task(_subscribe(config, mappings, opened))
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import msgspec
 from starlette.applications import Starlette
@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from koppel.errors import AuthenticationError, KoppelError, RemoteError, StoreError, UsageError
+from koppel.errors import AuthenticationError, KoppelError, StoreError, UsageError
 from koppel.jobs import webhooks
 from koppel.jobs.webhooks import Inbox
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
 from koppel.store import measures, overview, schedules
 from koppel.store.database import Database
-from koppel.systems.system import System
+from koppel.systems.system import Counters
 from koppel.web import metrics
 
 LARGEST_POST = 4_000_000
@@ -30,12 +30,19 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """What the application works with. Without ``secret`` it takes no webhooks."""
 
     database: Database
-    systems: Mapping[Side, System]
     mappings: Mapping[str, TableMapping]
     secret: str = ""
 
 
-def build_app(served: Served) -> Starlette:
+class Said(msgspec.Struct, kw_only=True):
+    """What the worker says that works beside it: Koppel's own users in Dataverse, nobody as long as it does not know
+    them, and what it sent to either system."""
+
+    own_users: frozenset[str] = frozenset()
+    sent: dict[Side, Counters] = {}
+
+
+def build_app(served: Served, said: Said) -> Starlette:
     """The application."""
     tables = webhooks.concerned(served.mappings)
     inbox = Inbox(served.database)
@@ -44,12 +51,6 @@ def build_app(served: Served) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         await inbox.close()
-
-    async def own_users() -> frozenset[str]:
-        """Koppel's users in Dataverse; nobody as long as there is no answer."""
-        with suppress(RemoteError):
-            return await served.systems["dataverse"].own_users()
-        return frozenset()
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -64,10 +65,8 @@ def build_app(served: Served) -> Starlette:
             found = await measures.measure(connection)
             numbers = await overview.numbers(connection, list(served.mappings))
             entries = await schedules.entries(connection)
-        sent = {side: system.counters for side, system in served.systems.items()}
-        return PlainTextResponse(
-            metrics.page(found, numbers, entries.values(), sent), headers={"content-type": metrics.CONTENT_TYPE}
-        )
+        page = metrics.page(found, numbers, entries.values(), said.sent)
+        return PlainTextResponse(page, headers={"content-type": metrics.CONTENT_TYPE})
 
     async def business_central(request: Request) -> Response:
         token = request.query_params.get("validationToken")
@@ -79,7 +78,8 @@ def build_app(served: Served) -> Starlette:
 
     async def dataverse(request: Request) -> Response:
         header = request.headers.get(webhooks.SECRET_HEADER, "")
-        told = webhooks.told_by_dataverse(await _body(request), header, served.secret, await own_users(), tables)
+        body = await _body(request)
+        told = webhooks.told_by_dataverse(body, header, served.secret, said.own_users, tables)
         await inbox.take(told)
         return Response(status_code=204)
 
