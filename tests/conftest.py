@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import Phase, settings
+from uvloop import new_event_loop
 
 from koppel.sandbox.business_central import work
 from koppel.sandbox.dataverse import service
@@ -24,6 +25,11 @@ settings.register_profile("explore", deadline=None)
 # A mutant is noticed or not, the same every time; nobody asks for its smallest example.
 settings.register_profile("mutants", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 settings.load_profile("koppel")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests run on the loop that commands run on."""
+    return {"uvloop": new_event_loop}
 
 
 @pytest.fixture(autouse=True)

@@ -120,16 +120,17 @@ JOIN coupling USING (mapping)
 WHERE (coupling.business_central_id = staged.business_central_id) <> (coupling.dataverse_id = staged.dataverse_id)
 LIMIT 1"""
 
-FORGET_SEEN = """
+# A temporary table is not looked after by autovacuum. TRUNCATE and ANALYZE cost more than a small one is worth.
+IF_LARGE = "DO $$ BEGIN IF pg_relation_size('{table}') > 1000000 THEN {large}; ELSE {small}; END IF; END $$"
+FORGET_SEEN = f"""
 CREATE TEMP TABLE IF NOT EXISTS seen_record (id uuid NOT NULL);
-TRUNCATE seen_record"""
+{IF_LARGE.format(table="seen_record", large="TRUNCATE seen_record", small="DELETE FROM seen_record")}"""
 NOTE_SEEN = "COPY seen_record (id) FROM STDIN"
-# A temporary table is not looked after by autovacuum.
-PREPARE_SEEN = "ANALYZE seen_record"
+PREPARE_SEEN = IF_LARGE.format(table="seen_record", large="ANALYZE seen_record", small="NULL")
 # Gathered in a table, since a cursor would stay open when a run ends in the middle.
-FORGET_UNSEEN = """
+FORGET_UNSEEN = f"""
 CREATE TEMP TABLE IF NOT EXISTS unseen_coupling (LIKE coupling, PRIMARY KEY (business_central_id));
-TRUNCATE unseen_coupling"""
+{IF_LARGE.format(table="unseen_coupling", large="TRUNCATE unseen_coupling", small="DELETE FROM unseen_coupling")}"""
 GATHER_UNSEEN = {
     side: f"""
 INSERT INTO unseen_coupling

@@ -25,12 +25,14 @@ every pair anew; send lines of documents; carry out a saved plan; couple; uncoup
 became of writes that nobody answered."""
 Level = Literal["info", "warning", "error"]
 
-START = """
-INSERT INTO job (type, direction, mappings, host, process, workers, undoes)
-VALUES (%s, %s, %s, %s, %s, ARRAY[%s], %s) RETURNING id"""
+# The lock is held by the connection that runs the job: a job without it lost its process.
+START = f"""
+WITH started AS (
+    INSERT INTO job (type, direction, mappings, host, process, workers, undoes)
+    VALUES (%s, %s, %s, %s, %s, ARRAY[%s], %s) RETURNING id
+)
+SELECT id, pg_advisory_lock({JOB}, id::integer) FROM started"""
 UNDOING = "SELECT id FROM job WHERE undoes = %s ORDER BY id"
-# Held by the connection that runs the job: a job without it lost its process.
-HOLD = f"SELECT pg_advisory_lock({JOB}, %s)"
 LET_GO = f"SELECT pg_advisory_unlock({JOB}, %s)"
 COUNT = """
 UPDATE job
@@ -124,7 +126,6 @@ async def start(
     values = [type, direction, list(mappings), platform.node(), os.getpid(), _worker(), undoes]
     row = await (await connection.execute(START, values)).fetchone()
     assert row is not None
-    await connection.execute(HOLD, [row[0]])
     await connection.commit()
     return int(row[0])
 
@@ -150,8 +151,7 @@ async def count(connection: Connection, job: int, counters: Mapping[str, int], r
 async def finish(connection: Connection, job: int, status: Status, message: str = "") -> None:
     """End a job that still runs. Commits."""
     await connection.execute(FINISH, [status, message.replace("\0", ""), job])
-    await connection.commit()
-    await connection.execute(LET_GO, [job])
+    await connection.execute(LET_GO, [job])  # who takes it for lost now waits for the commit, and finds it ended
     await connection.commit()
 
 

@@ -73,7 +73,6 @@ async def mapping_lock(connection: Connection, mapping: str) -> AsyncIterator[No
 
 async def _taken(connection: Connection, lock: str, mapping: str) -> bool:
     row = await (await connection.execute(lock, [mapping])).fetchone()
-    await connection.commit()
     return bool(row and row[0])
 
 

@@ -95,6 +95,8 @@ async def apply(
     session: Session, scope: Scope, actions: Sequence[Action], result: Result, request: Request
 ) -> set[Side]:
     """Carry out and record actions; the sides that were written."""
+    if not actions:
+        return set()
     actions = await write_first(session, scope, [towards(action, request.direction) for action in actions])
     await intend(session, scope, actions)
     return await _record(session, scope, await send(session, scope, actions), result)

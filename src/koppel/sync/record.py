@@ -322,9 +322,11 @@ def _conflict(session: Session, mapping: str, action: Action, group: str) -> con
 
 async def _record_failures(session: Session, ready: Ready, settled: Sequence[Done]) -> None:
     mapping = ready.mapping.name
-    now = await schedules.clock(session.connection)
-    failed = [found for one in settled if (found := _failure(session, ready, one, now))]
-    await failures.record(session.connection, failed)
+    failed: list[failures.Failure] = []
+    if any(one.error or one.action.refusal for one in settled):
+        now = await schedules.clock(session.connection)
+        failed = [found for one in settled if (found := _failure(session, ready, one, now))]
+        await failures.record(session.connection, failed)
     bad = {(failure.side, failure.record_id) for failure in failed}
     through = [one for one in settled if not _mates(one, bad) and not _left_alone(one)]
     for side in SIDES:

@@ -36,6 +36,8 @@ CoupledPair = tuple[Coupling, Record, Record]
 
 async def note_partners(session: Session, mapping: str, pairs: Sequence[Coupling]) -> None:
     """These pairs were coupled just now: what refers to a record that had another partner is due."""
+    if not pairs:
+        return
     referring = [
         name
         for name, each in session.mappings.items()
