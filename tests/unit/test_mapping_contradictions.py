@@ -143,3 +143,8 @@ def test_what_does_not_matter_to_values_changes_no_digest(tmp_path: Path) -> Non
     assert one.digest == two.digest
     assert vendor(tmp_path, more="left_filter: uncouple").digest != one.digest
     assert vendor(tmp_path, more="parameters: {days: 3}").digest != one.digest
+
+
+def test_only_parts_are_sent_in_an_order(tmp_path: Path) -> None:
+    said = mistake(tmp_path, more="left_filter: deactivate", dataverse=f"{DEACTIVATE}, order: name")
+    assert said == "vendor.yaml:3: only parts of a record are sent in an order\n  Leave `order` out."

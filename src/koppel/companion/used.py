@@ -52,7 +52,7 @@ def _of_mapping(mapping: TableMapping) -> Iterator[Use]:
     fields = [field for field in mapping.fields if field.enabled]
     yield use(end.key, asked=True)
     yield from (use(column, asked=True) for column in sorted(_filtered(end.filter) | _filtered(end.new)))
-    yield from (use(column, asked=True) for column in filter(None, [end.known_by]))
+    yield from (use(column, asked=True) for column in filter(None, [end.known_by, end.order]))
     for watch in end.watch:
         yield Use(watch.table, watch.column or SHOWN, mapping, asked=True)
         yield use(watch.key or end.key, asked=True)

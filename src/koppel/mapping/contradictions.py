@@ -23,6 +23,7 @@ def contradictions(mapping: TableMapping) -> Iterator[Finding]:
     yield from _kind(mapping)
     yield from _direction(mapping)
     yield from _gone(mapping)
+    yield from _order(mapping)
     yield from _left_filter(mapping)
     yield from _templates(mapping)
     yield from _watch(mapping)
@@ -60,6 +61,12 @@ def _gone(mapping: TableMapping) -> Iterator[Finding]:
     if mapping.rules.gone and mapping.deletions not in ("uncouple", "leave"):
         message = "`gone` says what becomes of a record that is uncoupled, and nothing is uncoupled"
         yield Finding(("rules", "gone"), message, "Write `deletions: uncouple`, or leave `gone` out.")
+
+
+def _order(mapping: TableMapping) -> Iterator[Finding]:
+    for side in SIDES:
+        if mapping.endpoint(side).order and not mapping.part_of:
+            yield Finding((side, "order"), "only parts of a record are sent in an order", "Leave `order` out.")
 
 
 def _left_filter(mapping: TableMapping) -> Iterator[Finding]:

@@ -83,7 +83,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ``known_by``: the column that tells a record which Koppel created here, where the system chooses the ids;
     ``deactivate``: values for a record whose partner left its filter (``left_filter``); ``reopen``: values that open a
     closed record, which takes no edits, before it is changed: it is closed again with the change; ``watch``: what else
-    its changes are told by. On option mappings only: ``column``, the choice column whose options are coupled, which is
+    its changes are told by; ``order``: the column by whose values parts are sent (``part_of``), lines in their order.
+    On option mappings only: ``column``, the choice column whose options are coupled, which is
     the ``key`` there; ``also``, the choice columns of other tables that know the same options
     (``salesorder.paymenttermscode``).
     """
@@ -95,6 +96,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     create: dict[str, Scalar] = {}
     templates: tuple[Template, ...] = ()
     known_by: str = ""
+    order: str = ""
     deactivate: dict[str, Scalar] = {}
     reopen: dict[str, Scalar] = {}
     watch: tuple[Watch, ...] = ()

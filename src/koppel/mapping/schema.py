@@ -96,6 +96,7 @@ DESCRIPTIONS = {
     "Endpoint.filter": "OData filter: the records that take part.",
     "Endpoint.new": "OData filter: which of the records that nobody coupled yet take part; `none`: none of them.",
     "Endpoint.known_by": "Column by which a record that Koppel created here is found again, where it got no id.",
+    "Endpoint.order": "Column by whose values parts are sent: lines in their order.",
     "Endpoint.create": "Values that every record gets which Koppel creates here.",
     "Endpoint.templates": "Values for new records here, depending on the record that they are created for.",
     "Endpoint.also": "Choice columns of other tables that get the same options, as `table.column`.",

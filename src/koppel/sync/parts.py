@@ -129,7 +129,9 @@ async def _read(session: Session, ready: Ready, side: Side, wholes: Sequence[Who
     """The parts of some wholes on a side, and the wholes by what names them in their parts there."""
     names, end = _names(ready, side, wholes), ready.end(side)
     system, column = session.systems[side], getattr(ready.mapping.whole, side)
-    return await system.by_keys(end.schema.name, end.columns, column, list(names)), names
+    found = await system.by_keys(end.schema.name, end.columns, column, list(names))
+    order = end.places.get(ready.mapping.endpoint(side).order)
+    return found if order is None else sorted(found, key=lambda record: float(record.values[order] or 0)), names
 
 
 def _names(ready: Ready, side: Side, wholes: Sequence[Whole]) -> Names:

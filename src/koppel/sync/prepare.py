@@ -336,7 +336,7 @@ def _field_end(name: str, column: Column | None, kind: ValueKind, compared: int 
 def _end(mapping: TableMapping, side: Side, schema: TableSchema, fields: tuple[Field, ...]) -> End:
     endpoint = mapping.endpoint(side)
     wanted = [endpoint.key, *_of_matches(mapping, side), *_of_rules(mapping, side, schema)]
-    wanted += [*endpoint.deactivate, *endpoint.reopen, endpoint.known_by]
+    wanted += [*endpoint.deactivate, *endpoint.reopen, endpoint.known_by, endpoint.order]
     wanted += [column_behind(schema, path) for path in sorted(filter_columns(mapping, side))]
     new = "" if endpoint.new == NONE else endpoint.new
     wanted += [column_behind(schema, path) for path in sorted(_asked_for(new))]
