@@ -46,8 +46,10 @@ EDITED = 50
 """One notification of so many tells of an edit; the others tell of records that are as they were."""
 AGAIN_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
-AT_ONCE = 64
+AT_ONCE = 200
 """Connections: more posts than that wait for one, which counts as time until the answer."""
+ANSWER_SECONDS = 60.0
+"""For so long Dataverse waits for an answer, then it tells once more."""
 
 
 class Told(msgspec.Struct):
@@ -97,7 +99,8 @@ class Storm:
         connector = aiohttp.TCPConnector(limit=AT_ONCE)
         try:
             self.ids = {side: await everybody(system, side) for side, system in systems.items()}
-            async with aiohttp.ClientSession(connector=connector, trust_env=False) as self._session:
+            patience = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+            async with aiohttp.ClientSession(connector=connector, timeout=patience) as self._session:
                 began = time.monotonic()
                 await asyncio.gather(
                     self._tell(seconds), *(self._edit(system, side, seconds) for side, system in systems.items())

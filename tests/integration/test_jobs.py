@@ -13,7 +13,7 @@ import pytest
 from world import World, new_world
 
 from koppel.errors import LockedError, StoppedError
-from koppel.jobs import queue
+from koppel.jobs import queue, schedule
 from koppel.jobs.run import run_by_itself
 from koppel.jobs.worker import Worker, tick
 from koppel.store import locks, notices, schedules
@@ -315,6 +315,19 @@ async def test_a_job_of_a_dead_worker_is_another_ones(world: World) -> None:
         await connection.commit()
         assert await tick(app, connection, world.mappings) == ["CUSTOMER"]
         assert await tick(app, connection, world.mappings) == []
+
+
+async def test_of_many_records_that_are_told_of_in_a_storm_few_runs_are_made(world: World) -> None:
+    connection = world.session.connection
+    await later(world)
+    await told(world, "one")
+    await run_by_itself(world.session, "CUSTOMER")
+    async with queue.queue_on(world.database).open_async() as app:
+        await told(world, *(str(number) for number in range(schedule.MANY)))
+        assert await tick(app, connection, world.mappings) == []
+        await connection.execute("UPDATE schedule SET last_run = last_run - interval '5 seconds'")
+        await connection.commit()
+        assert await tick(app, connection, world.mappings) == ["CUSTOMER"]
 
 
 async def test_a_database_that_is_lost_is_waited_for(world: World, empty_database: str) -> None:

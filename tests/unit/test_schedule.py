@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koppel.jobs.schedule import (
+    MANY,
     MOST_ATTEMPTS,
     SOON,
     Times,
@@ -18,6 +19,7 @@ from koppel.jobs.schedule import (
     after_records,
     after_run,
     is_due,
+    is_told,
     offered,
     scheduled,
     times_of,
@@ -61,6 +63,15 @@ def test_the_standard_mappings_run_as_in_business_central() -> None:
 def test_a_person_decides_otherwise() -> None:
     assert times_of(MAPPINGS["CUSTOMER"], entry(every="0 6 * * *", inactivity=0)) == Times("0 6 * * *", 0)
     assert times_of(MAPPINGS["CUSTOMER"], entry(every="5")) == Times(5, 720)
+
+
+@pytest.mark.parametrize(
+    ("notices", "seconds", "told"),
+    [(0, 60, False), (1, 0, True), (MANY - 1, 0, True), (MANY, 4, False), (MANY, 5, True), (10 * MANY, None, True)],
+)
+def test_many_records_that_a_system_tells_of_gather_for_a_while(notices: int, seconds: int | None, told: bool) -> None:
+    last = None if seconds is None else NOW - timedelta(seconds=seconds)
+    assert is_told(entry(last_run=last), notices) == told
 
 
 @pytest.mark.parametrize(

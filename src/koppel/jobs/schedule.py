@@ -15,6 +15,9 @@ MOST_ATTEMPTS = 10
 SOON = timedelta(seconds=10)
 """When a mapping that somebody else was at is tried again."""
 LONG = timedelta(hours=6)
+MANY = 100
+GATHER = timedelta(seconds=5)
+"""From the end of a run to the next one when a system tells of many records: those are looked at together."""
 ACTIVITY = ("created", "updated", "deleted", "failed")
 """Counters that tell of a change (ENG-240); couplings alone are none."""
 
@@ -37,6 +40,12 @@ def times_of(mapping: TableMapping, entry: Entry) -> Times:
 def scheduled(mappings: Mapping[str, TableMapping]) -> dict[str, bool]:
     """The mappings that run by themselves, and whether they begin on hold."""
     return {name: one.schedule.hold for name, one in mappings.items() if one.enabled and not one.part_of}
+
+
+def is_told(entry: Entry, notices: int) -> bool:
+    """Whether what a system told is to be looked at now: at once, but in a storm a while after the last run."""
+    calm = notices < MANY or entry.last_run is None or entry.now >= entry.last_run + GATHER
+    return notices > 0 and calm
 
 
 def is_due(entry: Entry, times: Times, *, told: bool) -> bool:

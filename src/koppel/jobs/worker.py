@@ -172,7 +172,8 @@ async def tick(app: App, connection: Connection, mappings: Mapping[str, TableMap
     """Take jobs from workers that are dead, and offer what is due; which mappings were offered."""
     await queue.drop_stalled(app)
     entries = await schedules.entries(connection)
-    told = await notices.told(connection)
+    numbers = await notices.told(connection)
+    told = {name for name, entry in entries.items() if schedule.is_told(entry, numbers.get(name, 0))}
     in_hand = await queue.in_hand(connection)
     await connection.commit()
     due = {

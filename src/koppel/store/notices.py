@@ -16,7 +16,7 @@ SELECT DISTINCT mapping, side, record FROM json_to_recordset(%s) AS told (mappin
 ORDER BY 1, 2, 3
 ON CONFLICT (mapping, side, record) DO UPDATE SET number = DEFAULT, at = clock_timestamp()"""
 FIND = "SELECT mapping, side, record, number FROM notice WHERE mapping = %s ORDER BY number"
-TOLD = "SELECT DISTINCT mapping FROM notice"
+TOLD = "SELECT mapping, count(*) FROM notice GROUP BY mapping"
 # In the order in which ``ADD`` takes them: neither shall wait for the other one for ever.
 DONE = """
 WITH seen AS (
@@ -51,9 +51,9 @@ async def find(connection: Connection, mapping: str) -> list[Notice]:
     return [Notice(*row) async for row in await connection.execute(FIND, [mapping])]
 
 
-async def told(connection: Connection) -> set[str]:
-    """The mappings that have notices."""
-    return {row[0] async for row in await connection.execute(TOLD)}
+async def told(connection: Connection) -> dict[str, int]:
+    """How many notices there are, by mapping; none that has none."""
+    return {mapping: number async for mapping, number in await connection.execute(TOLD)}
 
 
 async def done(connection: Connection, seen: Iterable[Notice]) -> None:
