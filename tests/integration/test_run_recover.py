@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from test_run_trouble import lose_answers, writes_to
 from world import COMPANION, CrashError, World, new_world
@@ -103,6 +104,21 @@ async def test_what_was_never_carried_out_is_not(world: World) -> None:
     ]
 
 
+async def test_and_so_it_is_in_a_record_that_was_just_found_again(world: World) -> None:
+    """Nobody answered its creation, nor the update that merged it."""
+    world.change(conflicts="business_central")
+    customer = await world.bob.create("customers", displayName="Adatum", phoneNumber="1")
+    await die_after_a_write(world, "dataverse")
+    await world.bob.update("customers", customer["id"], phoneNumber="2")
+    await world.alice.update("accounts", customer["id"], telephone1="3")
+    await die_after_a_write(world, "dataverse")
+    await world.alice.update("accounts", customer["id"], websiteurl="b.example")
+    await world.sync()
+    assert (await world.bob.row("customers", customer["id"]))["website"] == "b.example"
+    await assert_on_record(world, customer)
+    assert [e.action for e in await entries(world, customer["id"])].count("create") == 1
+
+
 async def test_a_creation_belongs_to_the_job_that_sent_it(world: World) -> None:
     customer = await world.bob.create("customers", displayName="Adatum", phoneNumber="1")
     await die_after_a_write(world, "dataverse")
@@ -151,6 +167,30 @@ async def test_also_where_it_was_made_in_place_of_a_deleted_one(world: World, sy
     assert (account["telephone1"], now["phoneNumber"]) == ("2", "3")
     assert (account["websiteurl"], now["website"]) == ("b.example", "b.example")
     assert [conflict.field for conflict in await world.conflicts()] == ["phoneNumber"]
+    await world.quiet("CUSTOMER")
+
+
+async def test_a_record_that_is_found_again_and_held_misses_no_edit(world: World) -> None:
+    """Its reference has to wait. It is not sent once more: what is to be agreed on would be what people typed since."""
+    world.change(only_coupled=False, match=())
+    world.change_field("email", direction="from_dataverse")
+    said = next(field.lookup for field in world.mappings["CUSTOMER"].fields if field.name == "salespersonCode")
+    assert said is not None
+    world.change_field("salespersonCode", lookup=msgspec.structs.replace(said, required=True))
+    account = await world.alice.create(
+        "accounts", name="Adatum", customertypecode=3, emailaddress1="a@example.com", telephone1="1"
+    )
+    id = account["accountid"]
+    await die_after_a_write(world, "bc")
+    await world.bob.update("customers", id, salespersonCode="JO", website="b.example", phoneNumber="3")
+    await world.alice.update("accounts", id, emailaddress1="b@example.com")
+    assert (await world.sync()).write_requests == 0
+    assert len(await world.failures()) == 1
+    await world.sync("SALESPEOPLE", full=True)
+    await world.sync()
+    customer, there = await world.bob.row("customers", id), await world.alice.row("accounts", id)
+    assert (customer["email"], customer["phoneNumber"]) == ("b@example.com", "3")
+    assert (there["websiteurl"], there["telephone1"]) == ("b.example", "3")
     await world.quiet("CUSTOMER")
 
 

@@ -18,6 +18,7 @@ from koppel.sync.passes import Step
 from koppel.sync.precede import write_first
 from koppel.sync.read import save_cursor
 from koppel.sync.record import count_done, record_chunk, told
+from koppel.sync.recover import couple_found
 from koppel.sync.request import Request, Result
 from koppel.sync.scope import Planned, Scope
 from koppel.sync.session import Session, share_limits
@@ -86,8 +87,7 @@ async def _send(
     scope.codec = await train(
         session.connection, scope.codec, [a.base for a in planned.actions[:2000] if a.base is not None]
     )
-    actions = await write_first(session, scope, [towards(action, request.direction) for action in planned.actions])
-    await intend(session, scope, actions)
+    actions = await _written_down(session, scope, planned.actions, request)
     return asyncio.create_task(send(session, scope, actions))
 
 
@@ -97,9 +97,18 @@ async def apply(
     """Carry out and record actions; the sides that were written."""
     if not actions:
         return set()
-    actions = await write_first(session, scope, [towards(action, request.direction) for action in actions])
-    await intend(session, scope, actions)
+    actions = await _written_down(session, scope, actions, request)
     return await _record(session, scope, await send(session, scope, actions), result)
+
+
+async def _written_down(
+    session: Session, scope: Scope, actions: Sequence[Action], request: Request
+) -> Sequence[Action]:
+    """What is left to send of actions, all of it written down, once that is written which comes first."""
+    actions = await write_first(session, scope, [towards(action, request.direction) for action in actions])
+    actions = await couple_found(session, scope, actions)
+    await intend(session, scope, actions)
+    return actions
 
 
 async def _record(

@@ -36,8 +36,7 @@ def _intents(session: Session, scope: Scope, action: Action) -> Iterator[Intent]
         yield _creation(session, scope, action)
     elif action.kind == "update":
         for side in SIDES:
-            # A record that was found again keeps the intent by which it was: it is not coupled yet.
-            if action.writes(side) and (side, action.id(other(side))) not in scope.recovered:
+            if action.writes(side):
                 yield _update(session, scope, action, side)
     elif action.kind == "delete":
         yield _deletion(session, scope.ready, action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -20,9 +21,11 @@ from koppel.sync.needs import compute
 from koppel.sync.pairs import merge_all, outside_of, refusals_of
 from koppel.sync.precede import with_preceding
 from koppel.sync.prepare import SIDES
+from koppel.sync.record import record_chunk
 from koppel.sync.scope import Incoming, Scope, base_of, coupled_id, in_order, read_side
 from koppel.sync.session import Session
 from koppel.sync.unanswered import note_beside, note_created_alone, note_deletions, note_updates
+from koppel.sync.write import Done
 
 UNDECIDED = "outcome-unknown"
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -49,6 +52,35 @@ async def recover(session: Session, scope: Scope) -> list[Action]:
             actions += await _recover_side(session, scope, side, mine)
     await session.connection.commit()
     return actions
+
+
+async def couple_found(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Action]:
+    """Couple records that were found again as they were sent, before more is written to them, or nothing for now: what
+    people did since is merged as in any pair, and written down as such. Returns what is left to do."""
+    sent = [_left_to_couple(scope, action) for action in actions]
+    if found := [Done(action=one) for one in sent if one]:
+        await record_chunk(session, scope, found, Counter())
+    return [
+        msgspec.structs.replace(action, couples=False, replaces=False) if one else action
+        for action, one in zip(actions, sent, strict=True)
+    ]
+
+
+def _left_to_couple(scope: Scope, action: Action) -> Action | None:
+    return found_as_sent(scope, action) if action.kind == "update" or action.base is None else None
+
+
+def found_as_sent(scope: Scope, action: Action) -> Action | None:
+    """Of an action for a record that was found again, what couples it; both sides are still to be looked at."""
+    keys = [(side, action.id(other(side))) for side in SIDES]
+    intent = next((scope.recovered[key] for key in keys if key in scope.recovered), None)
+    ours, theirs = action.records
+    if not (intent and intent.base and ours and theirs):
+        return None
+    sent = _as_sent(scope, Coupling(ours.id, theirs.id, base=intent.base), ours, theirs)
+    return msgspec.structs.replace(
+        sent, couples=True, replaces=action.replaces, side=action.side, left_alone=dict.fromkeys(SIDES, "")
+    )
 
 
 async def _recover_side(session: Session, scope: Scope, side: Side, open_: Sequence[Intent]) -> list[Action]:

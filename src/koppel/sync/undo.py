@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
-import msgspec
-
 from koppel.engine.action import Action
 from koppel.engine.brakes import CHANGES, check_brakes
 from koppel.errors import UsageError, VersionError
@@ -24,7 +22,7 @@ from koppel.sync.job import as_job
 from koppel.sync.precede import write_first
 from koppel.sync.prepare import Ready
 from koppel.sync.record import count_done, record_chunk, settle_intents, told
-from koppel.sync.recover import recover
+from koppel.sync.recover import found_as_sent, recover
 from koppel.sync.request import Result
 from koppel.sync.restore import plan_returns
 from koppel.sync.reverse import Left, Past, Reversal, plan_removals, plan_updates
@@ -73,26 +71,12 @@ async def _find_out(session: Session, name: str) -> None:
 
     async def work(ready: Ready, result: Result) -> None:
         scope = await open_scope(session, ready, create=False)
-        created = [_as_sent(action) for action in await recover(session, scope) if action.base_before]
-        done = [Done(action=action) for action in created]
+        found = [found_as_sent(scope, action) for action in await recover(session, scope)]
+        done = [Done(action=action) for action in found if action]
         result.counts.update(count_done(done))
         await record_chunk(session, scope, done, result.counts)
 
     await as_job(session, name, "recover", work)
-
-
-def _as_sent(action: Action) -> Action:
-    """What merges a record that was created, without what people did since."""
-    return msgspec.structs.replace(
-        action,
-        kind="couple",
-        base=action.base_before,
-        changes=(),
-        conflicts=(),
-        waiting=(),
-        to_business_central={},
-        to_dataverse={},
-    )
 
 
 async def preview_undo(session: Session, job: Job) -> AsyncIterator[Reversal]:
