@@ -14,10 +14,11 @@ from world_data import PAM, Row
 from koppel.sandbox.business_central.work import Work
 from koppel.sandbox.seed_business_central import COMPANY
 from koppel.sandbox.seed_dataverse import BUSINESS_UNIT_ID
-from koppel.sandbox.tokens import BOB
+from koppel.sandbox.tokens import BOB, KOPPEL
 from koppel.store.database import Database
 from koppel.sync.request import Request
 from koppel.sync.run import plan
+from koppel.sync.uncouple import uncouple
 
 INVOICE = "POSTEDSALESINV-INV"
 LINES = "POSTEDSALESLINE-INV"
@@ -422,4 +423,39 @@ async def test_a_missing_customer_is_brought_along_if_customers_are_created(worl
     assert [part.mapping for part in result.parts] == ["CUSTOMER", LINES]
     assert (await invoice(world, "PS-25"))["_customerid_value"] == (await world.account_of(other))["accountid"]
     assert [failure.record_name for failure in await world.failures(INVOICE)] == ["PS-26"]
+    await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("INV-12")
+@pytest.mark.parametrize("restored", [True, False])
+async def test_an_invoice_that_is_made_anew_gets_its_lines_anew(world: World, customer: Row, restored: bool) -> None:
+    id = post(world, "PS-1", customer, line("Freight", 100), line("Handling", 10))
+    await world.sync(INVOICE, full=True)
+    if restored:
+        world.change(INVOICE, deletions="restore")
+    else:
+        await uncouple(world.session, INVOICE, [id])
+    await world.alice.delete("invoices", (await invoice(world, "PS-1"))["invoiceid"])
+    await world.sync(INVOICE, full=not restored)
+    assert await world.failures(LINES) == []
+    found = await invoice(world, "PS-1")
+    assert [row["priceperunit"] for row in await lines(world, found)] == [100, 10]
+    assert found["totalamount"] == 110
+    await world.quiet(INVOICE)
+
+
+@pytest.mark.rule("INV-12")
+async def test_an_invoice_that_is_made_anew_waits_for_its_lines_like_a_new_one(world: World, customer: Row) -> None:
+    post(world, "PS-1", customer, line("Freight", 100), remainingAmount=0)
+    await world.sync(INVOICE, full=True)
+    world.change(INVOICE, deletions="restore")
+    await world.alice.delete("invoices", (await invoice(world, "PS-1"))["invoiceid"])
+    world.sandbox.dataverse.missing_privileges[KOPPEL.id] = {"prvCreateInvoiceDetail"}
+    await world.sync(INVOICE)
+    assert len(await world.failures(LINES)) == 1
+    assert (await invoice(world, "PS-1"))["statecode"] == 0
+    world.sandbox.dataverse.missing_privileges.clear()
+    await world.sync(INVOICE)
+    found = await invoice(world, "PS-1")
+    assert ((await lines(world, found))[0]["priceperunit"], found["statecode"]) == (100, 2)
     await world.quiet(INVOICE)

@@ -9,6 +9,7 @@ import msgspec
 from koppel.odata.records import Side
 from koppel.store.couplings import ID, OTHER, Coupling
 from koppel.store.database import Connection, array, as_json
+from koppel.store.options import OPTION_ID
 
 # Where a record is coupled with the partner that it had, under the key that it had, nothing is due.
 MOVED = {
@@ -31,8 +32,11 @@ WHERE (partner_id <> partner_now OR ('{side}' = 'dataverse' AND former_key <> ke
 ON CONFLICT DO NOTHING"""
     for side in ID
 }
+_OPTION = {"business_central": "business_central_id", "dataverse": OPTION_ID}
 IS_COUPLED = " OR ".join(
-    f"side = '{side}' AND EXISTS (SELECT FROM coupling WHERE coupling.mapping = via AND coupling.{id} = record_id)"
+    f"""side = '{side}' AND (
+    EXISTS (SELECT FROM coupling WHERE coupling.mapping = via AND coupling.{id} = record_id)
+    OR EXISTS (SELECT FROM option_coupling WHERE option_coupling.mapping = via AND {_OPTION[side]} = record_id))"""
     for side, id in ID.items()
 )
 ANY = "SELECT EXISTS (SELECT FROM former WHERE mapping = %s)"

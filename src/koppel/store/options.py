@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from uuid import UUID
 
 import msgspec
 import psycopg
 
 from koppel.errors import StoreError
+from koppel.store.couplings import REMEMBER, Coupling
 from koppel.store.database import Connection, as_json
 
 ALL = "SELECT business_central_id, code, value, label FROM option_coupling WHERE mapping = %s ORDER BY code, value"
@@ -24,7 +26,20 @@ FROM {GIVEN}
 JOIN option_coupling old
     ON mapping = %(mapping)s AND (old.business_central_id = given.business_central_id) <> (old.value = given.value)
 LIMIT 1"""
-REMOVE = "DELETE FROM option_coupling WHERE mapping = %s AND value = ANY (%s)"
+# An option has an id, too, where whom a code was coupled with is remembered (``formers``): its integer.
+OPTION_ID = "lpad(to_hex(value), 32, '0')::uuid"
+REMOVE = f"""
+WITH gone AS (
+    DELETE FROM option_coupling WHERE mapping = %s AND value = ANY (%s)
+    RETURNING mapping, business_central_id, {OPTION_ID} AS option_id, code
+), noted AS (
+    INSERT INTO former (mapping, side, record_id, partner_id, business_central_key)
+    SELECT mapping, 'business_central', business_central_id, option_id, code FROM gone
+    UNION ALL
+    SELECT mapping, 'dataverse', option_id, business_central_id, code FROM gone
+    {REMEMBER}
+)
+SELECT count(*) FROM gone"""
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -34,6 +49,11 @@ class Option(msgspec.Struct, frozen=True):
     code: str
     value: int
     label: str = ""
+
+    @property
+    def pair(self) -> Coupling:
+        """The two as any coupled records."""
+        return Coupling(self.business_central_id, option_id(self.value), self.code)
 
 
 async def every(connection: Connection, mapping: str) -> list[Option]:
@@ -80,4 +100,10 @@ def _second_partner(mapping: str, new: Sequence[str | int], old: Sequence[str | 
 
 async def remove(connection: Connection, mapping: str, values: Collection[int]) -> int:
     """Uncouple options by their integers; how many were coupled."""
-    return (await connection.execute(REMOVE, [mapping, list(values)])).rowcount
+    row = await (await connection.execute(REMOVE, [mapping, list(values)])).fetchone()
+    return row[0] if row else 0
+
+
+def option_id(value: int) -> str:
+    """The id of an option, by its integer."""
+    return str(UUID(int=value))

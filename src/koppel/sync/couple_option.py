@@ -7,10 +7,11 @@ from typing import cast
 
 from koppel.errors import UsageError
 from koppel.odata.records import Record
-from koppel.store import history, jobs, options
+from koppel.store import history, jobs
 from koppel.store.options import Option
 from koppel.sync.options import codes_of, option_entry
 from koppel.sync.prepare import Ready
+from koppel.sync.relink import keep_options
 from koppel.sync.request import Result
 from koppel.sync.session import Session
 from koppel.systems.dataverse import Dataverse
@@ -25,7 +26,7 @@ async def couple_option(session: Session, ready: Ready, job: int, code: str, opt
     record = await _code(session, ready, code)
     value, label = await _option(session, ready, option)
     name = ready.business_central.name_of(record)
-    await options.save(session.connection, mapping, [Option(record.id, name, value, label)])
+    await keep_options(session, mapping, [Option(record.id, name, value, label)])
     entry = option_entry(job, mapping, "couple", value, name, new=record.id, why="coupled by hand")
     await history.add(session.connection, [entry])
     await jobs.count(session.connection, job, {"coupled": 1})

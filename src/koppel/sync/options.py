@@ -17,6 +17,7 @@ from koppel.sync.options_plan import Choices, plan_options
 from koppel.sync.options_share import share_options
 from koppel.sync.options_unanswered import intend_options, note_options, settle_options
 from koppel.sync.prepare import Ready
+from koppel.sync.relink import keep_options
 from koppel.sync.session import Session
 from koppel.systems.dataverse import Dataverse
 from koppel.systems.system import Create, Written
@@ -93,7 +94,7 @@ async def _record(
     parted += [int(action.dataverse_id) for action, _ in done if action.replaces]
     await options.remove(session.connection, mapping, parted)
     kept = [option for action, option in done if action.kind != "uncouple"]
-    await options.save(session.connection, mapping, kept)
+    await keep_options(session, mapping, kept)
     await history.add(session.connection, [entry for pair in done for entry in _entries(session.job, *pair)])
     await settle_options(session, mapping, but=unsure)
     await session.connection.commit()

@@ -34,7 +34,8 @@ def _of_rule(lookup: Lookup) -> list[str]:
 
 def refers_to(field: FieldMapping, mapping: str) -> bool:
     """Whether a field may name records of a mapping, so that its couplings say what the field stands for."""
-    return field.enabled and field.lookup is not None and mapping in (field.lookup.mapping, *_of_rule(field.lookup))
+    named = (field.lookup.mapping, *_of_rule(field.lookup)) if field.lookup else (field.options,)
+    return field.enabled and mapping in named
 
 
 async def references(

@@ -18,10 +18,11 @@ from koppel.engine.rule import RULES
 from koppel.engine.translate import reference_of
 from koppel.engine.values import UNKNOWN, Unknown
 from koppel.odata.records import Record, Scalar, Side
-from koppel.store import couplings, formers, pending
+from koppel.store import couplings, formers, options, pending
 from koppel.store.couplings import Coupling
 from koppel.store.formers import Due
-from koppel.store.pending import Pending
+from koppel.store.options import Option, option_id
+from koppel.store.pending import Pending, RefersBy
 from koppel.store.snapshots import encode
 from koppel.sync.prepare import SIDES
 from koppel.sync.references import find, refers_to
@@ -44,6 +45,12 @@ async def note_partners(session: Session, mapping: str, pairs: Sequence[Coupling
         if not each.part_of and any(refers_to(field, mapping) for field in each.fields)
     ]
     await formers.note_partners(session.connection, mapping, pairs, referring)
+
+
+async def keep_options(session: Session, mapping: str, kept: Sequence[Option]) -> None:
+    """These options are coupled now; ``StoreError`` as ``options.save``."""
+    await options.save(session.connection, mapping, kept)
+    await note_partners(session, mapping, [option.pair for option in kept])
 
 
 async def look_for_references(session: Session, scope: Scope) -> list[Due]:
@@ -84,13 +91,15 @@ async def _led(session: Session, scope: Scope, field: Field, side: Side, due: Se
     found: list[Pending] = []
     meant = {form(value): some for value, some in named.items()}
     for start in range(0, len(records), CHUNK):
-        names = {record.id: meant[form(record.values[0])] for record in records[start : start + CHUNK]}
+        held = {record.id: record.values[0] for record in records[start : start + CHUNK]}
+        names = {id: meant[form(value)] for id, value in held.items()}
         coupled = await couplings.by_ids(session.connection, mapping, side, list(names))
         for id, pair in coupled.items():
             one = next((one for one in names[id] if _names_former(scope, field, other(side), pair, one)), None)
             if one is not None:
                 ids = pair.business_central_id, pair.dataverse_id
-                found.append(Pending(*ids, field.name, one.via, side, one.record_id, side))
+                by: tuple[RefersBy, str] = ("option", str(held[id])) if field.mapping.options else (side, one.record_id)
+                found.append(Pending(*ids, field.name, one.via, *by, side))
     return found
 
 
@@ -100,7 +109,10 @@ async def _named(
     """What the field holds on ``side`` where it means one of these records."""
     ids = list(dict.fromkeys(one.record_id for one in due))
     values: dict[str, Scalar] = dict.fromkeys(ids)
-    if side == "dataverse":
+    if field.mapping.options:
+        coupled = await options.every(session.connection, due[0].via)
+        values = {o.pair.dataverse_id: o.value for o in coupled} | {o.business_central_id: o.code for o in coupled}
+    elif side == "dataverse":
         values = {id: id for id in ids}
     else:
         of, partners = reference_of(field), await couplings.resolve_ids(session.connection, due[0].via, side, ids)
@@ -125,7 +137,9 @@ def _names_former(scope: Scope, field: Field, side: Side, pair: Coupling, due: D
     of = reference_of(field)
     if side == "business_central" and of and of[1] in RULES:
         return True
-    former = due.former_key if side == "business_central" and of and of[1] == "key" else due.former_id
+    if field.mapping.options and side == "dataverse":
+        return isinstance(agreed, int) and option_id(agreed) == due.former_id
+    former = due.former_key if side == "business_central" and of and of[1] in ("key", "option") else due.former_id
     form = field.end(side).canonical
     return form(agreed) == form(former)
 

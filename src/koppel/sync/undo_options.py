@@ -10,6 +10,7 @@ from koppel.store.history import Entry
 from koppel.store.options import Option
 from koppel.sync.options import option_entry
 from koppel.sync.prepare import Ready
+from koppel.sync.relink import keep_options
 from koppel.sync.reverse import Past, Reversal
 from koppel.sync.session import Session
 from koppel.systems.dataverse import Dataverse
@@ -71,7 +72,7 @@ async def _do(session: Session, ready: Ready, dataverse: Dataverse, action: Acti
     if action.kind == "uncouple":
         await options.remove(session.connection, mapping, [value])
     elif action.kind == "couple":
-        await options.save(session.connection, mapping, [Option(str(entry.old), action.name, value, label)])
+        await keep_options(session, mapping, [Option(str(entry.old), action.name, value, label)])
     else:
         end = ready.mapping.dataverse
         await dataverse.update_option(end.table, end.column, value, label)
