@@ -8,7 +8,7 @@ for them whenever it was looked at: both sides' parts are read and merged, and i
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec.structs import replace
 
@@ -71,7 +71,9 @@ async def send_parts(session: Session, ready: Ready, request: Request, result: R
 async def _run(session: Session, name: str, wholes: Sequence[Whole], request: Request, complete: list[str]) -> Result:
     async def work(ready: Ready, result: Result) -> None:
         scope = await open_scope(session, ready, create=True)
-        await apply(session, scope, await recover(session, scope), result, request)
+        recovered = await recover(session, scope)
+        async with _opened_for(session, scope, recovered):
+            await apply(session, scope, recovered, result, request)
         if request.records is None and ready.mapping.direction != "both":  # those are tried with their wholes
             await stream(session, scope, _second_tries(session, scope), result, request)
         for some in chunks_of(wholes, WHOLES):
@@ -179,12 +181,19 @@ async def _exchange(
     if not request.force:
         deletions, brakes = sum(a.kind == "delete" for a in actions), session.brakes.of(scope.ready.mapping)
         check_brakes(brakes, scope.ready.mapping.name, couplings=0, updates=0, deletions=deletions)
+    async with _opened_for(session, scope, actions):
+        await stream(session, scope, _steps(planned), result, request, settling=settling)
+
+
+@asynccontextmanager
+async def _opened_for(session: Session, scope: Scope, actions: Sequence[Action]) -> AsyncIterator[None]:
+    """Have the wholes open to which actions write parts."""
     whole = await ready_mapping(session, scope.ready.mapping.part_of)
     async with AsyncExitStack() as stack:
         for side in SIDES:
             ids = {_whole_of(scope.ready, side, a) for a in actions if a.writes(side) or a.kind == "delete"}
             await stack.enter_async_context(opened(session, whole, side, ids - {""}))
-        await stream(session, scope, _steps(planned), result, request, settling=settling)
+        yield
 
 
 def _whole_of(ready: Ready, side: Side, action: Action) -> str:

@@ -36,9 +36,10 @@ async def note_updates(session: Session, scope: Scope, open_: Sequence[Intent]) 
         await history.add(session.connection, (e for intent, holds in looks for e in _entries(scope, intent, holds)))
         made = [intent for intent, holds in looks if _is_made(intent, holds)]
         await _agree(session, scope, side, made)
-        closing = [_closing(scope, intent, record) for intent, record in there if intent.held and intent not in made]
-        left_open += [action for action in closing if action.changes]
-        known = {i.source_id for i in mine} - {action.id(other(side)) for action in left_open}
+        unmade = [(intent, record) for intent, record in there if intent.held and intent not in made]
+        closing = [action for intent, record in unmade if (action := _closing(scope, intent, record)).changes]
+        left_open += closing
+        known = {i.source_id for i in mine} - {action.id(other(side)) for action in closing}
         await intents.settle(session.connection, scope.ready.mapping.name, side, known)
     return left_open
 
