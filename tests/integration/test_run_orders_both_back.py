@@ -262,3 +262,18 @@ async def test_a_coupled_quote_is_archived_as_it_was_won(world: World, customer:
     (order,), (version,) = await world.bob.rows("salesOrders"), await world.bob.rows("archivedSalesQuotes")
     assert (order["quoteNumber"], order["status"], version["status"]) == (version["number"], "Released", "Released")
     await world.quiet(BOTH, QUOTE)
+
+
+@pytest.mark.rule("SO-46")
+async def test_items_that_are_always_reserved_are_so_for_lines_of_dataverse(world: World, customer: Row) -> None:
+    values = {"number": "BIKE", "reserve": "Always", "inventory": 5}
+    world.sandbox.business_central.load(world.company, "items", [values])
+    made = await order(world, customer, await of_product(world, "BIKE", 2), await of_product(world, "LIFT"))
+    await world.sync(BOTH)
+    assert sorted(row["reservedQuantity"] for row in await lines_here(world)) == [0, 2]
+    row = next(row for row in await details(world, made) if row["productnumber"] == "BIKE")
+    async with edited(world, made):
+        await world.alice.update("salesorderdetails", row["salesorderdetailid"], quantity=7)
+    await world.sync(BOTH)
+    assert sorted(row["reservedQuantity"] for row in await lines_here(world)) == [0, 5], "there are no more"
+    await world.quiet(BOTH)

@@ -130,7 +130,14 @@ async def test_posted_invoices_are_paid_and_cancelled(small: Sandbox) -> None:
     assert await now({"pay": "PS-1"}) == {"open": 1, "partly": 0, "paid": 1, "cancelled": 0}
     assert await now({"unapply": "PS-1"}) == {"open": 2, "partly": 0, "paid": 0, "cancelled": 0}
     assert await now({"cancel": "PS-2"}) == {"open": 1, "partly": 0, "paid": 0, "cancelled": 1}
-    for wrong in ({"cancel": "PS-2"}, {"pay": "PS-9"}, {"pay": "PS-1", "cancel": "PS-1"}, {}, {"refund": "PS-1"}):
+    for wrong in (
+        {"cancel": "PS-2"},
+        {"pay": "PS-9"},
+        {"pay": "PS-1", "cancel": "PS-1"},
+        {},
+        {"refund": "PS-1"},
+        {"prepay": "9"},
+    ):
         status, said = await client.send("POST", path, wrong)
         assert status == 400
         assert said["error"]

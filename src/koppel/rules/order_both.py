@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 from koppel.engine.action import FollowUp, Refusal
 from koppel.engine.rule import Batch, Found, Need, Parts, complete, compute, follow, precede, refuse
 from koppel.odata.records import Scalar
-from koppel.rules.document import ORDER, amount, rows_by_document
+from koppel.rules.document import ORDER, ORDERS_BOTH, amount, rows_by_document
 from koppel.rules.document_price import list_needs, new_lists, new_own_lists, own_list_needs, own_lists, price_lists
 from koppel.rules.new_order import TOTALS, columns_of, needs_of, new_documents, order_discount, written_of
 from koppel.rules.price import PriceList
@@ -131,10 +131,33 @@ def status(batch: Batch) -> list[Scalar | Refusal]:
     return [_COMPLETE if shipped else None for shipped in batch.column("fullyShipped")]
 
 
-@compute(side="dataverse", reads=("statecode",))
+_PREPAYMENTS = (
+    Need(
+        name="coupled",
+        couplings=ORDERS_BOTH,
+        key="dataverse_id",
+        of=lambda batch: [record.id for record in batch.records],
+    ),
+    Need(
+        name="prepayments",
+        table=ORDER.lines,
+        columns=("documentId", "prepmtLineAmount", "prepmtAmtInv"),
+        key="documentId",
+        of=lambda batch: [row["business_central_id"] for row in batch.table("coupled")],
+    ),
+)
+
+
+@compute(side="dataverse", reads=("statecode",), needs=_PREPAYMENTS)
 def release(batch: Batch) -> list[Scalar | Refusal]:
-    """What is submitted is released, once its lines are there (SO-45); what a person opens again is outside."""
-    return ["Released"] * len(batch.records)
+    """What is submitted is released, once its lines are there (SO-45); what a person opens again is outside.
+
+    Business Central releases no order whose prepayments are not all invoiced: it stays open until a person does.
+    """
+    rows = batch.table("prepayments")
+    unpaid = {row["documentId"] for row in rows if amount(row["prepmtLineAmount"]) != amount(row["prepmtAmtInv"])}
+    partners = {row["dataverse_id"]: row["business_central_id"] for row in batch.table("coupled")}
+    return ["Open" if partners.get(record.id) in unpaid else "Released" for record in batch.records]
 
 
 _FREIGHT = (

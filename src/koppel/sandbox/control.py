@@ -43,6 +43,7 @@ class InvoiceChange(msgspec.Struct, forbid_unknown_fields=True):
     pay: str = ""
     amount: float | None = None
     unapply: str = ""
+    prepay: str = ""
     cancel: str = ""
 
 
@@ -97,15 +98,19 @@ def control_routes(
 
     def change_invoice(body: bytes) -> None:
         change = msgspec.json.decode(body, type=InvoiceChange)
-        named = [number for number in (change.pay, change.unapply, change.cancel) if number]
+        named = [number for number in (change.pay, change.unapply, change.cancel, change.prepay) if number]
         if len(named) != 1:
-            raise ValueError("say one of pay, unapply and cancel, with the number of a posted invoice")
+            raise ValueError(
+                "say one of pay, unapply and cancel, with the number of a posted invoice, or prepay with an order's"
+            )
         if change.pay:
             invoices.pay(change.pay, change.amount)
         elif change.unapply:
             invoices.unapply(change.unapply)
-        else:
+        elif change.cancel:
             invoices.cancel(change.cancel)
+        else:
+            invoices.prepay(change.prepay)
 
     return [
         _route("/sandbox/state", state),

@@ -71,10 +71,13 @@ def _intent(session: Session, whole: Ready, record: Record, side: Side, source: 
 
 
 async def _close(session: Session, whole: Ready, side: Side, states: Mapping[str, State]) -> set[str]:
-    """Close those that are open still, as they are now; those that could not be."""
+    """Close those that are open still, as they are now; those that could not be.
+
+    One that the system wants open by what was written to it stays so: what is written last to a whole says the rest.
+    """
     opens = whole.mapping.endpoint(side).reopen
     found = await _read(session, whole, side, states)
     open_ = [id for id, record in found.items() if not is_closed(state_of(whole.end(side), record, opens), opens)]
     rows = [Update(id, found[id].version, states[id]) for id in open_]
     answers = await session.systems[side].update(whole.end(side).schema.name, rows, ()) if rows else []
-    return {id for id, answer in zip(open_, answers, strict=True) if answer.error}
+    return {id for id, answer in zip(open_, answers, strict=True) if answer.error and answer.error.kind != "data"}

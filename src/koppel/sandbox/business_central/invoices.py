@@ -7,7 +7,7 @@ from typing import Any
 
 from koppel.sandbox.business_central.company import BusinessCentral
 from koppel.sandbox.business_central.errors import ServiceError
-from koppel.sandbox.business_central.logic import ledger
+from koppel.sandbox.business_central.logic import ledger, prepayment
 from koppel.sandbox.business_central.work import Work
 from koppel.sandbox.tables import Row
 
@@ -31,6 +31,10 @@ class Invoices:
     def cancel(self, number: str) -> None:
         """Cancel it by a credit memo."""
         self._do(ledger.cancel, number)
+
+    def prepay(self, order: str) -> None:
+        """Invoice the prepayments of an order, and pay them."""
+        self._do(prepayment.invoice, order)
 
     def count(self) -> dict[str, int]:
         """How many there are of each kind."""

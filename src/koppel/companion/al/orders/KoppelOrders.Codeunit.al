@@ -57,12 +57,33 @@ codeunit 79183 "Koppel Orders"
             Before:
                 exit;
             Wanted::Released:
-                ReleaseSalesDocument.PerformManualRelease(SalesHeader);
+                begin
+                    Reserve(SalesHeader);
+                    ReleaseSalesDocument.PerformManualRelease(SalesHeader);
+                end;
             Wanted::Open:
                 ReleaseSalesDocument.PerformManualReopen(SalesHeader);
             else
                 SalesHeader.FieldError(Status);
         end;
+    end;
+
+    // Items that are always reserved: the pages of orders reserve them as somebody types, an API does not.
+    local procedure Reserve(SalesHeader: Record "Sales Header")
+    var
+        SalesLine: Record "Sales Line";
+    begin
+        if SalesHeader."Document Type" <> SalesHeader."Document Type"::Order then
+            exit;
+        SalesLine.SetRange("Document Type", SalesHeader."Document Type");
+        SalesLine.SetRange("Document No.", SalesHeader."No.");
+        SalesLine.SetRange(Type, SalesLine.Type::Item);
+        SalesLine.SetRange(Reserve, SalesLine.Reserve::Always);
+        SalesLine.SetFilter("Outstanding Quantity", '<>0');
+        if SalesLine.FindSet() then
+            repeat
+                SalesLine.AutoReserve(false);
+            until SalesLine.Next() = 0;
     end;
 
     // Writing a higher number of archived versions archives a quote as it is.

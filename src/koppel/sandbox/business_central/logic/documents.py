@@ -66,6 +66,7 @@ BILL_TO = _address("billTo") | {
     "pricesIncludeTax": "pricesIncludingVAT",
     "vatBusPostingGroup": "vatBusPostingGroup",
     "customerPriceGroup": "customerPriceGroup",
+    "prepaymentPercent": "prepaymentPercent",
 }
 """Fields of a document, and those of the customer that they come from: who buys, who gets it, who pays."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from koppel.catalogue.pages import ZERO_GUID
 from koppel.sandbox.business_central import errors
-from koppel.sandbox.business_central.logic import dates, posting, release, totals
+from koppel.sandbox.business_central.logic import dates, posting, release, reservation, totals
 from koppel.sandbox.business_central.logic.amounts import exact
 from koppel.sandbox.business_central.logic.archive import ARCHIVE, archive, archive_order
 from koppel.sandbox.business_central.logic.documents import (
@@ -84,7 +84,7 @@ def _take(work: Work, row: Row, customer: Row, names: dict[str, str]) -> None:
     """Fields of a customer."""
     fields = work.store(kind_of(row).headers).info.fields
     work.store(kind_of(row).headers).fill(
-        row, {name: customer.get(own, fields[name].empty) for name, own in names.items()}
+        row, {name: customer.get(own, fields[name].empty) for name, own in names.items() if name in fields}
     )
 
 
@@ -137,6 +137,12 @@ def _prices_set(work: Work, row: Row, before: bool) -> None:
         _refuse_lines(work, row, "prices with or without VAT")
 
 
+def _prepayment_set(work: Work, row: Row, before: Any) -> None:
+    refuse_released(row)
+    if row.get("prepaymentPercent", 0) != before:
+        _refuse_lines(work, row, "another prepayment percentage")
+
+
 def _discount_set(work: Work, row: Row, before: Any) -> None:
     """An invoice discount as an amount; it is spread over the lines after the order was stored."""
     refuse_released(row)
@@ -167,6 +173,8 @@ def _status_set(work: Work, row: Row, before: str) -> None:
     if stored is None or wanted not in ("Open", "Released"):
         raise errors.dialog(f"Status must not be {wanted} in {record_of(row)}.")
     _modified(work, stored, work.modify(kind_of(row).headers, dict(row)))
+    if wanted == "Released" and kind_of(row) is ORDER:
+        reservation.reserve(work, row)
     (release.release if wanted == "Released" else release.reopen)(work, store.rows[stored["id"]])
     row.clear()
     row.update(store.rows[stored["id"]])
@@ -256,6 +264,7 @@ QUOTE_LOGIC = Logic(
 )
 LOGIC = msgspec.structs.replace(
     QUOTE_LOGIC,
+    validate={**QUOTE_LOGIC.validate, "prepaymentPercent": _prepayment_set},
     actions={
         "release": release.release,
         "reopen": release.reopen,

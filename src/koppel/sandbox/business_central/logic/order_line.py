@@ -19,6 +19,7 @@ from koppel.sandbox.business_central.logic.documents import (
 )
 from koppel.sandbox.business_central.logic.hooks import Logic, Validate
 from koppel.sandbox.business_central.logic.pricing import listed_price, own_price, units_in
+from koppel.sandbox.business_central.logic.reservation import ALWAYS
 from koppel.sandbox.business_central.logic.vat import percent_of
 from koppel.sandbox.tables import Row
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _STEP = 10_000
 _FROM_ORDER = (
     *("customerNumber", "billToCustomerNumber", "currencyCode", "vatBusPostingGroup"),
-    *("shipmentDate", "requestedDeliveryDate"),
+    *("shipmentDate", "requestedDeliveryDate", "prepaymentPercent"),
 )
 _OF_THE_LINE = frozenset(
     {*_FROM_ORDER, "id", "documentId", "documentNumber", "documentType", "sequence", "systemCreatedAt"}
@@ -40,6 +41,7 @@ _COUNTS = (
     "discountAmount",
     "allowInvoiceDisc",
     "taxPercent",
+    "prepaymentPercent",
     "outstandingQuantity",
     "qtyShippedNotInvoiced",
 )
@@ -144,6 +146,7 @@ def _become(work: Work, row: Row) -> None:
     refuse_goods(table, found)
     row |= {"allowInvoiceDisc": True} if source.discount else {}
     row |= {source.id_name: found["id"]} if source.id_name else {}
+    row |= {"reserve": ALWAYS} if kind_of(row) is ORDER and found.get("reserve") == ALWAYS else {}
     unit = work.store("unitsOfMeasure").find(found.get("baseUnitOfMeasureCode", ""))
     taken: Row = {
         "description": found.get("displayName", ""),
@@ -314,6 +317,7 @@ LOGIC = Logic(
         "shipQuantity": _ship_set,
         "invoiceQuantity": _invoice_set,
         "allowInvoiceDisc": _guarded,
+        "prepaymentPercent": _guarded,
         "vatBusPostingGroup": _group_set,
         "vatProdPostingGroup": _group_set,
         "taxCode": _tax_code_set,

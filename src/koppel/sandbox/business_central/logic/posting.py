@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from koppel.sandbox.business_central import errors
-from koppel.sandbox.business_central.logic import ledger, release, stock, totals
+from koppel.sandbox.business_central.logic import ledger, prepayment, release, stock, totals
 from koppel.sandbox.business_central.logic.amounts import ZERO, Terms, amounts_of, exact, plain, rounded
 from koppel.sandbox.business_central.logic.amounts import totals as sums
 from koppel.sandbox.business_central.logic.archive import archive_order
@@ -58,6 +58,7 @@ def _post(work: Work, order: Row, *, shipping: bool, invoicing: bool) -> str:
     release.release(work, order)
     order = work.store(ORDERS).rows[order["id"]]
     lines = lines_of(work, order)
+    prepayment.refuse_posted(lines)
     shipped = _shipped(order, lines) if shipping else {}
     billed = _billed(lines, shipped) if invoicing else {}
     if not (billed if invoicing else shipped):
@@ -119,6 +120,7 @@ def open_quantities(line: Row) -> Row:
         exact(line.get(name, 0)) for name in ("quantity", "shippedQuantity", "invoicedQuantity")
     )
     return {
+        "reservedQuantity": plain(min(exact(line.get("reservedQuantity", 0)), quantity - shipped)),
         "outstandingQuantity": plain(quantity - shipped),
         "qtyShippedNotInvoiced": plain(shipped - invoiced),
         "shipQuantity": plain(quantity - shipped),

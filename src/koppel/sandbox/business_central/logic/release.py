@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from koppel.sandbox.business_central import errors
-from koppel.sandbox.business_central.logic import totals
+from koppel.sandbox.business_central.logic import prepayment, totals
 from koppel.sandbox.business_central.logic.documents import ORDER, has_goods, kind_of, lines_of
 from koppel.sandbox.tables import Row
 
@@ -26,6 +26,7 @@ def release(work: Work, document: Row) -> str:
             f"with the number {document['number']}."
         )
     totals.settle(work, document)
+    prepayment.refuse_unposted(work, document)
     _become(work, document, "Released")
     return ""
 

@@ -32,7 +32,7 @@ def settle(work: Work, document: Row, *, touch: bool = False) -> None:
     discounts = amounts.spread_discount(lines, exact(document.get("invoiceDiscountValue", 0)), terms)
     found = amounts.amounts_of(lines, discounts, terms)
     for line, values in zip(lines, found, strict=True):
-        work.change(kind.lines, line["id"], _shown(work, kind.lines, values | _open_amounts(line, values, terms)))
+        work.change(kind.lines, line["id"], _shown(work, kind.lines, values | _further_amounts(line, values, terms)))
     values = _shown(work, kind.headers, amounts.totals(found) | {"fullyShipped": _is_shipped(lines)})
     if work.change(kind.headers, document["id"], values) is document and touch:
         work.touch(kind.headers, document["id"])
@@ -49,8 +49,14 @@ def _is_shipped(lines: list[Row]) -> bool:
     return bool(goods) and not any(line.get("outstandingQuantity") for line in goods)
 
 
+def _further_amounts(line: Row, values: Row, terms: Terms) -> Row:
+    """What of a line's amount is still to be shipped, what was shipped but not invoiced, and what is to be prepaid."""
+    found, percent = _open_amounts(line, values, terms), line.get("prepaymentPercent", 0)
+    prepaid = exact(values["lineAmount"]) * exact(percent) / amounts.HUNDRED if percent else ZERO
+    return found | {"prepmtLineAmount": plain(amounts.rounded(prepaid, terms.precision))}
+
+
 def _open_amounts(line: Row, values: Row, terms: Terms) -> Row:
-    """What of a line's amount is still to be shipped, and what was shipped but not invoiced."""
     quantity, total = exact(line.get("quantity", 0)), exact(values["netAmountIncludingTax"])
     parts = {"outstandingAmount": "outstandingQuantity", "shippedNotInvoiced": "qtyShippedNotInvoiced"}
     return {
