@@ -11,7 +11,7 @@ from order_scenes import act_on, here, in_currency, order, there, written_in
 from world import World
 from world_data import Row
 
-from koppel.errors import MappingError
+from koppel.errors import MappingError, UsageError
 from koppel.mapping.load import load_mappings
 from koppel.store.database import Database
 from switches import switch
@@ -45,6 +45,7 @@ async def test_a_released_order_is_submitted_with_its_lines(world: World, custom
     assert (painting["isproductoverridden"], painting["productdescription"]) == (True, "Painting")
     assert [row["bcbi_businesscentrallinenumber"] for row in (bike, painting)] == [10000, 20000]
     assert order["totalamount"] == made_total(await lines(world, made))
+    assert (order["totallineitemdiscountamount"], bike["producttypecode"]) == (50, 1)
     await world.quiet(BOTH)
 
 
@@ -122,6 +123,12 @@ async def test_a_line_that_cannot_go_keeps_its_order_open(world: World, customer
     await world.sync(BOTH)
     assert ((await there(world, order))["statecode"], len(await details(world, order))) == (1, 2)
     await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-43")
+async def test_lines_go_with_their_order_only(world: World, customer: Row) -> None:
+    with pytest.raises(UsageError, match=f"its records go with those of {BOTH}"):
+        await world.sync(LINES)
 
 
 @pytest.mark.rule("SO-42")

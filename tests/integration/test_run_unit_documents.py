@@ -209,6 +209,25 @@ async def test_lines_of_orders_that_go_both_ways_keep_their_units(database: Data
         assert shipped == [("BOX", 2), ("BOX", 3), ("PCS", 5), ("BOX", 7)]
 
 
+@pytest.mark.rule("SO-43")
+@pytest.mark.rule("UOM-14")
+async def test_a_line_in_a_unit_that_is_not_coupled_keeps_its_order_open(database: Database, tmp_path: Path) -> None:
+    async with new_shop(database, tmp_path, **UNIT_GROUPS) as world:
+        await box(world, 10, "BIKE")
+        await world.sync(UNITS)
+        customer = await world.bob.one("customers", "displayName eq 'Adatum'")
+        await world.session.connection.execute("DELETE FROM coupling WHERE mapping = %s", [UNITS])
+        await entered(world, customer, of_item("BIKE", 2, unitOfMeasureCode="BOX"))
+        await world.sync(BOTH)
+        (failure,) = await world.failures(LINES_BOTH)
+        assert "BOX" in failure.message
+        assert "is not coupled in ITEM UOM" in failure.message
+        assert (await only_there(world))["statecode"] == 0
+        await world.sync(UNITS, full=True)
+        await world.sync(BOTH)
+        assert (await only_there(world))["statecode"] == 1
+
+
 @pytest.mark.rule("UOM-14")
 async def test_lines_of_dataverse_arrive_in_their_units_where_orders_go_both_ways(
     database: Database, tmp_path: Path
