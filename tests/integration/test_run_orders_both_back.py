@@ -19,12 +19,13 @@ from both_ways_scenes import (
     only_there,
     reopened,
 )
-from order_scenes import here, lines_here, of_product, order, submitted, there, written_in
+from order_scenes import act_on, here, lines_here, of_product, order, submitted, there, written_in
 from quote_scenes import QUOTE, ordered, quote, switch_on, won
 from world import World
 from world_data import Row
 
 from koppel.store.database import Database
+from koppel.sync.uncouple import uncouple
 
 
 @pytest.fixture
@@ -165,12 +166,18 @@ async def test_a_discount_in_percent_is_an_amount_here(world: World, customer: R
     found = await there(world, made)
     assert (found["discountamount"], found["discountpercentage"]) == (10, 5)
     await world.quiet(BOTH)
+    ours = await here(world)
+    async with reopened(world, ours):
+        await world.bob.create("salesOrderLines", documentId=ours["id"], **of_item("BIKE", 1, 500))
+    await world.sync(BOTH)
+    assert (await here(world))["discountAmount"] == 135, "on either side"
+    await world.quiet(BOTH)
     async with reopened(world, await here(world)):
         await world.bob.update("salesOrders", (await here(world))["id"], discountAmount=70)
     await world.sync(BOTH)
     found = await there(world, made)
     assert (found["discountamount"], found["discountpercentage"], found["statecode"]) == (70, None, 1)
-    assert found["totalamountlessfreight"] == 1930
+    assert found["totalamountlessfreight"] == 2430
     await world.quiet(BOTH)
 
 
@@ -276,4 +283,25 @@ async def test_items_that_are_always_reserved_are_so_for_lines_of_dataverse(worl
         await world.alice.update("salesorderdetails", row["salesorderdetailid"], quantity=7)
     await world.sync(BOTH)
     assert sorted(row["reservedQuantity"] for row in await lines_here(world)) == [0, 5], "there are no more"
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-46")
+async def test_a_line_that_was_shipped_is_not_deleted(world: World, customer: Row) -> None:
+    made = await entered(world, customer, of_item("BIKE", 2), of_item("LIFT", 1))
+    await world.sync(BOTH)
+    await world.bob.update("salesOrderLines", (await lines(world, made))[1]["id"], shipQuantity=0)
+    await act_on(world, made, "ship")
+    await world.sync(BOTH)
+    order = await only_there(world)
+    bike, _ = await details(world, order)
+    async with edited(world, order):
+        await world.alice.delete("salesorderdetails", bike["salesorderdetailid"])
+    await world.sync(BOTH)
+    (failure,) = await world.failures(LINES)
+    assert "Qty. Shipped Not Invoiced" in failure.message
+    assert len(await lines(world, made)) == 2
+    await uncouple(world.session, LINES, [(await lines(world, made))[0]["id"]])
+    await world.sync(BOTH, full=True)
+    assert sorted(row["productnumber"] for row in await details(world, order)) == ["BIKE", "LIFT"]
     await world.quiet(BOTH)
