@@ -145,6 +145,17 @@ _PREPAYMENTS = (
         key="documentId",
         of=lambda batch: [row["business_central_id"] for row in batch.table("coupled")],
     ),
+    Need(
+        name="unpaid",
+        table=ORDER.headers,
+        columns=("id", "status"),
+        key="id",
+        of=lambda batch: [
+            row["documentId"]
+            for row in batch.table("prepayments")
+            if amount(row["prepmtLineAmount"]) != amount(row["prepmtAmtInv"])
+        ],
+    ),
 )
 
 
@@ -152,10 +163,10 @@ _PREPAYMENTS = (
 def release(batch: Batch) -> list[Scalar | Refusal]:
     """What is submitted is released, once its lines are there (SO-45); what a person opens again is outside.
 
-    Business Central releases no order whose prepayments are not all invoiced: it stays open until a person does.
+    Business Central releases no order whose prepayments are not all invoiced: it stays open until a person does. One
+    that is released stays so.
     """
-    rows = batch.table("prepayments")
-    unpaid = {row["documentId"] for row in rows if amount(row["prepmtLineAmount"]) != amount(row["prepmtAmtInv"])}
+    unpaid = {row["id"] for row in batch.table("unpaid") if row["status"] != "Released"}
     partners = {row["dataverse_id"]: row["business_central_id"] for row in batch.table("coupled")}
     return ["Open" if partners.get(record.id) in unpaid else "Released" for record in batch.records]
 
