@@ -149,6 +149,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="koppel-soak-") as name, start_sandbox(customers=CUSTOMERS) as sandbox:
         soak = set_up(Path(name), sandbox, options.seed)
+        soak.run("full", "--yes")
         soak.tell("webhooks", {"delay": 0.2, "minute": 1.0})
         for process_name in ("serve", "worker"):
             soak.start(process_name)
@@ -171,8 +172,7 @@ async def _together(soak: Soak, until: float) -> None:
 
 
 def set_up(folder: Path, sandbox: SandboxProcess, seed: int, *, told_at: int | None = None) -> Soak:
-    """A synchronised company, and where its systems shall tell of changes: where ``serve`` will be, or at another
-    port."""
+    """A company, and where its systems shall tell of changes: where ``serve`` will be, or at another port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     os.environ |= {SECRET: KOPPEL.secret, WEBHOOK_SECRET: "known to both"}
@@ -182,9 +182,7 @@ def set_up(folder: Path, sandbox: SandboxProcess, seed: int, *, told_at: int | N
     with (folder / "koppel.yaml").open("a") as config:
         url = f"http://127.0.0.1:{told_at or port}"
         config.write(f"webhooks: {{url: '{url}', secret: {{env: {WEBHOOK_SECRET}}}}}\n")
-    soak = Soak(folder, sandbox, port, seed)
-    soak.run("full", "--yes")
-    return soak
+    return Soak(folder, sandbox, port, seed)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -30,11 +30,12 @@ import msgspec
 import requests
 from command_line import connected
 
+from koppel import Koppel
 from koppel.config import load_config
 from koppel.odata.records import Scalar, Side
 from koppel.sandbox.process import start_sandbox
 from koppel.sandbox.tokens import KOPPEL
-from koppel.systems.system import System, Update
+from koppel.systems.system import Create, System, Update
 from soak import TABLES, WEBHOOK_SECRET, Soak, set_up
 
 CUSTOMERS = 2_000
@@ -188,7 +189,7 @@ class Storm:
     async def _compare(self, systems: Mapping[Side, System]) -> None:
         """Once there is nothing left to do: whether every edit is still where it was made."""
         ended = time.monotonic()
-        await asyncio.to_thread(until_calm, self.soak)
+        await asyncio.to_thread(until, self.soak, is_calm)
         self.told.calm = time.monotonic() - ended
         for side, system in systems.items():
             table, phone, website = TABLES[side]
@@ -235,34 +236,60 @@ def execution(id: str) -> dict[str, Any]:
     }
 
 
-def until_calm(soak: Soak) -> None:
-    """Wait until nothing runs and nothing that was told waits, twice in a row."""
-    end, calm = time.monotonic() + PATIENCE_SECONDS, 0
-    while calm < 2:
+def until(soak: Soak, is_so: Callable[[str], bool]) -> None:
+    """Wait until what ``serve`` tells of itself is so, twice in a row."""
+    end, times = time.monotonic() + PATIENCE_SECONDS, 0
+    while times < 2:
         assert time.monotonic() < end, "it does not come to rest"
         time.sleep(0.25)
-        try:
-            page = requests.get(f"http://127.0.0.1:{soak.port}/metrics", timeout=30)
-        except requests.ConnectionError:
-            continue
-        busy = re.search(r'^koppel_(notices_waiting\{|jobs_total\{.*status="running")', page.text, re.M)
-        calm = calm + 1 if page.ok and not busy else 0
+        with suppress(requests.RequestException):
+            times = times + 1 if is_so(metrics(soak)) else 0
+
+
+def has_settled(page: str) -> bool:
+    """Whether each mapping ran once, and found nothing to do."""
+    return 'state="inactive"' in page and 'state="ready"' not in page
+
+
+def is_calm(page: str) -> bool:
+    """Whether nothing runs, and nothing that was told waits."""
+    return not re.search(r'^koppel_(notices_waiting\{|jobs_total\{.*status="running")', page, re.M)
+
+
+def metrics(soak: Soak) -> str:
+    """What ``serve`` tells of itself."""
+    page = requests.get(f"http://127.0.0.1:{soak.port}/metrics", timeout=30)
+    page.raise_for_status()
+    return page.text
 
 
 def finished(soak: Soak) -> Counter[str]:
     """Jobs so far, by mapping."""
-    return Counter(name for job in soak.run("jobs", "--limit", "1000000")["jobs"] for name in job["mappings"])
+    found = re.findall(r'^koppel_jobs_total\{mapping="(.*?)".*\} (\d+)$', metrics(soak), re.M)
+    return sum((Counter({name: int(number)}) for name, number in found), Counter())
+
+
+async def settle(soak: Soak, customers: int) -> None:
+    """So many customers move in."""
+    system = connected(load_config(soak.folder / "koppel.yaml"), "business_central")
+    try:
+        new = [Create("", {"displayName": f"Customer {number}"}) for number in range(customers)]
+        assert all(one.error is None for one in await system.create("customers", new, ()))
+    finally:
+        await system.close()
 
 
 @contextmanager
 def serving(seed: int = 0, customers: int = CUSTOMERS) -> Iterator[Soak]:
     """A synchronised company and ``koppel serve``, at rest; what changes is told by nobody."""
-    with tempfile.TemporaryDirectory(prefix="koppel-storm-") as name, start_sandbox(customers=customers) as sandbox:
+    with tempfile.TemporaryDirectory(prefix="koppel-storm-") as name, start_sandbox(data="empty") as sandbox:
         soak = set_up(Path(name), sandbox, seed, told_at=NOBODY)
+        asyncio.run(settle(soak, customers))
+        soak.run("full", "--yes")
         soak.tell("privileges", {KOPPEL.id: ["prvCreateServiceEndpoint"]})
         try:
             soak.start("serve")
-            until_calm(soak)
+            until(soak, has_settled)
             yield soak
         finally:
             for process in soak.processes.values():
@@ -278,12 +305,18 @@ def storm(soak: Soak, seconds: float, rate: int) -> Told:
     told = raging.told
     told.runs = dict(finished(soak) - before)
     soak.stop("serve", signal.SIGTERM)
-    again = soak.run("sync", "customer")["mappings"]["CUSTOMER"]
-    if again["write_requests"]:
-        told.wrong.append(f"something was left to do: {again}")
-    found = soak.run("verify", "customer")
-    told.wrong += [str(one) for name in ("differences", "duplicates", "orphans") for one in found[name]]
+    told.wrong += left_over(soak)
     return told
+
+
+def left_over(soak: Soak) -> Iterator[str]:
+    """What another run finds to do, and what differs."""
+    with Koppel(soak.folder / "koppel.yaml") as koppel:
+        (again,) = koppel.sync("CUSTOMER").finished
+        if again.result is None or again.result.write_requests:
+            yield f"something was left to do: {again}"
+        found = koppel.verify("CUSTOMER")
+    yield from map(str, (*found.differences, *found.duplicates, *found.orphans))
 
 
 def main() -> int:
