@@ -281,6 +281,22 @@ async def test_a_line_passes_to_the_price_that_becomes_valid(world: World, full:
 
 
 @pytest.mark.rule("SPR-07")
+@pytest.mark.parametrize("full", [False, True])
+async def test_a_line_that_was_edited_passes_on_all_the_same(world: World, full: bool) -> None:
+    """Dataverse is read first, and reports the line before Business Central tells whose it is."""
+    await price(world, "A-1", 90)
+    await synchronised(world, full=True)
+    [before] = await world.couplings(PRICES)
+    await world.alice.update("productpricelevels", before.dataverse_id, amount=80)
+    offer = await price(world, "A-1", 85, startingDate="2024-06-01")
+    await synchronised(world, full=full)
+    assert await world.failures(PRICES) == []
+    [coupling] = await world.couplings(PRICES)
+    assert (coupling.business_central_id, coupling.dataverse_id) == (offer["id"], before.dataverse_id)
+    await world.quiet(PRICES)
+
+
+@pytest.mark.rule("SPR-07")
 async def test_a_price_without_a_successor_leaves_its_line_as_it_is(world: World) -> None:
     await price(world, "A-1", 90, endingDate="2024-06-30")
     await synchronised(world, full=True)

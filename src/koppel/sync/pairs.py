@@ -86,7 +86,8 @@ async def plan_pairs(
     outside = {place: sides for place, sides in told.items() if sides}
     inside = [pair for place, pair in enumerate(pairs) if place not in outside]
     left = await _leave(session, scope, [pairs[place] for place in outside], list(outside.values()), incoming, refusals)
-    left = [_released(scope, action, failed.get(action.business_central_id)) for action in left]
+    computed = {**scope.refused["business_central"], **failed}
+    left = [_released(scope, action, computed.get(action.business_central_id)) for action in left]
     return [*(await merge_all(session, scope, inside, incoming, refusals) if inside else ()), *left]
 
 
