@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from both_ways_scenes import BOTH, details, edited, entered, lines, new_shop, of_item, only_there
+from both_ways_scenes import BOTH, LINES, details, edited, entered, lines, new_shop, of_item, only_there
 from order_scenes import here, lines_here, of_product, order, there
 from world import World
 from world_data import Row
@@ -78,4 +78,20 @@ async def test_vat_is_taken_out_of_the_price_of_a_price_list(world: World, custo
     bell, *_ = await details(world, made)
     assert (bell["priceperunit"], bell["ispriceoverridden"], bell["tax"]) == (100, True, 37.8)
     assert (await there(world, made))["totalamount"] == (await here(world))["totalAmountIncludingTax"]
+    await world.quiet(BOTH)
+
+
+@pytest.mark.rule("SO-11")
+@pytest.mark.rule("SO-46")
+async def test_a_line_that_goes_back_to_the_price_of_its_list(world: World, customer: Row) -> None:
+    made = await order(world, customer, await of_product(world, "BELL", 2, priceperunit=90))
+    await world.sync(BOTH)
+    (bell,) = await details(world, made)
+    async with edited(world, made):
+        await world.alice.update("salesorderdetails", bell["salesorderdetailid"], ispriceoverridden=False)
+    await world.sync(BOTH)
+    assert not await world.failures(LINES)
+    (ours,), (bell,) = await lines_here(world), await details(world, made)
+    assert (ours["unitPrice"], bell["priceperunit"], bell["tax"]) == (100, 100, 42)
+    assert ((await here(world))["status"], (await there(world, made))["statecode"]) == ("Released", 1)
     await world.quiet(BOTH)
