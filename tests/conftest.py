@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from hypothesis import Phase, settings
 from uvloop import new_event_loop
@@ -59,22 +60,41 @@ def empty_database(postgres: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated(postgres: str) -> str:
     """The address of the database with all tables, shared by the tests."""
-    administer(postgres, "CREATE DATABASE shared")
-    url = other_database(postgres, "shared")
-    asyncio.run(_migrate(url))
-    return url
+    return asyncio.run(_with_tables(postgres, "shared"))
 
 
-async def _migrate(url: str) -> None:
+@pytest.fixture(scope="session")
+def migrated_aside(postgres: str) -> str:
+    """The address of another one."""
+    return asyncio.run(_with_tables(postgres, "aside"))
+
+
+async def _with_tables(postgres: str, name: str) -> str:
+    administer(postgres, f"CREATE DATABASE {name}")
+    url = other_database(postgres, name)
     async with open_database(url, Path()):
-        pass
+        return url
+
+
+@pytest.fixture(scope="session")
+def cleaner(migrated: str) -> Iterator[psycopg.Connection]:
+    """A connection that knows all tables: a new one takes ten times as long to empty them."""
+    with psycopg.connect(migrated, autocommit=True, options="-c lock_timeout=20s") as connection:
+        yield connection
 
 
 @pytest.fixture
-def database(migrated: str) -> Iterator[Database]:
+def database(migrated: str, cleaner: psycopg.Connection) -> Iterator[Database]:
     """An open database with all tables and no rows."""
     yield Database(migrated)
-    administer(migrated, EMPTY)
+    cleaner.execute(EMPTY)
+
+
+@pytest.fixture
+def database_aside(migrated_aside: str) -> Iterator[Database]:
+    """Another open database with no rows: for a second Koppel, or for one that has a queue or is to lose it."""
+    yield Database(migrated_aside)
+    administer(migrated_aside, EMPTY)
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from world import World, new_world
 
 from koppel.store import jobs
-from koppel.store.database import open_database
+from koppel.store.database import Database
 from koppel.store.jobs import Job
 from koppel.sync.couple import couple
 from koppel.sync.uncouple import uncouple
@@ -19,8 +18,8 @@ from koppel.systems.transport import Request as HttpRequest
 
 
 @pytest.fixture
-async def world(empty_database: str) -> AsyncIterator[World]:
-    async with open_database(empty_database, Path()) as database, new_world(database) as world:
+async def world(database_aside: Database) -> AsyncIterator[World]:
+    async with new_world(database_aside) as world:
         for name in ("SALESPEOPLE", "CURRENCY"):
             await world.sync(name, full=True)
         yield world

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,7 +16,7 @@ from koppel.jobs import queue, schedule
 from koppel.jobs.run import run_by_itself
 from koppel.jobs.worker import Worker, tick
 from koppel.store import locks, notices, schedules
-from koppel.store.database import Connection, open_database
+from koppel.store.database import Connection, Database
 from koppel.store.locks import mapping_lock
 from koppel.store.notices import Notice
 from koppel.store.schedules import Entry
@@ -27,10 +26,14 @@ from koppel.systems.transport import Request as HttpRequest
 from koppel.systems.transport import no_answer
 from postgres_server import administer
 
+KILL_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND datname = current_database()"""
+
 
 @pytest.fixture
-async def world(empty_database: str) -> AsyncIterator[World]:
-    async with open_database(empty_database, Path()) as database, new_world(database) as world:
+async def world(database_aside: Database) -> AsyncIterator[World]:
+    async with new_world(database_aside) as world:
         await queue.install(world.session.connection)
         await schedules.ensure(world.session.connection, {"CUSTOMER": False, "CONTACT": False})
         for name in ("SALESPEOPLE", "CURRENCY", "CUSTOMER"):
@@ -330,7 +333,7 @@ async def test_of_many_records_that_are_told_of_in_a_storm_few_runs_are_made(wor
         assert await tick(app, connection, world.mappings) == ["CUSTOMER"]
 
 
-async def test_a_database_that_is_lost_is_waited_for(world: World, empty_database: str) -> None:
+async def test_a_database_that_is_lost_is_waited_for(world: World) -> None:
     customer = await world.bob.create("customers", displayName="Adatum")
     await world.sync(create=True)
     async with at_work(worker_of(world)):
@@ -339,8 +342,7 @@ async def test_a_database_that_is_lost_is_waited_for(world: World, empty_databas
             return (await entry(world)).last_run is not None
 
         await until(idle)
-        kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = %s"
-        await world.session.connection.execute(kill, [empty_database.rpartition("/")[2].partition("?")[0]])
+        await world.session.connection.execute(KILL_OTHERS)
         await world.session.connection.commit()
         await world.bob.update("customers", customer["id"], phoneNumber="5")
         await told(world, customer["id"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from order_scenes import ORDER, act, here, open_shop, order, stock, submitted, there, written_in
@@ -14,7 +13,7 @@ from world_data import Row
 from koppel.errors import RemoteError
 from koppel.mapping.load import load_mappings
 from koppel.sandbox.tokens import KOPPEL
-from koppel.store.database import Database, open_database
+from koppel.store.database import Database
 from koppel.sync.request import Request
 from koppel.sync.run import plan
 from koppel.sync.uncouple import uncouple
@@ -31,8 +30,8 @@ async def world(database: Database) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def neighbour(world: World, empty_database: str) -> AsyncIterator[World]:
-    async with open_database(empty_database, Path()) as database, next_door(world, database) as neighbour:
+async def neighbour(world: World, database_aside: Database) -> AsyncIterator[World]:
+    async with next_door(world, database_aside) as neighbour:
         await neighbour.set_up(stamping="all")
         yield neighbour
 

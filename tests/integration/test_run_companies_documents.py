@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from order_scenes import open_shop, written_in
@@ -14,7 +13,7 @@ from test_run_invoices import INVOICE, invoice, line, post
 from test_run_owners import TEAM, by_team, team
 from world import World, new_world, next_door
 
-from koppel.store.database import Database, open_database
+from koppel.store.database import Database
 from koppel.sync.uncouple import uncouple
 
 VENDOR = "VENDOR"
@@ -30,8 +29,8 @@ async def world(database: Database) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def neighbour(world: World, empty_database: str) -> AsyncIterator[World]:
-    async with open_database(empty_database, Path()) as database, next_door(world, database) as neighbour:
+async def neighbour(world: World, database_aside: Database) -> AsyncIterator[World]:
+    async with next_door(world, database_aside) as neighbour:
         switch_on(neighbour)
         await neighbour.set_up(stamping="all", ownership=by_team())
         yield neighbour

@@ -23,7 +23,7 @@ from koppel.jobs.run import run_by_itself
 from koppel.jobs.schedule import scheduled
 from koppel.jobs.webhooks import SECRET_HEADER
 from koppel.store import notices, schedules
-from koppel.store.database import Database, open_database
+from koppel.store.database import Database
 from koppel.systems.transport import AsgiTransport, Request, Response
 from koppel.web.app import LARGEST_POST, Said, Served, build_app
 from koppel.web.serving import serving
@@ -66,8 +66,8 @@ class Site:
 
 
 @pytest.fixture
-async def site(empty_database: str) -> AsyncIterator[Site]:
-    async with open_database(empty_database, Path()) as database, new_world(database) as world:
+async def site(database_aside: Database) -> AsyncIterator[Site]:
+    async with new_world(database_aside) as world:
         await queue.install(world.session.connection)
         await schedules.ensure(world.session.connection, scheduled(world.mappings))
         async with Site(world).open() as site:

@@ -15,7 +15,7 @@ from koppel.engine import pair
 from koppel.engine.merge import Verdict, first_verdict, verdict
 from merge_cases import SIDES, Case, cases
 
-CORPUS = 2500
+CORPUS = 1500
 CHANGED = ((False, False), (True, False), (False, True), (True, True))
 EQUAL_ANYWAY = (Verdict.TO_DATAVERSE, Verdict.TO_BUSINESS_CENTRAL)
 """Where both sides hold the same, writing either of them writes nothing."""

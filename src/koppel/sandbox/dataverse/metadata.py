@@ -16,13 +16,14 @@ from koppel.sandbox.dataverse.messages import Request, Response, json_response
 from koppel.sandbox.dataverse.metadata_shapes import (
     NAMESPACE,
     Definition,
+    column_definition,
     metadata_id,
     option_set,
     relations,
     table_definition,
 )
 from koppel.sandbox.dataverse.query import filter_refusal, split_list
-from koppel.sandbox.dataverse.schema import TableSchema
+from koppel.sandbox.dataverse.schema import Column, TableSchema
 
 if TYPE_CHECKING:
     from koppel.sandbox.dataverse.service import Dataverse
@@ -123,7 +124,11 @@ def _below(dataverse: Dataverse, table: TableSchema, request: Request) -> Respon
             elif not _is_kind(current, kind):
                 raise errors.no_segment(segment)
         elif found is None and name in _LISTS and name in current.parts:
-            found = current.parts[name]()
+            column = _column(table, key) if name == "Attributes" and key else None
+            if column is not None:  # one is asked for in every run: spared are the definitions of all
+                current, key = column_definition(dataverse, table, column, _is_strong(request)), None
+            else:
+                found = current.parts[name]()
         elif found is None and name in current.parts:
             part = current.parts[name]()
             return json_response(200, {"@odata.context": request.context(context), **(part or {})})
@@ -132,6 +137,14 @@ def _below(dataverse: Dataverse, table: TableSchema, request: Request) -> Respon
         if key is not None and found is not None:
             current, found = _pick(found, key, "LogicalName"), None
     return _one(request, context, current) if found is None else _list(request, context, found)
+
+
+def _column(table: TableSchema, key: str) -> Column | None:
+    """The column with this logical name, if it is told by that."""
+    named = _NAMED.fullmatch(key.strip())
+    if not named or named[1] != "LogicalName":
+        return None
+    return next((column for column in table.columns.values() if column.logical == named[2]), None)
 
 
 def _is_kind(item: Definition, kind: str) -> bool:
