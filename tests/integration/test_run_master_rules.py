@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from world import World, new_world
 from world_data import JO, PAM, Row
@@ -13,6 +14,8 @@ from koppel.sandbox.seed_business_central import COMPANY
 from koppel.store.database import Database
 from koppel.sync.full import outcome
 from koppel.sync.preview import match_now, match_preview
+from koppel.sync.request import Request
+from koppel.sync.run import plan
 
 
 @pytest.fixture
@@ -115,3 +118,34 @@ async def test_a_deleted_salesperson_is_held_not_dropped(world: World) -> None:
     [failure] = await world.failures("SALESPEOPLE")
     assert failure.code == "deleted"
     assert "PAM" in {coupling.business_central_key for coupling in await world.couplings("SALESPEOPLE")}
+
+
+@pytest.mark.rule("CUST-15")
+@pytest.mark.rule("PROD-16")
+async def test_what_is_asked_for_and_of_another_type_is_told_why_it_is_left_out(world: World) -> None:
+    account = await world.alice.create("accounts", name="Adatum", customertypecode=10)
+    result = await world.sync(records=(account["accountid"],), create=True)
+    told = "it is outside the filter of Dataverse: customertypecode is 10"
+    assert (result.counts["skipped"], any(told in line for line in result.notices)) == (1, True), result.notices
+    assert await world.failures() == []
+    assert (await world.bob.rows("customers"), await world.couplings()) == ([], [])
+    [action] = [a async for a in plan(world.session, "CUSTOMER", Request(records=(account["accountid"],), create=True))]
+    assert action.reason == told
+    assert (await world.sync(full=True)).counts["skipped"] == 0
+
+
+@pytest.mark.rule("CUST-11")
+async def test_an_account_that_is_deactivated_blocks_its_customer_where_that_is_switched_on(world: World) -> None:
+    here = msgspec.structs.replace(world.mappings["CUSTOMER"].business_central, deactivate={"blocked": "All"})
+    world.change(left_filter="deactivate", business_central=here)
+    first, second = await customer_in_step(world), await customer_in_step(world, displayName="Contoso")
+    account = (await world.account_of(first))["accountid"]
+    await world.alice.update("accounts", account, statecode=1, statuscode=2)
+    await world.bob.update("customers", second["id"], blocked="All")
+    await world.sync()
+    assert (await world.bob.row("customers", first["id"]))["blocked"] == "All"
+    assert (await world.account_of(second))["statecode"] == 0
+    await world.alice.update("accounts", account, statecode=0, statuscode=1)
+    await world.sync()
+    assert (await world.bob.row("customers", first["id"]))["blocked"] == "All"
+    await world.quiet("CUSTOMER")

@@ -93,6 +93,22 @@ async def test_a_new_opportunity_belongs_to_team_and_company(world: World) -> No
     await world.quiet("OPPORTUNITY")
 
 
+@pytest.mark.rule("OPP-05")
+async def test_where_teams_own_an_opportunity_of_no_customer_is_left_out(world: World) -> None:
+    await world.set_up(ownership=by_team())
+    customer = await open_shop(world)
+    company = await world.company_contact(customer)
+    prospect = await world.bob.create("contacts", type="Company", displayName="Prospect")
+    alone = await world.bob.create("contacts", type="Person", displayName="Kim")
+    for contact in (company, prospect, alone):
+        await world.bob.create("opportunities", description=contact["displayName"], contactNumber=contact["number"])
+    result = await world.sync("OPPORTUNITY", full=True)
+    assert (result.counts["created"], result.counts["skipped"], result.counts["failed"]) == (1, 2, 0)
+    assert any("its contact belongs to no customer or vendor" in line for line in result.notices), result.notices
+    assert [row["name"] for row in await world.alice.rows("opportunities")] == ["Adatum"]
+    await world.quiet("OPPORTUNITY")
+
+
 @pytest.mark.rule("GEN-03")
 async def test_a_customer_without_salesperson_belongs_to_the_team(world: World) -> None:
     await world.sync("SALESPEOPLE", full=True)

@@ -35,6 +35,7 @@ ROME = Template(filter="city eq 'Rome'", values={"telephone1": "39", "descriptio
 OTHERS = Template(priority=9, values={"telephone1": "0", "description": "Foreign"})
 
 
+@pytest.mark.rule("GEN-12")
 async def test_the_first_template_that_fits_the_source_gives_its_values(world: World) -> None:
     end(world, "dataverse", templates=(OTHERS, ROME))
     rome = await world.bob.create("customers", displayName="Adatum", city="Rome", phoneNumber="1")
@@ -79,6 +80,7 @@ async def test_a_default_in_a_field_that_is_blank_stays_where_it_is(world: World
     assert "a value that the mapping gives to new records" in [d.explained for d in found.explained]
 
 
+@pytest.mark.rule("GEN-12")
 async def test_templates_of_business_central_look_at_the_account(world: World) -> None:
     roman = Template(filter="address1_city eq 'Rome' and revenue gt 100", values={"taxRegistrationNumber": "IT"})
     end(world, "business_central", templates=(roman,))

@@ -15,19 +15,23 @@ SALESPEOPLE = "SALESPEOPLE"
 OWNED_BY_TEAM = frozenset({"account", "contact", "opportunity", "salesorder", "invoice"})
 OWNED_FOR_WANT = frozenset({"account", "contact", "salesorder"})
 """What belongs to the team where no salesperson is named; other rows then belong to whom Dataverse says (GEN-03)."""
+_TEAM_REFUSES = {"opportunity": ("opportunity.of_customer",)}
+"""By table, what is left out where teams own rows (OPP-05)."""
 
 
 def without_owners(mappings: Mapping[str, TableMapping]) -> dict[str, TableMapping]:
     """The mappings as teams own what they write: no field says who owns a row, and salespeople are no users any more
-    (GEN-02, SP-08)."""
+    (GEN-02, SP-08, OPP-05)."""
     return {name: _without_owner(mapping) for name, mapping in mappings.items()}
 
 
 def _without_owner(mapping: TableMapping) -> TableMapping:
     if mapping.name == SALESPEOPLE:
         return msgspec.structs.replace(mapping, enabled=False)
+    refuse = (*mapping.rules.refuse, *_TEAM_REFUSES.get(mapping.dataverse.table, ()))
     changed = msgspec.structs.replace(
         mapping,
+        rules=msgspec.structs.replace(mapping.rules, refuse=refuse),
         fields=tuple(field for field in mapping.fields if field.dataverse != OWNER),
         depends_on=tuple(name for name in mapping.depends_on if name != SALESPEOPLE),
     )

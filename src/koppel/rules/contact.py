@@ -109,6 +109,11 @@ def missing_parties(batch: Batch, field: str, code: str) -> list[Refusal | None]
     ]
 
 
+def with_parties(batch: Batch) -> set[Scalar]:
+    """The company contacts that are customers or vendors (``parties_needed``)."""
+    return {company for kind in PARTIES for company in _numbers(batch, kind).values()}
+
+
 def _numbers(batch: Batch, kind: str) -> dict[Scalar, Scalar]:
     """By customer or vendor, its company contact."""
     return {row["number"]: row["contactNumber"] for row in batch.table("relations") if row["linkToTable"] == kind}
@@ -139,7 +144,7 @@ def company(batch: Batch) -> References:
 def company_is_customer(batch: Batch) -> list[Refusal | None]:
     """A contact whose company is neither customer nor vendor stays in Business Central, without an error (CONT-02);
     one whose customer or vendor does not exist is an error (CONT-05)."""
-    known = {company for kind in PARTIES for company in _numbers(batch, kind).values()}
+    known = with_parties(batch)
     missing = missing_parties(batch, "companyNumber", "CONT-05")
     return [
         refusal if number in known else _no_customer(number)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from koppel.engine.action import Refusal
-from koppel.engine.rule import Batch, Need, complete, compute
+from koppel.engine.rule import Batch, Need, complete, compute, refuse
 from koppel.odata.records import Scalar
-from koppel.rules.contact import companies_needed, companies_of, existence_needed, missing_parties
+from koppel.rules.contact import (
+    companies_needed,
+    companies_of,
+    existence_needed,
+    missing_parties,
+    parties_needed,
+    with_parties,
+)
 from koppel.rules.currency import LOCAL_CURRENCY, local_currency
 
 _COMPANY = "contactCompanyNo"
@@ -26,6 +33,21 @@ def person(batch: Batch) -> list[Scalar | Refusal]:
     contacts = batch.column("contactNumber")
     companies = batch.column(_COMPANY) if _COMPANY in batch.columns else [None] * len(contacts)
     return ["" if contact == company else contact for contact, company in zip(contacts, companies, strict=True)]
+
+
+@refuse(reads=(_COMPANY,), needs=parties_needed(lambda batch: batch.column(_COMPANY)), of="new")
+def of_customer(batch: Batch) -> list[Refusal | None]:
+    """An opportunity with nobody's contact, or with a company that is neither customer nor vendor, is none to share
+    (OPP-05)."""
+    known = with_parties(batch)
+    refusal = Refusal(
+        code="OPP-05",
+        message="its contact belongs to no customer or vendor",
+        remedy="nothing is to be done, unless the company of its contact shall be a customer",
+        field=_COMPANY,
+        skip=True,
+    )
+    return [None if company in known else refusal for company in batch.column(_COMPANY)]
 
 
 @compute(reads=(_COMPANY,), needs=existence_needed(lambda batch: batch.column(_COMPANY)))

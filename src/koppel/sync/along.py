@@ -61,7 +61,7 @@ async def _along(session: Session, mapping: TableMapping, request: Request) -> R
     rows = await session.systems["business_central"].by_keys(
         mapping.business_central.table, (), field.business_central, keys
     )
-    return msgspec.structs.replace(request, records=tuple(row.id for row in rows))
+    return msgspec.structs.replace(request, records=tuple(row.id for row in rows), lenient=True)
 
 
 async def _keys(session: Session, name: str, records: Sequence[str]) -> list[str]:

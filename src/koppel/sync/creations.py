@@ -23,6 +23,7 @@ from koppel.sync.session import Session
 from koppel.sync.skip import passed_over, told_why
 from koppel.sync.succession import successors
 from koppel.sync.templates import chosen_template
+from koppel.sync.unmet import unmet
 
 
 async def new_records(
@@ -32,15 +33,17 @@ async def new_records(
     ready, side = scope.ready, incoming.side
     end, mapping = ready.end(side), ready.mapping
     inside = [record for record in news if end.passes is None or end.passes(record)]
-    if session.job and len(inside) < len(news):  # what failed before it left the filter is no failure any more
-        away = {record.id for record in news}.difference(record.id for record in inside)
-        await failures.clear(session.connection, mapping.name, side, away)
+    taken = {record.id for record in inside}
+    away = [record for record in news if record.id not in taken]
+    if session.job and away:  # what failed before it left the filter is no failure any more
+        await failures.clear(session.connection, mapping.name, side, {record.id for record in away})
     barred = [record for record in inside if not end.is_new(record)] if incoming.why == "chosen" else []
     inside = [record for record in inside if end.is_new(record)]
-    ignored = len(news) - len(inside) - len(barred)
+    ignored = 0 if incoming.asked else len(news) - len(inside) - len(barred)
     out = {id: refusal for id, refusal in failed.items() if refusal.outside}
     left_out = [hold(mapping, side, r, out[r.id], name=end.name_of(r)) for r in inside if r.id in out]
     left_out += [_barred(scope, side, record) for record in barred]
+    left_out += [_away(scope, side, record) for record in away if incoming.asked]
     inside = [record for record in inside if record.id not in out]
     passed = await passed_over(session, scope, incoming, side, inside)
     skipped = [*left_out, *told_why(session, scope, incoming, inside, passed)]
@@ -112,6 +115,18 @@ def _barred(scope: Scope, side: Side, record: Record) -> Action:
         code="not-new",
         message=f"it is not coupled, and gets no partner: {which} {SPOKEN[side]} do",
         remedy=f"bring it inside, or couple it by hand (koppel couple {mapping.name!r})",
+        skip=True,
+    )
+    return hold(mapping, side, record, refusal, name=end.name_of(record))
+
+
+def _away(scope: Scope, side: Side, record: Record) -> Action:
+    """A record that a person asks for and that the filter leaves out, as a product of another type (PROD-16)."""
+    mapping, end = scope.ready.mapping, scope.ready.end(side)
+    refusal = Refusal(
+        code="outside-filter",
+        message=f"it is outside the filter of {SPOKEN[side]}: {', '.join(unmet(end, record))}",
+        remedy=f"{mapping.name} takes {end.filter}",
         skip=True,
     )
     return hold(mapping, side, record, refusal, name=end.name_of(record))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
-from odata_query import ast
 
 from koppel.engine.action import Action, Bases
 from koppel.engine.fields import Field
 from koppel.engine.values import Unknown
 from koppel.errors import UsageError
-from koppel.odata.filter import compile_filter
 from koppel.odata.literals import is_guid
 from koppel.odata.records import Record, Scalar, Side
-from koppel.odata.syntax import columns_of, operands_of, parse_filter
 from koppel.store import conflicts, cursors, failures, jobs, pending
 from koppel.store.conflicts import Conflict
 from koppel.store.couplings import Coupling
@@ -24,11 +21,12 @@ from koppel.store.snapshots import field_names, open_codec
 from koppel.sync.answer import Known, answer, candidates
 from koppel.sync.chunk import plan_chunk
 from koppel.sync.people import names_of
-from koppel.sync.prepare import SIDES, End, Ready, column_behind
+from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.references import goes_through
 from koppel.sync.scope import Incoming, Scope, Why, base_of, read_side
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.uncouple import coupling_named
+from koppel.sync.unmet import unmet
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,24 +198,9 @@ async def _seen(session: Session, ready: Ready, side: Side, records: dict[Side, 
         modified_at=record.modified_at,
         modified_by=record.modified_by,
         modified_by_name=(await names_of(session, side, [record.modified_by])).get(record.modified_by, ""),
-        outside=tuple(_outside(end, record)),
+        outside=tuple(unmet(end, record)),
         own=record.modified_by in await session.systems[side].own_users(),
     )
-
-
-def _outside(end: End, record: Record) -> list[str]:
-    """The parts of the filter, joined by ``and``, that the record does not meet, as ``column is value``."""
-    if not end.filter or end.passes is None or end.passes(record):
-        return []
-
-    def read(path: str) -> Callable[[Record], Scalar]:
-        place = end.places[column_behind(end.schema, path)]
-        return lambda record: record.values[place]
-
-    tree = parse_filter(end.filter)
-    parts = operands_of(tree) if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
-    failing = [part for part in parts if not compile_filter(part, read=read)(record)]
-    return [", ".join(f"{path} is {read(path)(record)!r}" for path in sorted(columns_of(part))) for part in failing]
 
 
 def _compared(ready: Ready, records: dict[Side, Record], base: Bases | None) -> list[Compared]:

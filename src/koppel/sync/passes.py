@@ -33,7 +33,8 @@ async def planned_chunks(
         unknown: list[str] = []
         for start in range(0, len(request.records), CHUNK):
             found, nobody = await chosen(session, scope, request.records[start : start + CHUNK])
-            for place, incoming in enumerate(found):
+            for place, named in enumerate(found):
+                incoming = msgspec.structs.replace(named, asked=not request.lenient)
                 now = await as_it_is_now(session, scope, incoming) if place else incoming
                 yield await plan_chunk(session, scope, now), None
             unknown += nobody

@@ -37,7 +37,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     skipped, or hold what was agreed on. ``decisions``: by Business
     Central id, the conflicts that a person decided. ``outside``: the system itself says that these records are outside
     the filter. ``watched``: they count as changed, since something that belongs to them is. ``behind``: the system went
-    back behind this time, up to which its changes had been read.
+    back behind this time, up to which its changes had been read. ``asked``: somebody named these very records.
     """
 
     side: Side
@@ -48,6 +48,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     outside: bool = False
     watched: bool = False
     behind: str = ""
+    asked: bool = False
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
