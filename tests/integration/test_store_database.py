@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from koppel.errors import StoreError
-from koppel.store.database import Connection, Database, address, as_json, open_database
+from koppel.store.database import Connection, Database, Kept, address, as_json, open_database
 from koppel.store.migrate import FOLDER, migrate
 from postgres_server import administer, other_database
 
@@ -118,6 +118,18 @@ async def test_what_was_not_committed_is_rolled_back(database: Database) -> None
         await connection.execute("INSERT INTO cursor (mapping, side, position, digest) VALUES ('A', 'b', 'c', 'd')")
     async with database.connect() as connection:
         assert await (await connection.execute("SELECT * FROM cursor")).fetchall() == []
+
+
+async def test_a_connection_is_kept_until_nobody_used_it_for_long(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, found = Kept(database), []
+    for idle in (60, 60, -1):
+        monkeypatch.setattr("koppel.store.database.IDLE_SECONDS", idle)
+        async with kept.use() as connection:
+            found.append(connection.pgconn.backend_pid)
+    await kept.close()
+    assert found[0] == found[1] != found[2]
 
 
 async def test_rows_come_in_utc_and_with_ids_as_text(connection: Connection) -> None:

@@ -17,11 +17,11 @@ import pytest
 import requests
 from world import World, new_world
 
-from koppel.errors import UsageError
+from koppel.errors import StoreError, UsageError
 from koppel.jobs import queue
 from koppel.jobs.run import run_by_itself
 from koppel.jobs.schedule import scheduled
-from koppel.jobs.webhooks import SECRET_HEADER
+from koppel.jobs.webhooks import SECRET_HEADER, Inbox
 from koppel.store import notices, schedules
 from koppel.store.database import Database
 from koppel.systems.transport import AsgiTransport, Request, Response
@@ -206,6 +206,21 @@ async def test_posts_share_a_connection_and_get_another_one_when_it_is_lost(site
         assert (await site.post(DATAVERSE, context("account", id), SECRET)).status == 204
         assert administer(url, f"SELECT count(*) {others}") == 1
     assert {record for _, _, record in await site.waiting()} == set(ids)
+
+
+async def test_a_database_that_does_not_answer_is_asked_for_many_posts_together(site: Site) -> None:
+    asked: list[object] = []
+
+    async def hang_up(reader: object, writer: asyncio.StreamWriter) -> None:
+        asked.append(reader)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as nobody:
+        inbox = Inbox(Database("postgresql://nobody@127.0.0.1:{1}/nothing".format(*nobody.sockets[0].getsockname())))
+        posts = [inbox.take([notices.Notice("CUSTOMER", "dataverse", str(number))]) for number in range(100)]
+        answers = await asyncio.gather(*posts, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {StoreError}
+    assert 0 < len(asked) <= 8
 
 
 async def test_eng_342_a_post_leads_to_a_run(site: Site) -> None:

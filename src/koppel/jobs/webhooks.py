@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -119,35 +119,33 @@ def _notices(side: Side, table: str, record: str, tables: Tables) -> Iterator[No
 
 
 class Inbox:
-    """Takes notices in: those that come together go to the database together, and each is there once it is taken."""
+    """Takes notices in: those that come while others are written go to the database together, and share its answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = Kept(database)
         self._waiting: set[Notice] = set()
+        self._next: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
-    async def take(self, told: Iterable[Notice]) -> None:
+    async def take(self, told: Collection[Notice]) -> None:
         """Note these; they are committed when it returns. ``StoreError`` when the database is out of reach."""
-        self._waiting.update(told)
-        async with self._turn:
-            together, self._waiting = self._waiting, set()
-            if not together:
-                return
-            try:
-                await self._note(together)
-            except BaseException:
-                self._waiting |= together  # whoever comes next writes them, too
-                raise
+        if told:
+            self._waiting.update(told)
+            self._next = self._next or asyncio.create_task(self._write())
+            await asyncio.shield(self._next)
 
     async def close(self) -> None:
         """Give the connection back."""
         await self._database.close()
 
+    async def _write(self) -> None:
+        async with self._turn:
+            together, self._waiting, self._next = self._waiting, set(), None
+            try:
+                await self._note(together)
+            except StoreError:  # of a connection that was kept, and turns out to be lost
+                await self._note(together)
+
     async def _note(self, together: Iterable[Notice]) -> None:
-        """On the connection that was kept, or on a new one when that turns out to be lost."""
-        try:
-            async with self._database.use() as connection:
-                await notices.add(connection, together)
-        except StoreError:
-            async with self._database.use() as connection:
-                await notices.add(connection, together)
+        async with self._database.use() as connection:
+            await notices.add(connection, together)

@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 import re
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from itertools import chain
@@ -39,6 +40,8 @@ TEXTS = "(ARRAY (SELECT json_array_elements_text(%s)))"
 """An array of texts whose parameter is ``as_json`` of them: much faster than a list of parameters."""
 
 CONNECT_SECONDS = 10
+IDLE_SECONDS = 60.0
+"""What lies between may forget a connection that is silent for longer, and tells nobody."""
 # The escape of a NUL in JSON; after an odd number of backslashes it is but text that looks like one.
 NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 SESSION = "-c timezone=UTC -c client_min_messages=warning"
@@ -64,22 +67,26 @@ class Database(msgspec.Struct, frozen=True):
 
 
 class Kept:
-    """A connection that is opened when it is first used, kept, and opened anew after an error. Each statement commits
-    by itself, and one use ends before the next begins."""
+    """A connection that is opened when it is first used, kept, and opened anew after an error, or when nobody used it
+    for long. Each statement commits by itself, and one use ends before the next begins."""
 
     def __init__(self, database: Database) -> None:
         self._url = database.url
         self._connection: Connection | None = None
+        self._used = 0.0
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:
         """The connection. Losing the database, or not finding it, comes out as ``StoreError``."""
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            await self.close()
         if self._connection is None:
             self._connection = await _connect(self._url)
             await self._connection.set_autocommit(True)
         try:
             with _told_as_lost(self._url):
                 yield self._connection
+            self._used = time.monotonic()
         except BaseException:
             await self.close()
             raise

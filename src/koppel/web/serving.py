@@ -8,10 +8,12 @@ does when the process that works dies, the one that serves ends, too.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import pickle
 import socket
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -29,6 +31,7 @@ log = logging.getLogger("koppel.web")
 
 GRACE_SECONDS = 5
 """How long answers under way have when the process ends."""
+LOOK_SECONDS = 0.2
 TELL_SECONDS = 1.0
 AGAIN_SECONDS = 30.0
 """Until Dataverse is asked again who Koppel's own users are, when it did not answer."""
@@ -60,17 +63,17 @@ async def serving(served: Served, systems: Mapping[Side, System], host: str, por
 
 
 async def _listen(host: str, port: int) -> socket.socket:
-    """A port that a process left which died just now is free within the time that its answers have."""
-    for wait in [*[0.2] * round(GRACE_SECONDS / 0.2), 0.0]:
+    """A port is waited for that a process may have which died just now, for as long as its answers have."""
+    end = time.monotonic() + GRACE_SECONDS
+    while True:
         try:
             family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
             return socket.create_server(place[:2], family=family, backlog=LONGEST_QUEUE)
         except OSError as error:
-            if not wait:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
                 remedy = "Name another --host or --port."
                 raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}", remedy=remedy) from None
-        await asyncio.sleep(wait)
-    raise AssertionError
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _keep_serving(listening: socket.socket, served: Served, said: Said) -> None:
