@@ -17,6 +17,7 @@ from world import CrashError, World
 from world_data import Row
 
 from koppel.store.database import Database
+from koppel.systems.transport import Request
 
 SOME = slice(2, None, 9)
 
@@ -102,6 +103,33 @@ async def test_changes_of_both_sides(world: World) -> None:
         await edit(world, one, theirs, 3, add=False)
         await recovered(world)
         assert await in_step(world, one, theirs) == [3, 3, 8, 9], where
+
+
+@pytest.mark.rule("SO-46")
+async def test_one_side_was_open_and_the_other_one_about_to_be(world: World) -> None:
+    customer = await world.bob.one("customers", "displayName eq 'Adatum'")
+    made = await entered(world, customer, of_item("BIKE", 1), of_item("LIFT", 1))
+    await world.sync(BOTH)
+    theirs = await partner(world, made)
+    ours, there = await lines(world, made), await details(world, theirs)
+    await world.bob.update("salesOrders", made["id"], status="Open")
+    await world.bob.update("salesOrderLines", ours[0]["id"], quantity=2)
+    await world.bob.update("salesOrders", made["id"], status="Released")
+    await world.alice.update("salesorders", theirs["salesorderid"], statecode=0, statuscode=2)
+    await world.alice.update("salesorderdetails", there[1]["salesorderdetailid"], quantity=3)
+    await submitted(world, theirs)
+
+    async def die(number: int, request: Request) -> None:
+        if b'"statecode":0' in request.body:
+            world.crash()
+
+    world.line.before = die
+    with pytest.raises(CrashError):
+        await world.sync(BOTH)
+    assert (await world.bob.row("salesOrders", made["id"]))["status"] == "Open"
+    await world.revive()
+    await recovered(world)
+    assert await in_step(world, made, theirs) == [2, 3]
 
 
 @pytest.mark.rule("SO-41")
