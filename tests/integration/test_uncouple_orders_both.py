@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from both_ways_scenes import BOTH, LINES, details, entered, lines, new_shop, of_item
-from order_scenes import of_product, order, there
+from order_scenes import of_product, order, submitted, there
 from test_undo import take_back
 from world import World
 from world_data import Row
@@ -74,9 +74,22 @@ async def test_deleted_in_either_system(world: World) -> None:
     assert len(await world.couplings(LINES)) == 1
     await world.bob.update("salesOrders", kept["id"], status="Open")
     await world.bob.delete("salesOrders", kept["id"])
-    await world.sync(BOTH, full=True)
-    assert kept["id"] not in [pair.business_central_id for pair in await world.couplings(BOTH)]
-    assert len(await world.couplings(LINES)) == 2 * len(await world.couplings(BOTH))
+    result = await world.sync(BOTH)
+    assert result.counts["uncoupled"] == 1, "its archive tells"
+    assert (await world.couplings(BOTH), await world.couplings(LINES)) == ([], [])
+
+
+async def test_a_line_deleted_in_dataverse_concerns_its_order_alone(world: World) -> None:
+    made = await only_here(world)
+    theirs = await world.alice.row("salesorders", (await world.coupling(made["number"], BOTH)).dataverse_id)
+    await world.alice.update("salesorders", theirs["salesorderid"], statecode=0, statuscode=2)
+    await world.alice.delete("salesorderdetails", (await details(world, theirs))[0]["salesorderdetailid"])
+    await submitted(world, theirs)
+    result = await world.sync(BOTH)
+    assert (result.notices, result.parts[0].counts["deleted"]) == ([], 1)
+    assert [row["lineObjectNumber"] for row in await lines(world, made)] == ["LIFT"]
+    assert [row["productnumber"] for row in await details(world, theirs)] == ["LIFT"]
+    await world.quiet(BOTH)
 
 
 async def test_orphans(world: World) -> None:

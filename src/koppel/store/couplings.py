@@ -62,6 +62,9 @@ SELECT DISTINCT ON (business_central_key) business_central_key, dataverse_id
 FROM coupling
 WHERE mapping = %s AND business_central_key = ANY (%s)
 ORDER BY business_central_key, synced_at DESC NULLS LAST, created_at DESC, business_central_id"""
+IDS_OF_KEYS = """
+SELECT business_central_id FROM coupling WHERE mapping = %s AND business_central_key = ANY (%s)
+ORDER BY business_central_id"""
 RESOLVE_IDS = {
     side: f"""
 SELECT {ID[side]}, {OTHER[side]}, business_central_key
@@ -305,6 +308,11 @@ async def count(connection: Connection, mapping: str) -> int:
 async def resolve_keys(connection: Connection, mapping: str, keys: Collection[str]) -> dict[str, str]:
     """The Dataverse ids of the coupled records with these Business Central keys."""
     return dict(await (await connection.execute(RESOLVE_KEYS, [mapping, list(keys)])).fetchall())
+
+
+async def ids_of_keys(connection: Connection, mapping: str, keys: Collection[str]) -> list[str]:
+    """The ids in Business Central of the records that were coupled under these keys."""
+    return [row[0] for row in await (await connection.execute(IDS_OF_KEYS, [mapping, list(keys)])).fetchall()]
 
 
 async def resolve_ids(connection: Connection, mapping: str, side: Side, ids: Collection[str]) -> dict[str, Reference]:

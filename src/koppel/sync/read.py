@@ -89,13 +89,13 @@ def _compare_everything(changes: Changes, why: str) -> None:
 
 async def _read(session: Session, ready: Ready, changes: Changes) -> AsyncIterator[Incoming]:
     side, end, day = changes.side, ready.end(changes.side), _day(session, ready, changes.side)
-    watched = await read_watched(session, end, changes.position.watched)
+    watched = await read_watched(session, ready, side, changes.position.watched)
     position = changes.position
     if watched.every:
         changes.complete = changes.watched = True
         changes.notice = changes.notice or watched.notice
     else:
-        async for records, gone in concerned(session, end, watched.keys):
+        async for records, gone in concerned(session, ready, side, watched.keys):
             yield Incoming(side=side, records=records, deleted=gone, watched=True)
             position = msgspec.structs.replace(position, newest=tuple(set(position.newest).difference(gone)))
     reading = Reading(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 
 import msgspec
 
-from koppel.odata.records import Record, Scalar
+from koppel.odata.records import Record, Scalar, Side
+from koppel.store import couplings
 from koppel.sync.position import Position, instant
-from koppel.sync.prepare import End
+from koppel.sync.prepare import End, Ready
 from koppel.sync.reading import Reading, pages_of, window
 from koppel.sync.session import Session
 from koppel.sync.watched import WatchedTable
@@ -29,9 +30,9 @@ class Stirred(msgspec.Struct, kw_only=True):
     notice: str = ""
 
 
-async def read_watched(session: Session, end: End, known: Mapping[str, Position]) -> Stirred:
+async def read_watched(session: Session, ready: Ready, side: Side, known: Mapping[str, Position]) -> Stirred:
     """Read what changed in the tables that a side watches. A table that was never read concerns every record."""
-    found = Stirred()
+    found, end = Stirred(), ready.end(side)
     for watched in end.watched:
         name = watched.schema.name
         before = known.get(name)
@@ -47,11 +48,11 @@ async def read_watched(session: Session, end: End, known: Mapping[str, Position]
         found.every = found.every or before is None
         if before is None and not reading.tracked:  # only its latest rows tell where to go on
             reading.position, reading.complete = Position(at=await session.systems[end.side].latest(name)), False
-        found.positions[name] = await _read(session, watched, reading, found)
+        found.positions[name] = await _read(session, ready, watched, reading, found)
     return found
 
 
-async def _read(session: Session, watched: WatchedTable, reading: Reading, found: Stirred) -> Position:
+async def _read(session: Session, ready: Ready, watched: WatchedTable, reading: Reading, found: Stirred) -> Position:
     """Note whom the changed rows concern; where the next reading goes on.
 
     What is read again because it is recent concerns nobody a second time: it is known by the ``seen`` marks.
@@ -61,7 +62,8 @@ async def _read(session: Session, watched: WatchedTable, reading: Reading, found
     async for page in pages_of(session, reading):
         fresh = [record for record in page.records if reading.tracked or _mark(record) not in before.seen]
         if not found.every:
-            _note(watched, fresh, page.deleted, found)
+            _note(watched, fresh, found)
+            await _note_deleted(session, ready, watched, page.deleted, found)
         if not reading.tracked:
             marks += ((instant(record.modified_at), _mark(record)) for record in page.records)
             since = window(max(marks)[0]) if marks else ""
@@ -69,14 +71,32 @@ async def _read(session: Session, watched: WatchedTable, reading: Reading, found
     return msgspec.structs.replace(reading.position, seen=tuple(mark for _, mark in marks))
 
 
-def _note(watched: WatchedTable, rows: Iterable[Record], deleted: Iterable[str], found: Stirred) -> None:
+def _note(watched: WatchedTable, rows: Iterable[Record], found: Stirred) -> None:
     for row in rows:
         if not watched.keys:
             found.every = True
         for key, value in zip(watched.keys, row.values, strict=True):
             if value not in (None, ""):
                 found.keys.setdefault(key, set()).add(value)
-    if deleted:  # what is left of a row is its id, which does not tell whose it was
+
+
+async def _note_deleted(
+    session: Session, ready: Ready, watched: WatchedTable, deleted: Sequence[str], found: Stirred
+) -> None:
+    """What is left of a row is its id, which does not tell whose it was, unless it is a part whose coupling does; a
+    part that was not coupled concerns nobody."""
+    if not deleted:
+        return
+    id_column = ready.dataverse.schema.id_column
+    parts = [n for n in ready.parts if session.mappings[n].dataverse.table == watched.schema.name]
+    pairs = [
+        pair
+        for name in parts
+        for pair in (await couplings.by_ids(session.connection, name, "dataverse", deleted)).values()
+    ]
+    if parts and id_column in watched.keys and all(pair.whole for pair in pairs):
+        found.keys.setdefault(id_column, set()).update(pair.whole for pair in pairs)
+    else:
         found.every = True
         found.notice = f"rows of {watched.schema.name} were deleted, so everything is compared"
 
@@ -87,15 +107,31 @@ def _mark(row: Record) -> str:
 
 
 async def concerned(
-    session: Session, end: End, keys: Mapping[str, set[Scalar]]
+    session: Session, ready: Ready, side: Side, keys: Mapping[str, set[Scalar]]
 ) -> AsyncIterator[tuple[list[Record], list[str]]]:
-    """The records of these values of their columns, each once, and the ids among the values that no record has."""
+    """The records of these values of their columns, each once, and the ids of those that are gone: values of the id
+    that no record has, and records that were coupled under a key that none has."""
     told: set[str] = set()
+    end = ready.end(side)
     for key, values in keys.items():
         rest = iter(values)
         while part := list(islice(rest, KEYS_AT_ONCE)):
             found = await session.systems[end.side].by_keys(end.schema.name, end.columns, key, part)
-            there = {record.id for record in found}
-            gone = [str(id) for id in part if id not in there] if key == end.schema.id_column else []
+            gone = await _gone(session, ready, end, key, part, found)
             yield [record for record in found if record.id not in told], gone
-            told |= there
+            told |= {record.id for record in found}
+
+
+async def _gone(
+    session: Session, ready: Ready, end: End, key: str, asked: Sequence[Scalar], found: Sequence[Record]
+) -> list[str]:
+    if key == end.schema.id_column:
+        there = {record.id for record in found}
+        return [str(id) for id in asked if id not in there]
+    if key != ready.mapping.business_central.key or end.side != "business_central":
+        return []
+    known = {record.values[end.key] for record in found}
+    missing = [str(value) for value in asked if value not in known]
+    ids = await couplings.ids_of_keys(session.connection, ready.mapping.name, missing) if missing else []
+    left = await session.systems[end.side].by_ids(end.schema.name, (), ids) if ids else {}
+    return [id for id in ids if id not in left]
