@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
+import msgspec
 import psycopg
 import pytest
 from world import World, new_world
 
 from koppel.errors import LockedError, StoppedError
-from koppel.jobs import queue, schedule
+from koppel.jobs import queue, schedule, webhooks
 from koppel.jobs.run import run_by_itself
 from koppel.jobs.worker import Worker, tick
 from koppel.store import locks, notices, schedules
@@ -96,6 +97,31 @@ async def test_a_deletion_that_was_told_of_is_carried_over(world: World) -> None
     await told(world, customer["id"])
     await run_by_itself(world.session, "CUSTOMER")
     assert await world.alice.rows("accounts") == []
+
+
+async def test_a_deletion_is_carried_over_where_the_changes_are_read(world: World) -> None:
+    """Business Central reports it in its notification alone: it must not be lost among others that say less."""
+    world.change(deletions="delete")
+    customer, other = [await world.bob.create("customers", displayName=name) for name in ("Adatum", "Contoso")]
+    await world.sync(create=True)
+    await later(world)
+    await world.bob.delete("customers", customer["id"])
+    await world.bob.update("customers", other["id"], phoneNumber="5")
+    where = "api/v2.0/companies(1)/customers"
+    changes = [
+        {"resource": f"{where}({customer['id']})", "changeType": "updated", "clientState": "secret"},
+        {"resource": f"{where}({customer['id']})", "changeType": "deleted", "clientState": "secret"},
+        {"resource": where, "changeType": "collection", "clientState": "secret"},
+    ]
+    post = msgspec.json.encode({"value": changes})
+    tables = webhooks.concerned(world.mappings)
+    found = webhooks.told_by_business_central(post, "secret", tables)
+    await notices.add(world.session.connection, [one for one in found if one.mapping == "CUSTOMER"])
+    await told(world, customer["id"])
+    await run_by_itself(world.session, "CUSTOMER")
+    (account,) = await world.alice.rows("accounts")
+    assert (account["name"], account["telephone1"]) == ("Contoso", "5")
+    assert await left(world) == []
 
 
 async def test_of_many_records_the_changes_are_read(world: World) -> None:

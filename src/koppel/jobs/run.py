@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from koppel.errors import KoppelError, LockedError, StoppedError
@@ -37,13 +37,13 @@ async def run_by_itself(session: Session, name: str) -> list[Finished]:
     times = schedule.times_of(session.mappings[name], entry)
     if not schedule.is_due(entry, times, told=bool(told)):
         return []
-    request = _request(entry, told)
+    *first, request = _requests(entry, told)
     try:
         if not (told or entry.next_run <= entry.now or await has_news(session, name)):
             await schedules.looked(session.connection, name)
             await session.connection.commit()
             return []
-        finished = [one async for one in run_in_order(session, [name], request)]
+        finished = [one for asked in (*first, request) async for one in run_in_order(session, [name], asked)]
     except StoppedError:
         return []  # it is due still, and another worker goes on
     except Exception as error:
@@ -75,10 +75,17 @@ def _tell(one: Finished) -> None:
         log.info("%s: %s in %.1f s (job %d)", one.mapping, did, one.result.seconds, one.result.job)
 
 
-def _request(entry: Entry, told: Sequence[Notice]) -> Request:
+def _requests(entry: Entry, told: Sequence[Notice]) -> list[Request]:
+    """The records that were told of; or, where that says too little, all that changed, and before it those of which
+    nothing but a notice says that they are gone."""
     records = {one.record for one in told}
-    if not records or ANY in records or len(records) > MOST_RECORDS or entry.next_run <= entry.now:
-        return Request()
+    if records and ANY not in records and len(records) <= MOST_RECORDS and entry.next_run > entry.now:
+        return [_of(records)]
+    gone = {one.record for one in told if one.deleted and one.record}
+    return [*([_of(gone)] if gone else []), Request()]
+
+
+def _of(records: Collection[str]) -> Request:
     return Request(records=tuple(sorted(records)), lenient=True)
 
 

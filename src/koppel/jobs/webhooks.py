@@ -90,7 +90,7 @@ def _of_change(change: _Change, tables: Tables) -> Iterator[Notice]:
         record = "" if change.change_type == "collection" else (found["id"] or "").strip("'").lower()
         for side, table in tables:
             if side == "business_central" and table.rpartition("/")[2] == found["table"]:
-                yield from _notices(side, table, record, tables)
+                yield from _notices(side, table, record, tables, deleted=change.change_type == "deleted")
 
 
 def told_by_dataverse(body: bytes, header: str, secret: str, own: frozenset[str], tables: Tables) -> list[Notice]:
@@ -113,9 +113,9 @@ def _decoded(body: bytes, shape: type[_T]) -> _T:
         raise UsageError(f"this is no notification: {error}") from None
 
 
-def _notices(side: Side, table: str, record: str, tables: Tables) -> Iterator[Notice]:
+def _notices(side: Side, table: str, record: str, tables: Tables, *, deleted: bool = False) -> Iterator[Notice]:
     for mapping, is_record in tables.get((side, table), ()):
-        yield Notice(mapping, side, record if is_record else ANY)
+        yield Notice(mapping, side, record if is_record else ANY, deleted=deleted and is_record)
 
 
 class Inbox:

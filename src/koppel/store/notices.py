@@ -11,11 +11,14 @@ from koppel.store.database import Connection, as_json
 
 # Who is told of anew while a run is at it gets a new number, and stays.
 ADD = """
-INSERT INTO notice (mapping, side, record)
-SELECT DISTINCT mapping, side, record FROM json_to_recordset(%s) AS told (mapping text, side text, record text)
+INSERT INTO notice (mapping, side, record, deleted)
+SELECT mapping, side, record, bool_or(deleted)
+FROM json_to_recordset(%s) AS told (mapping text, side text, record text, deleted boolean)
+GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
-ON CONFLICT (mapping, side, record) DO UPDATE SET number = DEFAULT, at = clock_timestamp()"""
-FIND = "SELECT mapping, side, record, number FROM notice WHERE mapping = %s ORDER BY number"
+ON CONFLICT (mapping, side, record) DO UPDATE
+SET number = DEFAULT, at = clock_timestamp(), deleted = notice.deleted OR EXCLUDED.deleted"""
+FIND = "SELECT mapping, side, record, number, deleted FROM notice WHERE mapping = %s ORDER BY number"
 TOLD = "SELECT mapping, count(*) FROM notice GROUP BY mapping"
 # In the order in which ``ADD`` takes them: neither shall wait for the other one for ever.
 DONE = """
@@ -32,12 +35,14 @@ ANY = ""
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A record that changed; ``record`` empty: the system does not say which. ``number`` grows."""
+    """A record that changed; ``record`` empty: the system does not say which. ``number`` grows. ``deleted``: it may be
+    gone, and nothing else will tell."""
 
     mapping: str
     side: Side
     record: str
     number: int = 0
+    deleted: bool = False
 
 
 async def add(connection: Connection, told: Iterable[Notice]) -> None:
