@@ -19,6 +19,7 @@ import msgspec
 from bench.places import Place
 from koppel.cli.running import run_to_end
 from koppel.mapping.load import in_dependency_order
+from koppel.mapping.model import QUEUE
 from koppel.store import portions
 from koppel.sync.open import open_session
 from koppel.sync.prepare import Ready
@@ -111,7 +112,7 @@ async def _step(session: Session, order: Order, step: Step) -> None:
 
 async def _wait_for_help(session: Session) -> None:
     for _ in range(600):
-        if await portions.hands(session.connection) >= 3:
+        if await portions.hands(session.connection, QUEUE) >= 3:
             return
         await asyncio.sleep(0.1)
 

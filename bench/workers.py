@@ -91,10 +91,11 @@ async def _help(order: Helper) -> None:
     mappings = known_mappings(config)
     async with open_connections(config) as opened, opened.database.connect() as connection:
         await portions.be_ready(connection)
+        known = identities(mappings)
         while True:
-            if await portions.offered(connection, identities(mappings)):
+            if await portions.offered(connection, known):
                 async with session_on(opened, mappings) as session:
-                    print(await lend_a_hand(session), "portions", file=sys.stderr)
+                    print(await lend_a_hand(session, known), "portions", file=sys.stderr)
             await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -95,8 +95,9 @@ def test_entries_are_changed(shell: Shell) -> None:
     [
         (("set", "customer", "--every", "often"), "'often' is neither minutes from 1 on nor a cron expression"),
         (("set", "customer", "--every", "0"), "'0' is neither"),
-        (("set", "customer"), "Write --every, --inactivity or both"),
-        (("set", "customer", "--every", "5", "--as-in-file"), "Write --every, --inactivity or both"),
+        (("set", "customer"), "Write --every, --inactivity or --queue"),
+        (("set", "customer", "--every", "5", "--as-in-file"), "Write --every, --inactivity or --queue"),
+        (("set", "customer", "--queue", "one,two"), "'one,two' is no name of a queue"),
         (("hold", "nothing like it"), "there is no mapping"),
         (("hold", "postedsalesline-inv"), "there is no mapping"),
         (("run", "customer"), "CUSTOMER: on hold"),
@@ -114,6 +115,23 @@ def test_a_worker_runs_what_is_resumed_and_stops_when_told(shell: Shell) -> None
         shell.run("schedule", "resume", "currency")
         until(lambda: entry(shell, "CURRENCY")["last_run"] is not None)
         assert "CURRENCY: " in stopped(working)
+
+
+def test_a_worker_serves_the_queues_that_it_is_told_to(shell: Shell) -> None:
+    shell.run("schedule", "set", "currency", "--queue", "quick")
+    assert shell.run("worker", "--queues", "quick,").status == 2
+    with at_work(shell, "worker", "--queues", "quick, night") as working:
+        told = shell.run("schedule", "resume", "currency", "salespeople")
+        assert "no worker serves the queue default, where 1 mappings wait" in told.err
+        until(lambda: shell.json("jobs", "--limit", "1")["jobs"][0]["queue"] == "quick")
+        asked = shell.run("schedule", "workers", "--json")
+        assert asked.status == 1, "nobody serves the queue of SALESPEOPLE"
+        assert [(one["number"], one["queues"]) for one in asked.data["workers"]] == [(working.pid, ["night", "quick"])]
+        assert {one["queue"]: one["workers"] for one in asked.data["queues"]} == {"default": 0, "night": 1, "quick": 1}
+        assert "from quick, night" in stopped(working)
+    assert entry(shell, "SALESPEOPLE")["last_run"] is None
+    shell.run("schedule", "hold", "all")
+    shell.run("schedule", "set", "all", "--as-in-file")
 
 
 def test_another_worker_takes_over_from_one_that_is_killed(shell: Shell) -> None:

@@ -16,6 +16,7 @@ from koppel.errors import LockedError, StoppedError
 from koppel.jobs import queue, schedule, webhooks
 from koppel.jobs.run import run_by_itself
 from koppel.jobs.worker import Worker, tick
+from koppel.mapping.model import QUEUE
 from koppel.store import locks, notices, schedules
 from koppel.store.database import Connection, Database
 from koppel.store.locks import mapping_lock
@@ -295,9 +296,10 @@ async def test_a_run_that_is_told_to_stop_ends_its_chunk_and_is_due_still(world:
 # workers
 
 
-def worker_of(world: World) -> Worker:
+def worker_of(world: World, *queues: str) -> Worker:
     opened = Opened(systems=world.session.systems, database=world.database)
-    return Worker(opened, {name: world.mappings[name] for name in ("CUSTOMER", "CONTACT")})
+    mappings = {name: world.mappings[name] for name in ("CUSTOMER", "CONTACT")}
+    return Worker(opened, mappings, queues=queues or None)
 
 
 @asynccontextmanager
@@ -336,7 +338,7 @@ async def test_a_job_of_a_dead_worker_is_another_ones(world: World) -> None:
     async with queue.queue_on(world.database).open_async() as app:
         assert await tick(app, connection, world.mappings) == ["CUSTOMER"]
         dead = await app.job_manager.register_worker()
-        job = await app.job_manager.fetch_job([queue.QUEUE], dead)
+        job = await app.job_manager.fetch_job([QUEUE], dead)
         assert job is not None
         assert await tick(app, connection, world.mappings) == []
         silence = "UPDATE queue.procrastinate_workers SET last_heartbeat = last_heartbeat - interval '7 seconds'"

@@ -17,6 +17,7 @@ from koppel.store.database import Database
 from koppel.sync import hand, passes, spread
 from koppel.sync.hand import lend_a_hand
 from koppel.sync.request import Result
+from koppel.sync.spread import identities
 from koppel.sync.undo import undo
 from koppel.sync.verify import verify
 from koppel.systems.transport import Request as HttpRequest
@@ -53,7 +54,7 @@ async def helped(run: Awaitable[Result], helper: World) -> tuple[Result, int]:
     """A run with the helper at its side; how many portions were done there."""
     running, did = asyncio.ensure_future(run), 0
     while not running.done():
-        did += await lend_a_hand(helper.session)
+        did += await lend_a_hand(helper.session, identities(helper.session.mappings))
         await asyncio.sleep(0.01)
     return await running, did
 
@@ -142,7 +143,7 @@ async def test_a_helper_dies(database: Database, deadly: int, after: bool) -> No
         async def live() -> None:
             nonlocal died
             try:
-                await lend_a_hand(helper.session)
+                await lend_a_hand(helper.session, identities(helper.session.mappings))
             except CrashError:
                 died = True
 
@@ -189,7 +190,7 @@ async def test_the_leader_dies(database: Database) -> None:
 
 async def _help_on(helper: World, running: asyncio.Future[Result]) -> None:
     while True:
-        await lend_a_hand(helper.session)
+        await lend_a_hand(helper.session, identities(helper.session.mappings))
         if running.done():
             return
         await asyncio.sleep(0.01)

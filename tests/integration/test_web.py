@@ -267,6 +267,7 @@ async def test_metrics(site: Site) -> None:
     assert 'koppel_jobs_total{mapping="CURRENCY",status="done"} 1' in lines
     assert 'koppel_notices_waiting{mapping="CUSTOMER"} 1' in lines
     assert 'koppel_schedule_state{mapping="OPPORTUNITY",state="on hold"} 1' in lines
+    assert 'koppel_workers{queue="default"} 0' in lines
     assert any(line.startswith('koppel_lag_seconds{mapping="CURRENCY"} ') for line in lines)
     assert any(line.startswith('koppel_process_requests_total{side="dataverse"} ') for line in lines)
     names = [line.split("{")[0] for line in lines if not line.startswith("#")]

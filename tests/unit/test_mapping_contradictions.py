@@ -73,6 +73,7 @@ EVERY = "templates: [{values: {a: 1}}, {values: {a: 2}, filter: city eq 'Rome'}]
             3,
             "a is watched for every record, or for the same ones, in line 3 too",
         ),
+        ({"more": "schedule: {queue: 'a,b'}"}, 4, "`a,b` is no name of a queue"),
         ({"more": "brakes: {deletions: -1}"}, 4, "`deletions` cannot be negative"),
         ({"more": "brakes: {changes_percent: 101}"}, 4, "`changes_percent` must be from 0 to 100"),
     ],

@@ -37,6 +37,7 @@ ENTRY = Entry(
     state="ready",
     every=None,
     inactivity=None,
+    queue=None,
     next_run=NOW + 5 * MINUTE,
     attempts=0,
     job=None,

@@ -10,14 +10,15 @@ import typer
 
 from koppel.cli.names import Mappings
 from koppel.cli.output import Output, moment, table
-from koppel.cli.running import DONE, AsJson, ConfigPath, run
+from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
 from koppel.errors import UsageError
+from koppel.jobs.queues import queues, unserved
 from koppel.jobs.schedule import scheduled, times_of
 from koppel.mapping.model import TableMapping
 from koppel.mapping.names import mappings_named
-from koppel.mapping.timing import is_timing, timing_of
-from koppel.store import schedules
-from koppel.store.schedules import Entry
+from koppel.mapping.timing import is_queue, is_timing, timing_of
+from koppel.store import schedules, workers
+from koppel.store.schedules import Entry, queue_of
 from koppel.sync.session import Session
 
 app = typer.Typer(help="When mappings run by themselves, under `koppel serve` or `koppel worker`.")
@@ -51,25 +52,29 @@ def set_times(
     inactivity: Annotated[
         int | None, typer.Option(help="Minutes on hold after a run without changes; 0: none.", min=0)
     ] = None,
+    queue: Annotated[str | None, typer.Option(help="In which queue they wait for a worker.")] = None,
     as_in_file: Annotated[bool, typer.Option("--as-in-file", help="As the mapping's file says again.")] = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set how often mappings run."""
-    if as_in_file == (every is not None or inactivity is not None):
-        raise typer.BadParameter("Write --every, --inactivity or both, or --as-in-file alone.")
+    """Set how often mappings run, and where they wait for a worker."""
+    if as_in_file == any(one is not None for one in (every, inactivity, queue)):
+        raise typer.BadParameter("Write --every, --inactivity or --queue, or --as-in-file alone.")
+    if queue is not None and not is_queue(queue):
+        raise typer.BadParameter(f"{queue!r} is no name of a queue: write a word, without blanks and commas.")
     if every is not None and not is_timing(timing_of(every)):
         raise typer.BadParameter(
             f"{every!r} is neither minutes from 1 on nor a cron expression of five fields, such as '0 6 * * mon-fri'."
         )
 
+    given = {"every": every, "inactivity": inactivity, "queue": queue}
+    settings = {key: value for key, value in given.items() if value is not None or as_in_file}
+
     async def work(session: Session, output: Output) -> int:
         chosen = _named(session, names)
         entries = await _entries(session)
         for name in chosen:
-            timing = None if as_in_file else every if every is not None else entries[name].every
-            minutes = None if as_in_file else inactivity if inactivity is not None else entries[name].inactivity
-            await schedules.set_timing(session.connection, [name], timing, minutes)
+            await schedules.change(session.connection, msgspec.structs.replace(entries[name], **settings))
         await _show(session, output, chosen)
         return DONE
 
@@ -102,6 +107,37 @@ def run_now(names: Names, config: ConfigPath = None, as_json: AsJson = False) ->
     _run_soon(names, config, as_json, held_too=False)
 
 
+@app.command("workers")
+def list_workers(config: ConfigPath = None, as_json: AsJson = False) -> None:
+    """The workers that are alive, and the queues that they serve; exit status 1 when a queue has none."""
+
+    async def work(session: Session, output: Output) -> int:
+        alive = await workers.alive(session.connection)
+        found = await queues(session.connection, session.mappings)
+        output.show(
+            {"workers": msgspec.to_builtins(alive), "queues": msgspec.to_builtins(found)},
+            table(
+                ("worker", "at once", "since", "silent for", "queues"),
+                [
+                    (
+                        f"{one.host} {one.number}",
+                        one.concurrency,
+                        one.since,
+                        f"{one.silent:.0f} s",
+                        "all" if one.queues is None else ", ".join(one.queues),
+                    )
+                    for one in alive
+                ],
+            ),
+            table(
+                ("queue", "workers", "mappings"), [(one.queue, one.workers, ", ".join(one.mappings)) for one in found]
+            ),
+        )
+        return FAILED if any(one.mappings and not one.workers for one in found) else DONE
+
+    run(work, config, as_json)
+
+
 def _run_soon(names: list[str], config: Path | None, as_json: bool, *, held_too: bool) -> None:
     async def work(session: Session, output: Output) -> int:
         chosen = _named(session, names)
@@ -128,20 +164,24 @@ async def _entries(session: Session) -> dict[str, Entry]:
 
 async def _show(session: Session, output: Output, names: list[str]) -> None:
     entries = await _entries(session)
+    lonely = await unserved(session.connection, session.mappings)
     await session.connection.commit()
     shown = [(session.mappings[name], entries[name]) for name in names]
     output.show(
         {"schedule": {entry.mapping: _data(mapping, entry) for mapping, entry in shown}},
         table(
-            ("mapping", "every", "inactivity", "state", "next run", "last run", "job", "tries", ""),
+            ("mapping", "every", "inactivity", "queue", "state", "next run", "last run", "job", "tries", ""),
             [_row(mapping, entry) for mapping, entry in shown],
         ),
     )
+    for queue in lonely:
+        output.note(f"no worker serves the queue {queue.queue}, where {len(queue.mappings):,} mappings wait")
 
 
 def _data(mapping: TableMapping, entry: Entry) -> dict[str, Any]:
     times = times_of(mapping, entry)
-    return {**msgspec.structs.asdict(entry), "every": times.every, "inactivity": times.inactivity}
+    set_so = {"every": times.every, "inactivity": times.inactivity, "queue": queue_of(mapping, entry)}
+    return {**msgspec.structs.asdict(entry), **set_so}
 
 
 def _row(mapping: TableMapping, entry: Entry) -> tuple[object, ...]:
@@ -151,6 +191,7 @@ def _row(mapping: TableMapping, entry: Entry) -> tuple[object, ...]:
         entry.mapping,
         f"{times.every} min" if isinstance(times.every, int) else times.every,
         f"{times.inactivity} min" if times.inactivity else "",
+        queue_of(mapping, entry),
         STATES.get(entry.state, entry.state),
         moment(entry.next_run) if runs else "",
         moment(entry.last_run),

@@ -6,51 +6,73 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
 from koppel.cli.running import DONE, ConfigPath, guarded, run_to_end
 from koppel.config import Config, find_config, load_config
+from koppel.errors import UsageError
 from koppel.jobs import subscriptions, webhooks
 from koppel.jobs.worker import Worker
 from koppel.mapping.model import TableMapping
+from koppel.mapping.timing import is_queue
 from koppel.sync.open import Opened, brakes_of, known_mappings, open_connections
 
 log = logging.getLogger("koppel.jobs")
 
 Concurrency = Annotated[int, typer.Option(help="How many mappings run at once.", min=1)]
+Queues = Annotated[
+    str | None, typer.Option(metavar="NAME,...", help="Run only mappings that wait in these queues; all when left out.")
+]
 
 
-def worker(concurrency: Concurrency = 4, config: ConfigPath = None) -> None:
+def worker(queues: Queues = None, concurrency: Concurrency = 4, config: ConfigPath = None) -> None:
     """Run mappings when they are due, until Ctrl-C or SIGTERM. Any number of workers share a database."""
     _log_to_terminal()
     with guarded(as_json=False):
-        run_to_end(_work(load_config(config or find_config()), concurrency))
+        run_to_end(_work(load_config(config or find_config()), _named(queues), concurrency))
     raise SystemExit(DONE)
 
 
 def serve(
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is everywhere.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8750,
+    queues: Queues = None,
     concurrency: Concurrency = 4,
     config: ConfigPath = None,
 ) -> None:
     """Work as `koppel worker` does, and serve webhooks, health (/health, /ready) and metrics (/metrics)."""
     _log_to_terminal()
     with guarded(as_json=False):
-        run_to_end(_serve(load_config(config or find_config()), host, port, concurrency))
+        run_to_end(_serve(load_config(config or find_config()), host, port, _named(queues), concurrency))
     raise SystemExit(DONE)
 
 
-async def _work(config: Config, concurrency: int) -> None:
+def _named(queues: str | None) -> list[str] | None:
+    """The queues that a person wrote."""
+    if queues is None:
+        return None
+    names = [name.strip() for name in queues.split(",")]
+    if wrong := [name for name in names if not is_queue(name)]:
+        raise UsageError(f"{wrong[0]!r} is no name of a queue", remedy="Write --queues one,another.")
+    return names
+
+
+async def _work(config: Config, queues: Sequence[str] | None, concurrency: int) -> None:
     mappings = known_mappings(config)
     async with open_connections(config) as opened:
-        await _at_work(config, mappings, opened, concurrency)
+        await _at_work(config, mappings, opened, queues, concurrency)
 
 
-async def _at_work(config: Config, mappings: Mapping[str, TableMapping], opened: Opened, concurrency: int) -> None:
+async def _at_work(
+    config: Config,
+    mappings: Mapping[str, TableMapping],
+    opened: Opened,
+    queues: Sequence[str] | None,
+    concurrency: int,
+) -> None:
     """Until a signal says to stop."""
     working = Worker(
         opened,
@@ -58,16 +80,18 @@ async def _at_work(config: Config, mappings: Mapping[str, TableMapping], opened:
         brakes=brakes_of(config),
         keep_jobs=config.keep_jobs,
         tells=config.alerts,
+        queues=queues,
         concurrency=concurrency,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, working.stop)
-    log.info("working, %d mappings at once; Ctrl-C stops it", concurrency)
+    taken = f", from {', '.join(queues)}" if queues else ""
+    log.info("working, %d mappings at once%s; Ctrl-C stops it", concurrency, taken)
     await working.work()
     log.info("stopped; what is due is for the next worker")
 
 
-async def _serve(config: Config, host: str, port: int, concurrency: int) -> None:
+async def _serve(config: Config, host: str, port: int, queues: Sequence[str] | None, concurrency: int) -> None:
     from koppel.web.app import Served
     from koppel.web.serving import serving
 
@@ -79,7 +103,7 @@ async def _serve(config: Config, host: str, port: int, concurrency: int) -> None
             log.info("serving on %s", address)
             subscribing = asyncio.create_task(_subscribe(config, mappings, opened))
             try:
-                await _at_work(config, mappings, opened, concurrency)
+                await _at_work(config, mappings, opened, queues, concurrency)
             finally:
                 subscribing.cancel()
                 await asyncio.gather(subscribing, return_exceptions=True)

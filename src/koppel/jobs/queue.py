@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +24,6 @@ log = logging.getLogger("koppel.jobs")
 
 SCHEMA = "queue"
 TASK = "run mapping"
-QUEUE = "mappings"
 HEARTBEAT_SECONDS = 2.0
 STALLED_SECONDS = 6.0
 """A worker that was silent for so long is taken for dead: its jobs are another one's."""
@@ -40,6 +39,11 @@ NOTE = "INSERT INTO installed (migration) VALUES (%s)"
 IN_HAND = f"""
 SELECT DISTINCT args ->> 'mapping' FROM {SCHEMA}.procrastinate_jobs
 WHERE task_name = '{TASK}' AND status IN ('todo', 'doing')"""
+MOVE = f"""
+UPDATE {SCHEMA}.procrastinate_jobs AS job SET queue_name = wanted.queue
+FROM unnest(%s::text[], %s::text[]) AS wanted (mapping, queue)
+WHERE job.task_name = '{TASK}' AND job.status = 'todo' AND job.args ->> 'mapping' = wanted.mapping
+    AND job.queue_name <> wanted.queue"""
 
 
 async def install(connection: Connection) -> None:
@@ -73,10 +77,15 @@ def queue_on(database: Database) -> App:
     return App(connector=PsycopgConnector(conninfo=place, min_size=1, max_size=4))
 
 
-async def offer(app: App, mapping: str) -> None:
-    """Let some worker run this mapping, unless it waits for one already. Never two run it at once."""
+async def offer(app: App, mapping: str, queue: str) -> None:
+    """Let some worker of this queue run a mapping, unless it waits for one already. Never two run it at once."""
     with suppress(AlreadyEnqueued):
-        await app.configure_task(TASK, queue=QUEUE, lock=mapping, queueing_lock=mapping).defer_async(mapping=mapping)
+        await app.configure_task(TASK, queue=queue, lock=mapping, queueing_lock=mapping).defer_async(mapping=mapping)
+
+
+async def move(connection: Connection, queues: Mapping[str, str]) -> None:
+    """What waits for a worker waits in its mapping's queue, though that may have been another one before."""
+    await connection.execute(MOVE, [list(queues), list(queues.values())])
 
 
 async def in_hand(connection: Connection) -> set[str]:

@@ -35,6 +35,7 @@ async def run_by_itself(session: Session, name: str) -> list[Finished]:
     if entry is None:
         return []
     times = schedule.times_of(session.mappings[name], entry)
+    session.queue = schedules.queue_of(session.mappings[name], entry)
     if not schedule.is_due(entry, times, told=bool(told)):
         return []
     *first, request = _requests(entry, told)

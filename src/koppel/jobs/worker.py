@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import psycopg
 from procrastinate import App
@@ -17,7 +18,7 @@ from koppel.errors import LockedError, StoreError
 from koppel.jobs import alerts, queue, schedule
 from koppel.jobs.run import run_by_itself
 from koppel.mapping.model import TableMapping
-from koppel.store import jobs, notices, portions, schedules
+from koppel.store import jobs, notices, portions, schedules, workers
 from koppel.store.database import Connection
 from koppel.sync.hand import lend_a_hand
 from koppel.sync.open import Opened, session_on
@@ -36,7 +37,10 @@ LOST = (psycopg.OperationalError, ConnectorException, StoreError)
 
 
 class Worker:
-    """One process's share of the work. ``work`` returns once ``stop`` was called and what runs has ended its chunk."""
+    """One process's share of the work. ``work`` returns once ``stop`` was called and what runs has ended its chunk.
+
+    ``queues``: those it takes runs from; ``None``: from all. What is due it offers to everybody.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Worker:
         brakes: Brakes = Brakes(),
         keep_jobs: int = 0,
         tells: Alerts | None = None,
+        queues: Collection[str] | None = None,
         concurrency: int = 4,
     ) -> None:
         self._opened = opened
@@ -53,6 +58,7 @@ class Worker:
         self._keep_jobs = keep_jobs
         self._tells = tells
         self._mappings = mappings
+        self._queues = None if queues is None else sorted(queues)
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
 
@@ -81,9 +87,11 @@ class Worker:
             async with queue.queue_on(self._opened.database).open_async() as app:
                 self._add_task(app)
                 await self._until_one_ends(app, connection, another, third)
+            await connection.rollback()
+            await workers.gone(connection)
 
     def _add_task(self, app: App) -> None:
-        @app.task(name=queue.TASK, queue=queue.QUEUE)
+        @app.task(name=queue.TASK)
         async def run_mapping(mapping: str) -> None:
             if mapping in self._mappings and not self._stopping.is_set():
                 await self._run(mapping)
@@ -96,7 +104,7 @@ class Worker:
         """A run that loses the database leaves its job to be found by others, as this worker's heart stops."""
         worker: asyncio.Task[object] = asyncio.create_task(
             app.run_worker_async(
-                queues=[queue.QUEUE],
+                queues=cast("list[str]", self._queues),  # None: all
                 concurrency=self._concurrency,
                 install_signal_handlers=False,
                 delete_jobs="always",
@@ -127,6 +135,7 @@ class Worker:
     async def _tick_on(self, app: App, connection: Connection) -> None:
         while True:
             await tick(app, connection, self._mappings)
+            await workers.sign(connection, self._queues, self._concurrency)
             await share_limits(connection, self._opened.systems)
             await connection.commit()
             await asyncio.sleep(TICK_SECONDS)
@@ -136,15 +145,27 @@ class Worker:
         await portions.be_ready(connection)
         known = identities(self._mappings)
         while not self._stopping.is_set():
-            if await portions.offered(connection, known):
-                await self._lend_a_hand()
+            mine = await self._served(connection, known)
+            if await portions.offered(connection, mine):
+                await self._lend_a_hand(mine)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)
 
-    async def _lend_a_hand(self) -> None:
+    async def _served(self, connection: Connection, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Those of these mappings that wait in queues of this worker."""
+        if self._queues is None:
+            return known
+        entries = await schedules.entries(connection)
+        return {
+            name: identity
+            for name, identity in known.items()
+            if schedules.queue_of(self._mappings[name], entries.get(name)) in self._queues
+        }
+
+    async def _lend_a_hand(self, known: Mapping[str, str]) -> None:
         try:
             async with self._session() as session:
-                await lend_a_hand(session)
+                await lend_a_hand(session, known)
         except (StoreError, psycopg.Error):
             raise
         except LockedError as error:
@@ -175,6 +196,8 @@ async def tick(app: App, connection: Connection, mappings: Mapping[str, TableMap
     numbers = await notices.told(connection)
     told = {name for name, entry in entries.items() if schedule.is_told(entry, numbers.get(name, 0))}
     in_hand = await queue.in_hand(connection)
+    queues = {name: schedules.queue_of(mapping, entries.get(name)) for name, mapping in mappings.items()}
+    await queue.move(connection, queues)
     await connection.commit()
     due = {
         name
@@ -183,5 +206,5 @@ async def tick(app: App, connection: Connection, mappings: Mapping[str, TableMap
     }
     offered = schedule.offered(mappings, due, told, in_hand)
     for name in offered:
-        await queue.offer(app, name)
+        await queue.offer(app, name, queues[name])
     return offered

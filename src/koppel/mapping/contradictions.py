@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from koppel.errors import FilterError
 from koppel.mapping.finding import SIDES, Finding
 from koppel.mapping.model import Endpoint, TableMapping, Watch, templates_in_order
-from koppel.mapping.timing import is_timing
+from koppel.mapping.timing import is_queue, is_timing
 from koppel.odata.records import SPOKEN, Side
 from koppel.odata.syntax import columns_of, parse_filter
 
@@ -157,6 +157,9 @@ def _schedule(mapping: TableMapping) -> Iterator[Finding]:
         )
     if schedule.inactivity < 0:
         yield Finding(("schedule", "inactivity"), "`inactivity` cannot be negative", "0: never on hold.")
+    if not is_queue(schedule.queue):
+        message = f"`{schedule.queue}` is no name of a queue"
+        yield Finding(("schedule", "queue"), message, "Write a word, without blanks and commas.")
     if mapping.part_of and schedule != _PLAIN.schedule:
         message = f"its records go with those of {mapping.part_of}, never by themselves"
         yield Finding(("schedule",), message, "Leave `schedule` out.")

@@ -17,6 +17,8 @@ Drift = Literal["keep", "overwrite"]
 Normaliser = Literal["accents", "punctuation", "company", "digits"]
 LeftFilter = Literal["keep", "wait", "carry", "uncouple", "deactivate"]
 
+QUEUE = "default"
+"""Where mappings wait for a worker that say nothing else."""
 BLANK_KEY = ""
 NONE = "none"
 """Instead of a filter for new records: none ever gets a partner by itself."""
@@ -52,12 +54,13 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """When a mapping runs by itself (ENG-237): ``every`` so many minutes, or as a cron expression says (UTC).
 
     After a run without changes it is on hold for ``inactivity`` minutes, or until a change wakes it; 0: it goes on as
-    ever. ``hold``: only once somebody resumes it.
+    ever. ``hold``: only once somebody resumes it. ``queue``: in which queue it waits for a worker.
     """
 
     every: int | str = 30
     inactivity: int = 720
     hold: bool = False
+    queue: str = QUEUE
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,6 +62,7 @@ DESCRIPTIONS = {
     "Schedule.every": "Minutes from one run to the next, or a cron expression in UTC, such as '0 6 * * mon-fri'.",
     "Schedule.inactivity": "Minutes on hold after a run without changes, unless a change wakes it; 0: never on hold.",
     "Schedule.hold": "true: on hold until somebody resumes it.",
+    "Schedule.queue": "In which queue the mapping waits for a worker (`koppel worker --queues`).",
     "MappingFile.enabled": "false: the mapping is off, every run leaves it out.",
     "MappingFile.instead_of": "Mapping whose place this one takes: one of the two is on.",
     "MappingFile.overrides": "`standard`: this file replaces the standard mapping of the same name.",

@@ -28,8 +28,8 @@ Level = Literal["info", "warning", "error"]
 # The lock is held by the connection that runs the job: a job without it lost its process.
 START = f"""
 WITH started AS (
-    INSERT INTO job (type, direction, mappings, host, process, workers, undoes)
-    VALUES (%s, %s, %s, %s, %s, ARRAY[%s], %s) RETURNING id
+    INSERT INTO job (type, direction, mappings, queue, host, process, workers, undoes)
+    VALUES (%s, %s, %s, %s, %s, %s, ARRAY[%s], %s) RETURNING id
 )
 SELECT id, pg_advisory_lock({JOB}, id::integer) FROM started"""
 UNDOING = "SELECT id FROM job WHERE undoes = %s ORDER BY id"
@@ -51,8 +51,8 @@ RETURNING id"""
 FINISH = """
 UPDATE job SET status = %s, message = %s, finished = clock_timestamp() WHERE id = %s AND status = 'running'"""
 COLUMNS = """
-SELECT id, type, direction, mappings, started, finished, status, counters, requests, message, host, process, workers,
-    extract(epoch FROM coalesce(finished, clock_timestamp()) - started)::float8, undoes
+SELECT id, type, direction, mappings, queue, started, finished, status, counters, requests, message, host, process,
+    workers, extract(epoch FROM coalesce(finished, clock_timestamp()) - started)::float8, undoes
 FROM job"""
 GET = f"{COLUMNS} WHERE id = %s"
 RECENT = f"""
@@ -83,7 +83,8 @@ RETURNING id"""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. ``direction``: towards which side it may write, as its mapping and whoever started it say.
+    """One run. ``direction``: towards which side it may write, as its mapping and whoever started it say. ``queue``:
+    from which a worker took it, empty for what a person or a program started.
     ``seconds`` is how long it took, up to now where it still runs. ``workers``: the processes that took part, each as
     its host and number; ``host`` and ``process`` are those of the one that leads it. ``requests``: those of all.
     ``undoes``: the job that it takes back. Times in UTC."""
@@ -92,6 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     type: Type
     direction: Direction
     mappings: tuple[str, ...]
+    queue: str
     started: datetime
     finished: datetime | None
     status: Status
@@ -120,10 +122,11 @@ async def start(
     mappings: Sequence[str],
     *,
     direction: Direction = "both",
+    queue: str = "",
     undoes: int | None = None,
 ) -> int:
     """A new running job; its number. It counts as running while ``connection`` is open. Commits."""
-    values = [type, direction, list(mappings), platform.node(), os.getpid(), _worker(), undoes]
+    values = [type, direction, list(mappings), queue, platform.node(), os.getpid(), _worker(), undoes]
     row = await (await connection.execute(START, values)).fetchone()
     assert row is not None
     await connection.commit()

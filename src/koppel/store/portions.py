@@ -25,8 +25,9 @@ _LED = f"""EXISTS (
 
 READY = f"SELECT pg_advisory_lock_shared({HAND}, {PROCESS})"
 HANDS = f"""
-SELECT count(DISTINCT objid) FROM pg_locks
-WHERE locktype = 'advisory' AND classid = {HAND} AND objid <> {PROCESS}::oid AND {_HERE}"""
+SELECT count(DISTINCT objid) FROM pg_locks LEFT JOIN worker ON process::oid = objid
+WHERE locktype = 'advisory' AND classid = {HAND} AND objid <> {PROCESS}::oid AND {_HERE}
+    AND (queues IS NULL OR %s = ANY (queues))"""
 BEGIN = "INSERT INTO split (job, leader, mapping, identity, run) VALUES (%s, %s, %s, %s, %s)"
 END = "DELETE FROM split WHERE job = %s"
 WAITING = "SELECT count(*) FROM portion WHERE job = %s AND NOT taken"
@@ -82,9 +83,9 @@ async def be_ready(connection: Connection) -> None:
     await connection.commit()
 
 
-async def hands(connection: Connection) -> int:
-    """How many other processes take portions."""
-    row = await (await connection.execute(HANDS)).fetchone()
+async def hands(connection: Connection, queue: str) -> int:
+    """How many other processes take portions of mappings of this queue."""
+    row = await (await connection.execute(HANDS, [queue])).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -8,12 +8,14 @@ from typing import Literal
 
 import msgspec
 
+from koppel.mapping.model import TableMapping
 from koppel.store.database import Connection
 
 State = Literal["ready", "on hold", "inactive", "error"]
 
 FIELDS = (
-    "mapping, state, every, inactivity, next_run, attempts, job, last_run, looked, message, clock_timestamp() AS now"
+    "mapping, state, every, inactivity, queue, next_run, attempts, job, last_run, looked, message,"
+    " clock_timestamp() AS now"
 )
 ENSURE = """
 INSERT INTO schedule (mapping, state) SELECT name, CASE WHEN hold THEN 'on hold' ELSE 'ready' END
@@ -21,7 +23,7 @@ FROM unnest(%s::text[], %s::boolean[]) AS given (name, hold) ON CONFLICT DO NOTH
 ALL = f"SELECT {FIELDS} FROM schedule ORDER BY mapping"
 GET = f"SELECT {FIELDS} FROM schedule WHERE mapping = %s"
 LOOKED = "UPDATE schedule SET looked = clock_timestamp() WHERE mapping = %s"
-SET = "UPDATE schedule SET every = %s, inactivity = %s WHERE mapping = ANY (%s)"
+SET = "UPDATE schedule SET every = %s, inactivity = %s, queue = %s WHERE mapping = %s"
 HOLD = "UPDATE schedule SET state = 'on hold' WHERE mapping = ANY (%s)"
 RESUME = """
 UPDATE schedule SET state = 'ready', attempts = 0, message = '', next_run = clock_timestamp()
@@ -36,7 +38,8 @@ WHERE mapping = %(mapping)s"""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One mapping's entry. ``every`` and ``inactivity``: what a person set instead of what the mapping's file says.
+    """One mapping's entry. ``every``, ``inactivity``, ``queue``: what a person set instead of what the mapping's file
+    says.
 
     ``attempts`` that failed since the last run that went through; ``message`` says why. ``looked``: when it ran, or was
     asked for changes while on hold. ``now``: the database's clock.
@@ -46,6 +49,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     every: str | None
     inactivity: int | None
+    queue: str | None
     next_run: datetime
     attempts: int
     job: int | None
@@ -62,6 +66,11 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     next_run: datetime
     attempts: int = 0
     message: str = ""
+
+
+def queue_of(mapping: TableMapping, entry: Entry | None) -> str:
+    """The queue in which a mapping waits for a worker."""
+    return entry.queue if entry and entry.queue is not None else mapping.schedule.queue
 
 
 async def ensure(connection: Connection, holds: Mapping[str, bool]) -> None:
@@ -90,11 +99,9 @@ async def looked(connection: Connection, mapping: str) -> None:
     await connection.execute(LOOKED, [mapping])
 
 
-async def set_timing(
-    connection: Connection, mappings: Sequence[str], every: str | None, inactivity: int | None
-) -> None:
-    """Set how often, and for how long they are on hold after a run without changes; ``None``: as their files say."""
-    await connection.execute(SET, [every, inactivity, list(mappings)])
+async def change(connection: Connection, entry: Entry) -> None:
+    """What a person set from now on: how often, how long on hold, which queue."""
+    await connection.execute(SET, [entry.every, entry.inactivity, entry.queue, entry.mapping])
 
 
 async def hold(connection: Connection, mappings: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 import psycopg
@@ -20,19 +20,19 @@ from koppel.sync.recover import recover
 from koppel.sync.request import Result
 from koppel.sync.scope import Scope, open_scope
 from koppel.sync.session import Session, ready_mapping
-from koppel.sync.spread import Outcome, Run, Work, as_lists, identities, incoming_of
+from koppel.sync.spread import Outcome, Run, Work, as_lists, incoming_of
 from koppel.systems.tally import tallied
 
 log = logging.getLogger("koppel.sync")
 
 
-async def lend_a_hand(session: Session) -> int:
-    """Do portions of other processes' runs until there is none left; how many were done.
+async def lend_a_hand(session: Session, known: Mapping[str, str]) -> int:
+    """Do portions of other processes' runs of the mappings that are ``known`` by their identities, until there is none
+    left; how many were done.
 
     What cannot be done here is left to the run's leader. ``StoreError`` when the database is lost.
     """
     done = 0
-    known = identities(session.mappings)
     while session.may_go_on() and (offer := await portions.offered(session.connection, known)):
         async with portions.taking_part(session.connection, offer) as is_led:
             did = await _portions(session, offer) if is_led else 0

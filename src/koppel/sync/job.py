@@ -32,7 +32,9 @@ async def as_job(
     began, around = time.monotonic(), session.tally
     towards = session.mappings[name].direction if direction == "both" else direction
     async with mapping_lock(session.connection, name):
-        session.job = await jobs.start(session.connection, type, [name], direction=towards, undoes=undoes)
+        session.job = await jobs.start(
+            session.connection, type, [name], direction=towards, queue=session.queue, undoes=undoes
+        )
         session.setup_tables.clear()
         result = Result(mapping=name, job=session.job)
         for warning in session.warnings.get(name, ()):

@@ -39,7 +39,8 @@ class Plan(Protocol):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """An open session. ``job``: under which writes are recorded; ``tally``: what was sent for it.
+    """An open session. ``job``: under which writes are recorded; ``tally``: what was sent for it; ``queue``: from which
+    a worker took its work.
 
     ``warnings``: what each job of a mapping tells besides.
     ``portion``: of a run that another process leads, which this session is at.
@@ -54,6 +55,7 @@ class Session(msgspec.Struct, kw_only=True):
     brakes: Brakes = Brakes()
     warnings: Mapping[str, tuple[str, ...]] = {}
     job: int = 0
+    queue: str = ""
     tally: Tally = msgspec.field(default_factory=Tally)
     portion: int = 0
     ready: dict[str, Ready] = {}

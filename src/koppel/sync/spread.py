@@ -20,7 +20,7 @@ from koppel.engine.match import Matches
 from koppel.errors import StoppedError
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Record, Side
-from koppel.store import portions
+from koppel.store import portions, schedules
 from koppel.sync.request import Request
 from koppel.sync.scope import Incoming, Scope, Spread, Why
 from koppel.sync.session import Session
@@ -87,7 +87,7 @@ async def handed_out(session: Session, scope: Scope, spread: Spread, incoming: I
     job, connection = session.job, session.connection
     if len(incoming.records) < LEAST or incoming.decisions:
         return False
-    if await portions.waiting(connection, job) >= await portions.hands(connection):
+    if await portions.waiting(connection, job) >= await portions.hands(connection, await _queue(session, scope)):
         return False
     if not spread.begun:
         spread.begun = True
@@ -102,6 +102,11 @@ async def handed_out(session: Session, scope: Scope, spread: Spread, incoming: I
         await portions.begin(connection, job, name, identity, msgspec.msgpack.encode(run))
     await portions.lay_out(connection, job, msgspec.msgpack.encode(_work(scope, spread, incoming)))
     return True
+
+
+async def _queue(session: Session, scope: Scope) -> str:
+    mapping = scope.ready.mapping
+    return schedules.queue_of(mapping, await schedules.get(session.connection, mapping.name))
 
 
 def _work(scope: Scope, spread: Spread, incoming: Incoming) -> Work:

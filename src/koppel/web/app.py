@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from koppel.errors import AuthenticationError, KoppelError, StoreError, UsageError
 from koppel.jobs import webhooks
+from koppel.jobs.queues import queues
 from koppel.jobs.webhooks import Inbox
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
@@ -65,7 +66,8 @@ def build_app(served: Served, said: Said) -> Starlette:
             found = await measures.measure(connection)
             numbers = await overview.numbers(connection, list(served.mappings))
             entries = await schedules.entries(connection)
-        page = metrics.page(found, numbers, entries.values(), said.sent)
+            waiting = await queues(connection, served.mappings)
+        page = metrics.page(found, numbers, entries.values(), waiting, said.sent)
         return PlainTextResponse(page, headers={"content-type": metrics.CONTENT_TYPE})
 
     async def business_central(request: Request) -> Response:

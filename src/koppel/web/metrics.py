@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from koppel.jobs.queues import Queue
 from koppel.odata.records import Side
 from koppel.store.measures import Measures
 from koppel.store.overview import Numbers
@@ -17,7 +18,11 @@ Sample = tuple[Labels, float]
 
 
 def page(
-    measures: Measures, numbers: Sequence[Numbers], entries: Iterable[Entry], sent: Mapping[Side, Counters]
+    measures: Measures,
+    numbers: Sequence[Numbers],
+    entries: Iterable[Entry],
+    queues: Iterable[Queue],
+    sent: Mapping[Side, Counters],
 ) -> str:
     """The whole page. ``sent``: what this process alone sent to either system."""
     jobs = measures.jobs
@@ -35,6 +40,7 @@ def page(
             for name, help in _NUMBERS.items()
         ),
         _family("schedule_state", "1 for the state that the entry is in.", [(_state(entry), 1.0) for entry in entries]),
+        _family("workers", "Living workers that serve the queue.", [({"queue": q.queue}, q.workers) for q in queues]),
         *(
             _family(
                 f"{name}_total", help, [({"side": side}, getattr(counters, key)) for side, counters in sent.items()]
