@@ -82,7 +82,7 @@ codeunit 79183 "Koppel Orders"
         SalesLine.SetFilter("Outstanding Quantity", '<>0');
         if SalesLine.FindSet() then
             repeat
-                SalesLine.AutoReserve(false);
+                SalesLine.AutoReserve();
             until SalesLine.Next() = 0;
     end;
 
