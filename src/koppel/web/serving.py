@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 import uvicorn
 
-from koppel.errors import RemoteError, UsageError
+from koppel.errors import KoppelError, UsageError
 from koppel.odata.records import Side
 from koppel.systems.system import System
 from koppel.web.app import Said, Served, build_app
@@ -121,7 +121,7 @@ async def _end(process: Process) -> None:
 
 async def _learn_own_users(dataverse: System, said: Said) -> None:
     while not said.own_users:
-        with suppress(RemoteError):
+        with suppress(KoppelError):
             said.own_users = await dataverse.own_users()
             return
         await asyncio.sleep(AGAIN_SECONDS)
