@@ -136,6 +136,31 @@ async def test_products_that_were_sold_are_made_anew_and_documents_keep_the_old_
 
 
 @pytest.mark.rule("UOM-13")
+async def test_who_switches_back_makes_products_anew_as_well(database: Database, tmp_path: Path) -> None:
+    async with new_world(database, folders=[switch(tmp_path, **UNIT_GROUPS)]) as world:
+        await bike(world)
+        await catalogue(world)
+        await world.sync(ITEMS, full=True)
+        world.mappings.update(load_mappings())
+        world.session.mappings = world.mappings
+        world.session.ready.clear()
+        await set_up_catalogue(world)
+        await world.sync(ITEMS, full=True)
+        [found] = await world.failures(ITEMS)
+        assert found.remedy.startswith("uncouple the product, renumber and retire it in Dataverse")
+        old = await retire(world, "BK-1")
+        await world.sync(ITEMS, full=True)
+        assert await world.failures(ITEMS) == []
+        new = await product_of(world)
+        assert (new["productid"] != old["productid"], new["statecode"], await prices(world, new)) == (
+            True,
+            ACTIVE,
+            {"PCS": 999.5},
+        )
+        await world.quiet(ITEMS)
+
+
+@pytest.mark.rule("UOM-13")
 async def test_who_switches_back_and_forth_gets_a_new_product_each_time(world: World, tmp_path: Path) -> None:
     await set_up_catalogue(world)
     await bike(world)

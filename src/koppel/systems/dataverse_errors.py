@@ -33,7 +33,7 @@ _REMEDIES = {
     "0x80072491": "turn on change tracking for the table in Dataverse",
     "0x80040227": "delete or move the records that refer to this one first",
     "0x8004f995": "set the product to Draft or Under Revision first",
-    "0x800422fe": "uncouple the product and delete it in Dataverse, then synchronise it anew, in its own unit group",
+    "0x800422fe": "uncouple the product, renumber and retire it in Dataverse, then synchronise in full: it comes anew",
     "0x80100010": "give the record a price list",
     "0x80048cee": "give the record the currency of its price list",
     "0x80043b13": "give the product a unit group",
