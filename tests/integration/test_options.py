@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -81,7 +81,7 @@ async def test_an_option_that_is_gone_is_treated_as_the_mapping_says(
     assert ("COD" in await coupled(world)) is (policy != "uncouple")
     if policy == "none":
         assert any("is gone from Dataverse" in line for line in result.notices)
-    if policy == "restore":
+    if policy != "none":
         assert (await world.sync(NAME)).write_requests == 0
 
 
@@ -127,6 +127,36 @@ async def test_a_code_that_is_gone_is_created_again_where_the_mapping_says_so(wo
     assert (await world.sync(NAME)).counts["created"] == 1
     assert (await world.bob.one("paymentTerms", "code eq 'NET 44'"))["id"] != row["id"]
     assert (await world.sync(NAME)).write_requests == 0
+
+
+@pytest.mark.parametrize("asked_for", [{"full": True}, {"records": ("NET 44",)}])
+async def test_what_was_uncoupled_is_made_anew_only_for_who_asks(world: World, asked_for: dict[str, Any]) -> None:
+    backwards(world, deletions="uncouple")
+    value = await add_option(world, "Net 44")
+    await world.sync(NAME)
+    row = await world.bob.one("paymentTerms", "code eq 'NET 44'")
+    await world.bob.delete("paymentTerms", row["id"])
+    assert (await world.sync(NAME)).counts["uncoupled"] == 1
+    for _ in range(2):
+        assert (await world.sync(NAME)).write_requests == 0
+    assert (await world.sync(NAME, **asked_for)).counts["created"] == 1
+    assert (await coupled(world))["NET 44"] == value
+    row = await world.bob.one("paymentTerms", "code eq 'NET 44'")
+    await world.bob.delete("paymentTerms", row["id"])
+    await world.sync(NAME)
+    assert (await world.sync(NAME)).write_requests == 0
+
+
+async def test_what_was_uncoupled_is_coupled_with_what_comes_back(world: World) -> None:
+    backwards(world, deletions="uncouple")
+    value = await add_option(world, "Net 44")
+    await world.sync(NAME)
+    row = await world.bob.one("paymentTerms", "code eq 'NET 44'")
+    await world.bob.delete("paymentTerms", row["id"])
+    await world.sync(NAME)
+    await world.bob.create("paymentTerms", code="NET 44")
+    assert (await world.sync(NAME)).counts["coupled"] == 1
+    assert (await coupled(world))["NET 44"] == value
 
 
 async def test_a_code_and_an_option_are_coupled_by_hand(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from typing import cast
 
 import msgspec
@@ -10,14 +10,15 @@ import msgspec
 from koppel.engine.action import Action, Refusal
 from koppel.errors import ExistsError, OutcomeUnknownError, RemoteError, TransientError
 from koppel.odata.records import Record, Scalar
-from koppel.store import history, options
+from koppel.store import history, options, partings
 from koppel.store.history import Entry
-from koppel.store.options import Option
+from koppel.store.options import Option, option_id
 from koppel.sync.options_plan import Choices, plan_options
 from koppel.sync.options_share import share_options
 from koppel.sync.options_unanswered import intend_options, note_options, settle_options
 from koppel.sync.prepare import Ready
 from koppel.sync.relink import keep_options
+from koppel.sync.request import Request
 from koppel.sync.session import Session
 from koppel.systems.dataverse import Dataverse
 from koppel.systems.system import Create, Written
@@ -26,19 +27,19 @@ WRITES = ("create", "update", "couple", "uncouple")
 
 
 async def synchronise_options(
-    session: Session, ready: Ready, *, apply: bool, only: Collection[str] | None = None
+    session: Session, ready: Ready, request: Request, *, apply: bool
 ) -> AsyncIterator[Action]:
     """Couple each code with the option whose label it is, and add what has no counterpart, in the mapping's
-    direction. Yields what is done. ``only``: these codes and no others."""
+    direction. Yields what is done. ``request.records``: these codes and no others."""
     dataverse = cast(Dataverse, session.systems["dataverse"])
     table = ready.mapping.dataverse.table
     if apply:
         await note_options(session, ready)
-    actions = await _planned(session, ready, only)
+    actions = await _planned(session, ready, request)
     if apply and any(action.kind == "create" and action.side == "dataverse" for action in actions):
         # An earlier run may have added options and died before it published them: nobody sees those.
         await dataverse.publish(table)
-        actions = await _planned(session, ready, only)
+        actions = await _planned(session, ready, request)
     if apply:
         await intend_options(session, ready, actions)
     done: list[tuple[Action, Option]] = []
@@ -60,22 +61,36 @@ async def synchronise_options(
             yield action
 
 
-async def _planned(session: Session, ready: Ready, only: Collection[str] | None) -> list[Action]:
+async def _planned(session: Session, ready: Ready, request: Request) -> list[Action]:
     dataverse = cast(Dataverse, session.systems["dataverse"])
     records = await codes_of(session, ready)
     coupled = await options.every(session.connection, ready.mapping.name)
     inside = {record.id for record in records}
     elsewhere = [option.business_central_id for option in coupled if option.business_central_id not in inside]
     there = await session.systems["business_central"].by_ids(ready.business_central.schema.name, (), elsewhere)
+    labels = await dataverse.options(ready.mapping.dataverse.table, ready.mapping.dataverse.column)
     choices = Choices(
         records=records,
         coupled=coupled,
-        labels=await dataverse.options(ready.mapping.dataverse.table, ready.mapping.dataverse.column),
+        labels=labels,
         gone=set(elsewhere) - there.keys(),
+        parted=await _parted(session, ready, records, labels, request),
     )
     actions = plan_options(ready, choices)
-    wanted = None if only is None else {name.casefold() for name in only}
+    wanted = None if request.records is None else {name.casefold() for name in request.records}
     return [action for action in actions if wanted is None or action.name.casefold() in wanted]
+
+
+async def _parted(
+    session: Session, ready: Ready, records: Sequence[Record], labels: Iterable[int], request: Request
+) -> Collection[str]:
+    """Codes or options whose counterpart was deleted, and that get none anew unless somebody asks for it."""
+    if request.full or request.records is not None:
+        return ()
+    connection, mapping = session.connection, ready.mapping
+    if mapping.direction == "from_dataverse":
+        return await partings.left(connection, mapping.name, "business_central", [option_id(v) for v in labels])
+    return await partings.left(connection, mapping.name, "dataverse", [record.id for record in records])
 
 
 async def codes_of(session: Session, ready: Ready) -> Sequence[Record]:
@@ -95,9 +110,19 @@ async def _record(
     await options.remove(session.connection, mapping, parted)
     kept = [option for action, option in done if action.kind != "uncouple"]
     await keep_options(session, mapping, kept)
+    await _note_partings(session, mapping, done)
     await history.add(session.connection, [entry for pair in done for entry in _entries(session.job, *pair)])
     await settle_options(session, mapping, but=unsure)
     await session.connection.commit()
+
+
+async def _note_partings(session: Session, mapping: str, done: Sequence[tuple[Action, Option]]) -> None:
+    """Remember codes and options whose counterpart is gone, until they have another one."""
+    for action, option in done:
+        if action.kind == "uncouple" and action.side:
+            code, choice = option.business_central_id, option_id(option.value)
+            gone, left = (code, choice) if action.side == "business_central" else (choice, code)
+            await partings.note(session.connection, mapping, action.side, gone, left)
 
 
 def _entries(job: int, action: Action, option: Option) -> list[Entry]:

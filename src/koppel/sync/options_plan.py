@@ -8,18 +8,19 @@ import msgspec
 
 from koppel.engine.action import Action, ActionKind, Change, Refusal
 from koppel.odata.records import SPOKEN, Record, Scalar, Side
-from koppel.store.options import Option
+from koppel.store.options import Option, option_id
 from koppel.sync.prepare import Ready
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
     """What there is: the codes inside the filter, the options by value, who is coupled, and coupled codes (by id) that
-    do not exist any more."""
+    do not exist any more. ``parted``: the ids of codes or options that lost their counterpart for good."""
 
     records: Sequence[Record]
     coupled: Sequence[Option]
     labels: Mapping[int, str]
     gone: Collection[str]
+    parted: Collection[str] = ()
 
 
 def plan_options(ready: Ready, found: Choices) -> list[Action]:
@@ -29,7 +30,11 @@ def plan_options(ready: Ready, found: Choices) -> list[Action]:
     known = {option.business_central_id: option for option in found.coupled}
     taken = {option.value for option in found.coupled}
     free = {label.casefold(): value for value, label in found.labels.items() if value not in taken}
-    return [_plan_code(ready, record, known.get(record.id), free, found.labels) for record in found.records]
+    actions = [_plan_code(ready, record, known.get(record.id), free, found.labels) for record in found.records]
+    return [
+        _left_alone(made) if made.kind == "create" and made.business_central_id in found.parted else made
+        for made in actions
+    ]
 
 
 def _plan_code(
@@ -59,8 +64,13 @@ def _plan_from_dataverse(ready: Ready, found: Choices) -> list[Action]:
     known = {option.value: option for option in found.coupled}
     taken = {option.business_central_id for option in found.coupled}
     free = {ready.business_central.name_of(r).casefold(): r for r in found.records if r.id not in taken}
+    actions = {
+        value: _plan_option(ready, value, label, known.get(value), free, found.gone)
+        for value, label in found.labels.items()
+    }
     return [
-        _plan_option(ready, value, label, known.get(value), free, found.gone) for value, label in found.labels.items()
+        _left_alone(made) if not made.business_central_id and option_id(value) in found.parted else made
+        for value, made in actions.items()
     ]
 
 
@@ -108,6 +118,12 @@ def _new_code(ready: Ready, value: int, label: str) -> Action:
         return msgspec.structs.replace(made, kind="hold", reason=refusal.message, refusal=refusal)
     values: dict[str, Scalar] = {**ready.mapping.business_central.create, key: code}
     return msgspec.structs.replace(made, to_business_central=values)
+
+
+def _left_alone(made: Action) -> Action:
+    """Instead of the counterpart of a code or an option that lost one by ``deletions: uncouple``."""
+    why = f"its {'option' if made.side == 'dataverse' else 'code'} was deleted; a full synchronisation creates it again"
+    return msgspec.structs.replace(made, kind="nothing", reason=why, refusal=None)
 
 
 def _partner_gone(ready: Ready, known: Option, side: Side, restored: Action) -> Action:

@@ -18,7 +18,7 @@ from koppel.engine.rule import RULES
 from koppel.engine.translate import reference_of
 from koppel.engine.values import UNKNOWN, Unknown
 from koppel.odata.records import Record, Scalar, Side
-from koppel.store import couplings, formers, options, pending
+from koppel.store import couplings, formers, options, partings, pending
 from koppel.store.couplings import Coupling
 from koppel.store.formers import Due
 from koppel.store.options import Option, option_id
@@ -50,7 +50,10 @@ async def note_partners(session: Session, mapping: str, pairs: Sequence[Coupling
 async def keep_options(session: Session, mapping: str, kept: Sequence[Option]) -> None:
     """These options are coupled now; ``StoreError`` as ``options.save``."""
     await options.save(session.connection, mapping, kept)
-    await note_partners(session, mapping, [option.pair for option in kept])
+    pairs = [option.pair for option in kept]
+    ids = [id for pair in pairs for id in (pair.business_central_id, pair.dataverse_id)]
+    await partings.forget(session.connection, mapping, ids)
+    await note_partners(session, mapping, pairs)
 
 
 async def look_for_references(session: Session, scope: Scope) -> list[Due]:

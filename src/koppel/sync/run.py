@@ -52,7 +52,7 @@ async def plan(session: Session, name: str, request: Request = Request()) -> Asy
         return
     ready = await ready_mapping(session, name)
     if ready.mapping.kind == "options":
-        async for action in synchronise_options(session, ready, apply=False, only=request.records):
+        async for action in synchronise_options(session, ready, request, apply=False):
             yield action
         return
     scope = await _scope(session, ready, request)
@@ -136,7 +136,7 @@ _COUNTED = {
 
 
 async def _run_options(session: Session, ready: Ready, request: Request, result: Result) -> None:
-    async for action in synchronise_options(session, ready, apply=True, only=request.records):
+    async for action in synchronise_options(session, ready, request, apply=True):
         result.counts[_COUNTED.get(action.kind, "unchanged")] += 1
         if action.refusal:
             result.notice(told(action))
