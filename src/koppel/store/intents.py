@@ -37,7 +37,7 @@ WHERE mapping = %(mapping)s AND (portion = %(portion)s OR %(portion)s = 0 AND NO
 ORDER BY made_at, side, source_id"""
 SETTLE = f"DELETE FROM intent WHERE mapping = %s AND side = %s AND source_id = ANY {TEXTS}"
 
-Kind = Literal["create", "update", "delete"]
+Kind = Literal["create", "update", "delete", "succeed"]
 
 
 class Intended(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +50,8 @@ class Intended(msgspec.Struct, frozen=True, gc=False):
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """A write on ``side``: a record to be created as partner of the other side's ``source_id``, changed or deleted.
+    """A write on ``side``: a record to be created as partner of the other side's ``source_id``, changed or deleted, or
+    to pass to another partner (``succeed``).
 
     ``intended_id``: the record's id, empty where the system chooses it; ``identity`` holds the values by which the
     record is looked for then. ``base``: what both sides were to agree on, as a coupling keeps it. ``changes`` of an

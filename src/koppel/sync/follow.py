@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from koppel.engine.action import Action, FollowUp
 from koppel.engine.plan import other
-from koppel.errors import ExistsError, NotFoundError, RemoteError, TransientError
+from koppel.errors import ExistsError, NotFoundError, RemoteError, TransientError, VersionError
 from koppel.odata.records import Record, Side
 from koppel.store import history, intents
 from koppel.store.history import Entry
@@ -24,7 +24,7 @@ from koppel.sync.reopen import change
 from koppel.sync.scope import Scope
 from koppel.sync.session import Session
 from koppel.sync.unread import unread_edits
-from koppel.sync.write import Done
+from koppel.sync.write import ROUNDS, Done
 from koppel.systems.system import Create, Update, Written
 
 
@@ -75,9 +75,22 @@ def _with_error(one: Done, errors: dict[str, RemoteError]) -> Done:
 async def _delete(
     session: Session, scope: Scope, side: Side, table: str, ups: Sequence[FollowUp]
 ) -> dict[str, RemoteError]:
-    """Delete rows of one table; the errors by id. What is gone already is what was wanted."""
-    if not ups:
-        return {}
+    """Delete rows of one table; the errors by id. What is gone already is what was wanted.
+
+    Rows may change as others of their document go, with which they share a discount: those are read and tried again.
+    """
+    errors: dict[str, RemoteError] = {}
+    for round_ in range(1, ROUNDS + 1):
+        found = await _try_to_delete(session, scope, side, table, ups) if ups else {}
+        again = {id for id, error in found.items() if isinstance(error, VersionError) and round_ < ROUNDS}
+        errors |= {id: error for id, error in found.items() if id not in again}
+        ups = [up for up in ups if up.id in again]
+    return errors
+
+
+async def _try_to_delete(
+    session: Session, scope: Scope, side: Side, table: str, ups: Sequence[FollowUp]
+) -> dict[str, RemoteError]:
     system = session.systems[side]
     whole = _whole_column(session, scope, side, table)
     found = await system.by_ids(table, (whole,) if whole else (), [up.id for up in ups])

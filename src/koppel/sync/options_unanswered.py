@@ -68,6 +68,7 @@ async def settle_options(session: Session, mapping: str, *, but: Collection[str]
 
 def _entries(mapping: str, intent: Intent, labels: Mapping[int, str], codes: Mapping[str, str]) -> Iterator[Entry]:
     def entry(record_id: str, field: str = "", old: history.Value = None, new: history.Value = None) -> Entry:
+        assert intent.kind != "succeed", "options pass to no other ones"
         why, job = f"{intent.why}, without an answer", intent.job or 0
         return Entry(job, mapping, intent.side, record_id, intent.kind, field, old, new, why, intent.record_name)
 

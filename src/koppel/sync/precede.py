@@ -17,7 +17,7 @@ from koppel.sync.needs import run_rule
 from koppel.sync.prepare import End
 from koppel.sync.scope import Scope
 from koppel.sync.session import Session
-from koppel.sync.succession import anew
+from koppel.sync.succession import anew, intend_successions
 
 
 async def with_preceding(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Action]:
@@ -78,6 +78,7 @@ def _with(action: Action, writes: Sequence[FollowUp]) -> Action:
 
 async def write_first(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Action]:
     """Carry out what comes before these actions; those whose preceding write failed are held."""
+    await intend_successions(session, scope, actions)
     errors = await carry_out(session, scope, [write for action in actions for write in action.before])
     found = [_held(action, errors) for action in actions] if errors else list(actions)
     return await anew(session, scope, found)

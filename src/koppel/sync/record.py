@@ -27,6 +27,7 @@ from koppel.sync.relink import note_partners
 from koppel.sync.scope import Scope, base_of, coupled_id, is_noted_outside, is_pair
 from koppel.sync.session import Session, exchanged_parts
 from koppel.sync.skip import versions_of
+from koppel.sync.succession import settle_successions
 from koppel.sync.write import Done
 
 Counts = Counter[str]
@@ -53,6 +54,7 @@ async def record_chunk(session: Session, scope: Scope, done: Sequence[Done], cou
     found = [creation_entry(scope, scope.recovered.pop(key), one.action.id(key[0])) for key, one in recovered.items()]
     await history.add(connection, found)
     await settle_intents(session, mapping, done, list(recovered))
+    await settle_successions(session, mapping, [one.action for one in pairs])
     sent = session.tally.untold()
     await jobs.count(connection, session.job, {name: number for name, number in counts.items() if number}, sent)
     await connection.commit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
@@ -11,8 +11,9 @@ from koppel.engine.action import Action, FollowUp, Refusal
 from koppel.engine.plan import hold, other
 from koppel.engine.rule import Succession
 from koppel.odata.records import Record, Scalar, Side
-from koppel.store import couplings
+from koppel.store import couplings, intents
 from koppel.store.couplings import Coupling
+from koppel.store.intents import Intent
 from koppel.sync.needs import Missing, missing_parts, run_rule
 from koppel.sync.pairs import merge_all
 from koppel.sync.relink import CoupledPair
@@ -34,11 +35,13 @@ async def successors(
     if not found:
         return {}
     there = other(side)
-    known = await couplings.by_ids(session.connection, ready.mapping.name, side, [one.of for one in found.values()])
+    mapping = ready.mapping.name
+    known = await couplings.by_ids(session.connection, mapping, side, [one.of for one in found.values()])
     partner = {id: coupled_id(known[one.of], there) for id, one in found.items() if one.of in known}
     partners = await read_side(session, scope, there, list(partner.values()))
     heirs = [record for record in records if partner.get(record.id) in partners]
     parts = await missing_parts(session, ready, side, heirs)
+    begun = {i.source_id: i for i in await intents.unsettled(session.connection, mapping, session.portion)}
     pairs: list[CoupledPair] = []
     actions: dict[str, Action] = {}
     before: dict[str, tuple[FollowUp, ...]] = {}
@@ -49,13 +52,49 @@ async def successors(
         else:
             ours, theirs = in_order(side, record, partners[partner[record.id]])
             pairs.append((Coupling(ours.id, theirs.id, initial=side), ours, theirs))
-            writes = _renewed(scope, there, record.id, partner[record.id], name, found[record.id], missing)
+            one = _without_what_is_done(found[record.id], begun.get(_key(record.id)))
+            writes = _renewed(scope, there, record.id, partner[record.id], name, one, missing)
             gone = await _below(session, there, record.id, partner[record.id], found[record.id])
             before[record.id] = (writes, *gone, *_rows(there, record.id, writes.id, found[record.id], missing))
     for action in await merge_all(session, scope, pairs, incoming, {}):
         id = action.id(side)
         actions[id] = action if action.refusal else _succeeding(action, side, before[id])
     return actions
+
+
+def _without_what_is_done(one: Succession, begun: Intent | None) -> Succession:
+    """The succession that an earlier run had begun, without the values that it has written: where the rule asks for
+    others by now (a higher number of versions), it was these."""
+    if begun is None:
+        return one
+    return msgspec.structs.replace(one, values={c: v for c, v in one.values.items() if begun.held.get(c) == v})
+
+
+def _key(record: str) -> str:
+    return f"succession {record}"
+
+
+async def intend_successions(session: Session, scope: Scope, actions: Sequence[Action]) -> None:
+    """Write down what partners become that pass to other records, before it is sent. Commits."""
+    found = [_intent(scope, action) for action in actions if takes_over(action)]
+    if found:
+        await intents.save(session.connection, scope.ready.mapping.name, found, session.portion)
+        await session.connection.commit()
+
+
+def _intent(scope: Scope, action: Action) -> Intent:
+    assert action.side is not None
+    there = other(action.side)
+    id, table = action.id(there), scope.ready.mapping.endpoint(there).table
+    held = next((write.values for write in action.before if (write.table, write.id) == (table, id)), {})
+    return Intent(kind="succeed", side=there, source_id=_key(action.id(action.side)), intended_id=id, held=held)
+
+
+async def settle_successions(session: Session, mapping: str, actions: Iterable[Action]) -> None:
+    """Forget those that came through, in the transaction that records it."""
+    for action in actions:
+        if takes_over(action) and action.side is not None:
+            await intents.settle(session.connection, mapping, other(action.side), [_key(action.id(action.side))])
 
 
 def _succeeding(action: Action, side: Side, before: tuple[FollowUp, ...]) -> Action:
