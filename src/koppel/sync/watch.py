@@ -57,10 +57,10 @@ async def _read(session: Session, ready: Ready, watched: WatchedTable, reading: 
 
     What is read again because it is recent concerns nobody a second time: it is known by the ``seen`` marks.
     """
-    before = reading.position
+    known = frozenset(reading.position.seen)  # after much was written at once, as many as that
     marks: list[tuple[str, str]] = []
     async for page in pages_of(session, reading):
-        fresh = [record for record in page.records if reading.tracked or _mark(record) not in before.seen]
+        fresh = [record for record in page.records if reading.tracked or _mark(record) not in known]
         if not found.every:
             _note(watched, fresh, found)
             await _note_deleted(session, ready, watched, page.deleted, found)
