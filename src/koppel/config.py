@@ -116,7 +116,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alerts(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is told when a mapping has not run for so many ``hours``, failed three times in a row, or has conflicts."""
+    """Who is told when a mapping has not run for so many ``hours``, failed three times in a row, or has conflicts, or
+    when a queue has no living worker."""
 
     url: str = ""
     mail: Mail | None = None

@@ -10,8 +10,10 @@ import pytest
 
 from koppel.config import Alerts, Mail
 from koppel.jobs import alerts
-from koppel.store import schedules
-from koppel.store.database import Connection
+from koppel.store import alerts as store
+from koppel.store import schedules, workers
+from koppel.store.database import Connection, Database
+from koppel.sync.open import known_mappings
 from receiver import Receiver, receiving
 
 LATE = "UPDATE schedule SET next_run = next_run - interval '25 hours', last_run = NULL WHERE mapping = 'CUSTOMER'"
@@ -30,7 +32,7 @@ async def posts() -> AsyncIterator[Receiver]:
 
 
 async def test_nothing_is_told_as_long_as_all_is_well(scheduled: Connection, posts: Receiver) -> None:
-    assert not await alerts.tell(scheduled, Alerts(url=posts.url))
+    assert not await alerts.tell(scheduled, Alerts(url=posts.url), {})
     assert posts.posts == []
 
 
@@ -39,13 +41,13 @@ async def test_def_14_a_mapping_that_has_not_run_is_told_once_and_when_it_ran(
 ) -> None:
     target = Alerts(url=posts.url)
     await scheduled.execute(LATE)
-    assert await alerts.tell(scheduled, target)
-    assert not await alerts.tell(scheduled, target)
+    assert await alerts.tell(scheduled, target, {})
+    assert not await alerts.tell(scheduled, target, {})
     [body] = posts.posts
     assert body["text"].startswith("CUSTOMER has not run since ")
     assert [(one["mapping"], one["kind"]) for one in body["alerts"]] == [("CUSTOMER", "late")]
     await schedules.resume(scheduled, ["CUSTOMER"])
-    assert await alerts.tell(scheduled, target)
+    assert await alerts.tell(scheduled, target, {})
     assert posts.posts[1]["text"].startswith("right again: CUSTOMER has not run since ")
     assert [one["mapping"] for one in posts.posts[1]["right_again"]] == ["CUSTOMER"]
 
@@ -53,7 +55,7 @@ async def test_def_14_a_mapping_that_has_not_run_is_told_once_and_when_it_ran(
 async def test_what_is_on_hold_is_not_late(scheduled: Connection, posts: Receiver) -> None:
     await schedules.hold(scheduled, ["CUSTOMER"])
     await scheduled.execute(LATE)
-    assert not await alerts.tell(scheduled, Alerts(url=posts.url))
+    assert not await alerts.tell(scheduled, Alerts(url=posts.url), {})
 
 
 async def test_repeated_failures_and_conflicts_are_told(scheduled: Connection, posts: Receiver) -> None:
@@ -64,24 +66,57 @@ async def test_repeated_failures_and_conflicts_are_told(scheduled: Connection, p
         "INSERT INTO conflict (mapping, business_central_id, dataverse_id, field)"
         " VALUES ('CUSTOMER', gen_random_uuid(), gen_random_uuid(), 'name')"
     )
-    await alerts.tell(scheduled, Alerts(url=posts.url))
+    await alerts.tell(scheduled, Alerts(url=posts.url), {})
     told = "CONTACT failed 3 times: no answer\nCUSTOMER has conflicts that wait for a person: 1"
     assert posts.posts[0]["text"] == told
+
+
+async def test_a_queue_without_a_living_worker_is_told_and_when_one_comes(
+    scheduled: Connection, posts: Receiver
+) -> None:
+    """Until then nobody was told when every worker was gone."""
+    mappings, target = known_mappings(), Alerts(url=posts.url)
+    assert await alerts.tell(scheduled, target, mappings)
+    assert not await alerts.tell(scheduled, target, mappings)
+    [body] = posts.posts
+    assert body["text"] == "queue default has no living worker: CONTACT, CUSTOMER wait there"
+    assert [(one["queue"], one["mapping"], one["kind"]) for one in body["alerts"]] == [("default", "", "unserved")]
+    await workers.sign(scheduled, ["other"], 1)
+    assert not await alerts.tell(scheduled, target, mappings)
+    await workers.gone(scheduled)
+    await workers.sign(scheduled, ["default"], 1)
+    assert await alerts.tell(scheduled, target, mappings)
+    assert posts.posts[1]["text"].startswith("right again: queue default has no living worker")
+    assert await store.told(scheduled) == []
+
+
+async def test_it_is_looked_for_again_and_again_by_whoever_lives(
+    database: Database, scheduled: Connection, posts: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "LOOK_SECONDS", 0.01)
+    await scheduled.commit()
+    posts.status = 500
+    telling = asyncio.create_task(alerts.keep_telling(database.connect, Alerts(url=posts.url), known_mappings()))
+    async with asyncio.timeout(20):
+        while len(posts.posts) < 2:  # noqa: ASYNC110 (a post that is refused is not heard of)
+            await asyncio.sleep(0.01)
+    telling.cancel()
+    await asyncio.gather(telling, return_exceptions=True)
 
 
 async def test_what_cannot_be_sent_is_sent_the_next_time(scheduled: Connection, posts: Receiver) -> None:
     await scheduled.execute(LATE)
     posts.status = 500
-    assert not await alerts.tell(scheduled, Alerts(url=posts.url))
+    assert not await alerts.tell(scheduled, Alerts(url=posts.url), {})
     posts.status = 200
-    assert await alerts.tell(scheduled, Alerts(url=posts.url))
+    assert await alerts.tell(scheduled, Alerts(url=posts.url), {})
 
 
 async def test_it_is_told_by_mail(scheduled: Connection) -> None:
     async with mail_server() as (port, mails):
         mail = Mail(to=("a@example.com", "b@example.com"), sender="koppel@example.com", host="127.0.0.1", port=port)
         await scheduled.execute(LATE)
-        assert await alerts.tell(scheduled, Alerts(mail=mail))
+        assert await alerts.tell(scheduled, Alerts(mail=mail), {})
     [text] = mails
     assert "Subject: Koppel: CUSTOMER has not run since " in text
     assert "To: a@example.com, b@example.com" in text

@@ -22,8 +22,9 @@ from koppel.jobs import queue
 from koppel.jobs.run import run_by_itself
 from koppel.jobs.schedule import scheduled
 from koppel.jobs.webhooks import SECRET_HEADER, Inbox
-from koppel.store import notices, schedules
+from koppel.store import notices, schedules, workers
 from koppel.store.database import Database
+from koppel.store.locks import PROCESS
 from koppel.systems.transport import AsgiTransport, Request, Response
 from koppel.web.app import LARGEST_POST, Said, Served, build_app
 from koppel.web.serving import serving
@@ -241,6 +242,28 @@ async def test_eng_342_a_post_leads_to_a_run(site: Site) -> None:
 async def test_health_and_readiness(site: Site) -> None:
     assert msgspec.json.decode((await site.get("/health")).body) == {"status": "ok"}
     assert (await site.get("/ready")).status == 200
+
+
+async def test_it_is_ready_while_its_own_worker_lives_and_working_while_any_does(site: Site) -> None:
+    connection = site.world.session.connection
+    served = msgspec.structs.replace(served_by(site), worker=PROCESS)
+    beside = AsgiTransport(build_app(served, Said()))
+
+    async def answers() -> list[tuple[int, str]]:
+        paths = [await beside.send(Request("GET", f"http://koppel/{path}", {}, b"")) for path in ("ready", "working")]
+        return [(answer.status, msgspec.json.decode(answer.body)["status"]) for answer in paths]
+
+    lonely = [(503, "its worker gives no sign of life"), (503, "a queue has no worker")]
+    assert await answers() == lonely
+    await workers.sign(connection, None, 4)
+    await connection.commit()
+    assert await answers() == [(200, "ready"), (200, "working")]
+    await connection.execute("UPDATE worker SET process = process + 1")
+    await connection.commit()
+    assert await answers() == [lonely[0], (200, "working")]
+    assert (await site.get("/ready")).status == 200, "no worker of its own is asked for"
+    found = msgspec.json.decode((await site.get("/working")).body)["queues"]
+    assert found == {"default": {"workers": 1, "mappings": len(scheduled(site.world.mappings)) - 1}}
 
 
 async def test_without_its_database_it_is_alive_and_not_ready(site: Site) -> None:

@@ -12,7 +12,7 @@ from koppel.cli.names import Mappings
 from koppel.cli.output import Output, moment, table
 from koppel.cli.running import DONE, FAILED, AsJson, ConfigPath, run
 from koppel.errors import UsageError
-from koppel.jobs.queues import queues, unserved
+from koppel.jobs.queues import is_lonely, queues, unserved
 from koppel.jobs.schedule import scheduled, times_of
 from koppel.mapping.model import TableMapping
 from koppel.mapping.names import mappings_named
@@ -133,7 +133,7 @@ def list_workers(config: ConfigPath = None, as_json: AsJson = False) -> None:
                 ("queue", "workers", "mappings"), [(one.queue, one.workers, ", ".join(one.mappings)) for one in found]
             ),
         )
-        return FAILED if any(one.mappings and not one.workers for one in found) else DONE
+        return FAILED if any(map(is_lonely, found)) else DONE
 
     run(work, config, as_json)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
 
 import typer
@@ -14,10 +14,12 @@ import typer
 from koppel.cli.running import DONE, ConfigPath, guarded, run_to_end
 from koppel.config import Config, find_config, load_config
 from koppel.errors import UsageError
-from koppel.jobs import subscriptions, webhooks
+from koppel.jobs import alerts, subscriptions, webhooks
+from koppel.jobs.log import log_to_terminal
 from koppel.jobs.worker import Worker
 from koppel.mapping.model import TableMapping
 from koppel.mapping.timing import is_queue
+from koppel.store.locks import PROCESS
 from koppel.sync.open import Opened, brakes_of, known_mappings, open_connections
 
 log = logging.getLogger("koppel.jobs")
@@ -30,7 +32,7 @@ Queues = Annotated[
 
 def worker(queues: Queues = None, concurrency: Concurrency = 4, config: ConfigPath = None) -> None:
     """Run mappings when they are due, until Ctrl-C or SIGTERM. Any number of workers share a database."""
-    _log_to_terminal()
+    log_to_terminal()
     with guarded(as_json=False):
         run_to_end(_work(load_config(config or find_config()), _named(queues), concurrency))
     raise SystemExit(DONE)
@@ -40,11 +42,11 @@ def serve(
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is everywhere.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8750,
     queues: Queues = None,
-    concurrency: Concurrency = 4,
+    concurrency: Annotated[int, typer.Option(help="How many mappings run at once; 0: none here.", min=0)] = 4,
     config: ConfigPath = None,
 ) -> None:
     """Work as `koppel worker` does, and serve webhooks, health (/health, /ready) and metrics (/metrics)."""
-    _log_to_terminal()
+    log_to_terminal()
     with guarded(as_json=False):
         run_to_end(_serve(load_config(config or find_config()), host, port, _named(queues), concurrency))
     raise SystemExit(DONE)
@@ -62,7 +64,10 @@ def _named(queues: str | None) -> list[str] | None:
 
 async def _work(config: Config, queues: Sequence[str] | None, concurrency: int) -> None:
     mappings = known_mappings(config)
-    async with open_connections(config) as opened:
+    async with open_connections(config) as opened, AsyncExitStack() as stack:
+        if config.alerts:
+            telling = alerts.keep_telling(opened.database.connect, config.alerts, mappings)
+            await stack.enter_async_context(beside(telling))
         await _at_work(config, mappings, opened, queues, concurrency)
 
 
@@ -73,22 +78,37 @@ async def _at_work(
     queues: Sequence[str] | None,
     concurrency: int,
 ) -> None:
-    """Until a signal says to stop."""
+    """Until a signal says to stop. ``concurrency`` 0: others work."""
+    stopping = asyncio.Event()
     working = Worker(
         opened,
         mappings,
         brakes=brakes_of(config),
         keep_jobs=config.keep_jobs,
-        tells=config.alerts,
         queues=queues,
         concurrency=concurrency,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, working.stop)
-    taken = f", from {', '.join(queues)}" if queues else ""
-    log.info("working, %d mappings at once%s; Ctrl-C stops it", concurrency, taken)
-    await working.work()
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set if not concurrency else working.stop)
+    if concurrency:
+        taken = f", from {', '.join(queues)}" if queues else ""
+        log.info("working, %d mappings at once%s; Ctrl-C stops it", concurrency, taken)
+        await working.work()
+    else:
+        log.info("other workers run what is due; Ctrl-C stops it")
+        await stopping.wait()
     log.info("stopped; what is due is for the next worker")
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """This work goes on as long as the context lasts."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _serve(config: Config, host: str, port: int, queues: Sequence[str] | None, concurrency: int) -> None:
@@ -98,27 +118,20 @@ async def _serve(config: Config, host: str, port: int, queues: Sequence[str] | N
     mappings = known_mappings(config)
     secret = config.webhooks.secret.value() if config.webhooks else ""
     async with open_connections(config) as opened:
-        served = Served(database=opened.database, mappings=mappings, secret=secret)
+        served = Served(
+            database=opened.database,
+            mappings=mappings,
+            secret=secret,
+            worker=PROCESS if concurrency else None,
+            alerts=config.alerts,
+        )
         async with serving(served, opened.systems, host, port) as address:
             log.info("serving on %s", address)
-            subscribing = asyncio.create_task(_subscribe(config, mappings, opened))
-            try:
+            async with beside(_subscribe(config, mappings, opened)):
                 await _at_work(config, mappings, opened, queues, concurrency)
-            finally:
-                subscribing.cancel()
-                await asyncio.gather(subscribing, return_exceptions=True)
 
 
 async def _subscribe(config: Config, mappings: Mapping[str, TableMapping], opened: Opened) -> None:
     if config.webhooks:
         url, secret = config.webhooks.url, config.webhooks.secret.value()
         await subscriptions.keep_on(opened.database, opened.systems, webhooks.concerned(mappings), url, secret)
-
-
-def _log_to_terminal() -> None:
-    """Koppel's own log on standard error; what libraries have to say comes as errors."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    own = logging.getLogger("koppel")
-    own.addHandler(handler)
-    own.setLevel(logging.INFO)

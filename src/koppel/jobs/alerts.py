@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from email.message import EmailMessage
 
 import aiohttp
 import msgspec
+import psycopg
 
 from koppel.config import Alerts, Mail
-from koppel.errors import LockedError
+from koppel.errors import KoppelError, LockedError
+from koppel.jobs.queues import Queue, unserved
+from koppel.mapping.model import TableMapping
 from koppel.store import alerts
 from koppel.store.alerts import Alert
 from koppel.store.database import Connection
@@ -23,12 +27,15 @@ log = logging.getLogger("koppel.jobs")
 LOCK = "alerts"
 ATTEMPTS = 3
 """Failed runs in a row that people are told of."""
+LOOK_SECONDS = 60.0
+NAMED = 3
+"""Mappings of a queue that people are told by name."""
 PATIENCE_SECONDS = 30.0
 SUBMISSION = 587
 """The port where mail is handed in; the connection is made private there before anything is said."""
 
 
-async def tell(connection: Connection, target: Alerts) -> bool:
+async def tell(connection: Connection, target: Alerts, mappings: Mapping[str, TableMapping]) -> bool:
     """Tell what is new since the last time; whether there was anything. Nothing while another process is at it.
 
     What cannot be sent is tried again the next time.
@@ -36,10 +43,11 @@ async def tell(connection: Connection, target: Alerts) -> bool:
     try:
         async with mapping_lock(connection, LOCK):
             now = await alerts.wrong(connection, hours=target.hours, attempts=ATTEMPTS)
+            now += map(_lonely, await unserved(connection, mappings))
             before = await alerts.told(connection)
-            known, still = ({(one.mapping, one.kind) for one in some} for some in (before, now))
-            new = [one for one in now if (one.mapping, one.kind) not in known]
-            gone = [one for one in before if (one.mapping, one.kind) not in still]
+            known, still = ({one.about for one in some} for some in (before, now))
+            new = [one for one in now if one.about not in known]
+            gone = [one for one in before if one.about not in still]
             if not (new or gone) or not await _sent(target, new, gone):
                 return False
             await alerts.note(connection, new, gone)
@@ -47,6 +55,28 @@ async def tell(connection: Connection, target: Alerts) -> bool:
             return True
     except LockedError:
         return False
+
+
+def _lonely(queue: Queue) -> Alert:
+    first, others = ", ".join(queue.mappings[:NAMED]), len(queue.mappings) - NAMED
+    waiting = f"{first} and {others} more" if others > 0 else first
+    return Alert("", "unserved", f"has no living worker: {waiting} wait there", queue.queue)
+
+
+async def keep_telling(
+    connect: Callable[[], AbstractAsyncContextManager[Connection]], target: Alerts, mappings: Mapping[str, TableMapping]
+) -> None:
+    """Look for what is wrong again and again, on connections of its own; a database that is lost is waited for.
+
+    Not at once: of several processes that are started together, some come later.
+    """
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            async with connect() as connection:
+                await tell(connection, target, mappings)
+        except (psycopg.Error, KoppelError) as error:
+            log.warning("whether something is wrong cannot be told, it is tried again: %s", error)
 
 
 async def _sent(target: Alerts, new: Sequence[Alert], gone: Sequence[Alert]) -> bool:
@@ -64,7 +94,7 @@ async def _sent(target: Alerts, new: Sequence[Alert], gone: Sequence[Alert]) -> 
 
 
 def _line(alert: Alert) -> str:
-    return f"{alert.mapping} {alert.message}"
+    return f"{alert.mapping or f'queue {alert.queue}'} {alert.message}"
 
 
 async def _post(url: str, text: str, new: Sequence[Alert], gone: Sequence[Alert]) -> None:

@@ -32,6 +32,11 @@ async def queues(connection: Connection, mappings: Mapping[str, TableMapping]) -
     ]
 
 
+def is_lonely(queue: Queue) -> bool:
+    """Whether something waits there and no living worker takes it."""
+    return bool(queue.mappings) and not queue.workers
+
+
 async def unserved(connection: Connection, mappings: Mapping[str, TableMapping]) -> list[Queue]:
     """Those from which no living worker takes what waits."""
-    return [one for one in await queues(connection, mappings) if one.mappings and not one.workers]
+    return [one for one in await queues(connection, mappings) if is_lonely(one)]

@@ -12,10 +12,9 @@ import psycopg
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 
-from koppel.config import Alerts
 from koppel.engine.brakes import Brakes
 from koppel.errors import LockedError, StoreError
-from koppel.jobs import alerts, queue, schedule
+from koppel.jobs import queue, schedule
 from koppel.jobs.run import run_by_itself
 from koppel.mapping.model import TableMapping
 from koppel.store import jobs, notices, portions, schedules, workers
@@ -49,14 +48,12 @@ class Worker:
         *,
         brakes: Brakes = Brakes(),
         keep_jobs: int = 0,
-        tells: Alerts | None = None,
         queues: Collection[str] | None = None,
         concurrency: int = 4,
     ) -> None:
         self._opened = opened
         self._brakes = brakes
         self._keep_jobs = keep_jobs
-        self._tells = tells
         self._mappings = mappings
         self._queues = None if queues is None else sorted(queues)
         self._concurrency = concurrency
@@ -180,10 +177,8 @@ class Worker:
             yield session
 
     async def _look_after(self, connection: Connection) -> None:
-        """What is not so urgent: tell people what is wrong, delete old jobs."""
+        """What is not so urgent: delete old jobs."""
         while True:
-            if self._tells:
-                await alerts.tell(connection, self._tells)
             if self._keep_jobs:
                 await jobs.forget(connection, self._keep_jobs)
             await asyncio.sleep(LOOK_SECONDS)

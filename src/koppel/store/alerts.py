@@ -1,4 +1,4 @@
-"""What is wrong with mappings that run by themselves, and what people were told of it already."""
+"""What is wrong with mappings that run by themselves and their queues, and what people were told of it already."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from koppel.store.database import Connection, as_json
 
-Kind = Literal["late", "failing", "conflicts"]
+Kind = Literal["late", "failing", "conflicts", "unserved"]
 
 WRONG = """
 SELECT mapping, 'late', 'has not run since ' || to_char(at, 'YYYY-MM-DD HH24:MI') || ' UTC'
@@ -24,22 +24,29 @@ UNION ALL
 SELECT mapping, 'conflicts', format('has conflicts that wait for a person: %%s', count(*))
 FROM conflict GROUP BY mapping
 ORDER BY 1, 2"""
-TOLD = "SELECT mapping, kind, message FROM alert ORDER BY 1, 2"
+TOLD = "SELECT mapping, kind, message, queue FROM alert ORDER BY 1, 4, 2"
 TELL = """
-INSERT INTO alert (mapping, kind, message)
-SELECT mapping, kind, message FROM json_to_recordset(%s) AS told (mapping text, kind text, message text)
+INSERT INTO alert (mapping, queue, kind, message)
+SELECT mapping, queue, kind, message
+FROM json_to_recordset(%s) AS told (mapping text, queue text, kind text, message text)
 ON CONFLICT DO NOTHING"""
 RIGHT = """
-DELETE FROM alert USING json_to_recordset(%s) AS gone (mapping text, kind text)
-WHERE (alert.mapping, alert.kind) = (gone.mapping, gone.kind)"""
+DELETE FROM alert USING json_to_recordset(%s) AS gone (mapping text, queue text, kind text)
+WHERE (alert.mapping, alert.queue, alert.kind) = (gone.mapping, gone.queue, gone.kind)"""
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a mapping."""
+    """One thing that is wrong with a mapping, or else with a queue."""
 
     mapping: str
     kind: Kind
     message: str
+    queue: str = ""
+
+    @property
+    def about(self) -> tuple[str, str, Kind]:
+        """What tells it from others, however it is worded."""
+        return self.mapping, self.queue, self.kind
 
 
 async def wrong(connection: Connection, *, hours: int, attempts: int) -> list[Alert]:

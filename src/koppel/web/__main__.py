@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 
+from koppel.jobs.log import log_to_terminal
 from koppel.web.serving import serve
 
 if __name__ == "__main__":
@@ -14,4 +15,5 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     logging.getLogger().addHandler(logging.NullHandler())
+    log_to_terminal()
     serve(socket.socket(fileno=int(sys.argv[1])), sys.stdin.buffer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -11,13 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from koppel.config import Alerts
 from koppel.errors import AuthenticationError, KoppelError, StoreError, UsageError
 from koppel.jobs import webhooks
-from koppel.jobs.queues import queues
+from koppel.jobs.alerts import keep_telling
+from koppel.jobs.queues import is_lonely, queues
 from koppel.jobs.webhooks import Inbox
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import Side
-from koppel.store import measures, overview, schedules
+from koppel.store import measures, overview, schedules, workers
 from koppel.store.database import Database
 from koppel.systems.system import Counters
 from koppel.web import metrics
@@ -28,11 +31,14 @@ _STATUS: tuple[tuple[type[KoppelError], int], ...] = ((AuthenticationError, 401)
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What the application works with. Without ``secret`` it takes no webhooks."""
+    """What the application works with. Without ``secret`` it takes no webhooks. ``worker``: the process that works
+    beside it (``Worker.process``); ``alerts``: whom it tells what is wrong, also that nobody works."""
 
     database: Database
     mappings: Mapping[str, TableMapping]
     secret: str = ""
+    worker: int | None = None
+    alerts: Alerts | None = None
 
 
 class Said(msgspec.Struct, kw_only=True):
@@ -50,7 +56,12 @@ def build_app(served: Served, said: Said) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        telling = served.alerts and asyncio.create_task(
+            keep_telling(served.database.connect, served.alerts, served.mappings)
+        )
         yield
+        if telling:
+            telling.cancel()
         await inbox.close()
 
     async def health(request: Request) -> Response:
@@ -58,8 +69,18 @@ def build_app(served: Served, said: Said) -> Starlette:
 
     async def ready(request: Request) -> Response:
         async with served.database.connect() as connection:
-            await connection.execute("SELECT count(*) FROM schedule")
-        return JSONResponse({"status": "ready"})
+            alive = await workers.alive(connection)
+        if served.worker is None or any(worker.process == served.worker for worker in alive):
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "its worker gives no sign of life"}, status_code=503)
+
+    async def working(request: Request) -> Response:
+        async with served.database.connect() as connection:
+            found = await queues(connection, served.mappings)
+        lonely = any(is_lonely(one) for one in found)
+        told = {one.queue: {"workers": one.workers, "mappings": len(one.mappings)} for one in found}
+        status = "a queue has no worker" if lonely else "working"
+        return JSONResponse({"status": status, "queues": told}, status_code=503 if lonely else 200)
 
     async def measured(request: Request) -> Response:
         async with served.database.connect() as connection:
@@ -89,9 +110,9 @@ def build_app(served: Served, said: Said) -> Starlette:
         Route("/webhooks/business-central", business_central, methods=["GET", "POST"]),
         Route("/webhooks/dataverse", dataverse, methods=["POST"]),
     ]
+    always = {"/health": health, "/ready": ready, "/working": working, "/metrics": measured}
     return Starlette(
-        routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", measured)]
-        + (taken if served.secret else []),
+        routes=[Route(path, answer) for path, answer in always.items()] + (taken if served.secret else []),
         exception_handlers={KoppelError: _refused},
         lifespan=lifespan,
     )
