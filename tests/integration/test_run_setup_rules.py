@@ -15,6 +15,7 @@ from koppel.sandbox.seed_business_central import COMPANY
 from koppel.store import options
 from koppel.store.database import Database
 from koppel.store.options import Option
+from koppel.sync.check_currency import currency_trouble
 
 
 @pytest.fixture
@@ -209,6 +210,17 @@ async def test_rates_are_units_for_one_of_the_base_currency_whichever_that_is(wo
     await world.sync("CURRENCY", full=True)
     assert (await dataverse_currency(world, "USD"))["exchangerate"] == 1.0
     assert (await dataverse_currency(world, "GBP"))["exchangerate"] == pytest.approx(0.7870370370, abs=1e-10)
+
+
+@pytest.mark.rule("CUR-09")
+async def test_a_base_currency_without_rate_is_told_before_anything_runs(world: World) -> None:
+    assert await currency_trouble(world.session.systems) is None
+    local_euro(world)
+    assert await currency_trouble(world.session.systems) is None
+    for row in await world.bob.rows("currencyExchangeRates", "currencyCode eq 'USD'"):
+        await world.bob.delete("currencyExchangeRates", row["id"])
+    told = "USD, the base currency of Dataverse, has no exchange rate in Business Central, where EUR is local"
+    assert (await currency_trouble(world.session.systems) or ("", ""))[0] == told
 
 
 @pytest.mark.rule("CUR-05")

@@ -15,11 +15,13 @@ from koppel.errors import KoppelError, MappingError, PrivilegeError, RemoteError
 from koppel.mapping.model import TableMapping
 from koppel.odata.records import SPOKEN, ZERO_GUID, Side
 from koppel.store.database import address, open_database
+from koppel.sync.check_currency import currency_trouble
 from koppel.sync.open import connect_business_central, connect_dataverse, known_mappings
 from koppel.sync.prepare import SIDES, Ready, prepare
 from koppel.sync.set_up import as_set_up
 from koppel.systems.system import System
 
+CURRENCY = "CURRENCY"
 Level = Literal["ok", "warning", "error"]
 
 
@@ -55,6 +57,8 @@ async def check(config: Config) -> AsyncIterator[Finding]:
                         yield Finding("warning", name, line, "see `ownership` in koppel.yaml")
             except KoppelError as error:
                 yield _failed("koppel.yaml", error)
+            async for finding in _check_currency(mappings, reached):
+                yield finding
         for mapping in mappings.values():
             async for finding in _check_mapping(mapping, reached):
                 yield finding
@@ -100,6 +104,20 @@ async def _reach_database(config: Config) -> Finding:
 def _failed(place: str, error: KoppelError) -> Finding:
     where = f"{place}, {error.place}" if error.place else place
     return Finding("error", where, error.message, error.remedy)
+
+
+async def _check_currency(
+    mappings: Mapping[str, TableMapping], systems: Mapping[Side, System]
+) -> AsyncIterator[Finding]:
+    if CURRENCY not in mappings or not mappings[CURRENCY].enabled:
+        return
+    try:
+        trouble = await currency_trouble(systems)
+    except KoppelError as error:
+        yield _failed(CURRENCY, error)
+    else:
+        if trouble:
+            yield Finding("error", CURRENCY, *trouble)
 
 
 async def _check_mapping(mapping: TableMapping, systems: Mapping[Side, System]) -> AsyncIterator[Finding]:
