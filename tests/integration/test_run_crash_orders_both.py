@@ -151,4 +151,5 @@ async def test_new_orders_of_both_sides(world: World) -> None:
         here = await world.bob.one("salesOrders", f"yourReference eq 'ORD-{deadly}'")
         assert await in_step(world, here, theirs) == [4, 5], where
         assert here["discountAmount"] == 7, where
+        assert {row["quantity"]: row["unitPrice"] for row in await lines(world, here)} == {4: 500, 5: 100}, where
         assert len(await world.bob.rows("salesOrders")) == len(await world.alice.rows("salesorders")), where
