@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from koppel import tracing
 from koppel.cli.output import Output
 from koppel.config import find_config, load_config
 from koppel.errors import KoppelError, UsageError
@@ -69,6 +70,7 @@ class _Terminated(BaseException):
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """``asyncio.run`` on a faster loop, except that SIGTERM ends the work as orderly as Ctrl-C does."""
+    tracing.begin()
     # Millions of records come and go; to look for cycles among them each time takes a tenth of a run.
     gc.freeze()
     gc.set_threshold(50_000)

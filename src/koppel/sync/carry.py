@@ -23,6 +23,7 @@ from koppel.sync.request import Request, Result
 from koppel.sync.scope import Planned, Scope
 from koppel.sync.session import Session, share_limits
 from koppel.sync.write import Done, send, try_again
+from koppel.tracing import traced
 
 WRITES = ("created", "updated", "coupled", "uncoupled", "deleted")
 """What a settling round adds to a run's counters; the rest it has counted already."""
@@ -111,6 +112,7 @@ async def _written_down(
     return actions
 
 
+@traced("record")
 async def _record(
     session: Session, scope: Scope, sent: Sequence[Done], result: Result, *, settling: bool = False
 ) -> set[Side]:

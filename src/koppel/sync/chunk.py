@@ -26,8 +26,10 @@ from koppel.sync.prepare import SIDES, End
 from koppel.sync.scope import Incoming, Planned, Scope, base_of, coupled_id, partners_of, recorded_version, was_outside
 from koppel.sync.session import Session
 from koppel.sync.skip import passed_over
+from koppel.tracing import traced
 
 
+@traced("plan")
 async def plan_chunk(session: Session, scope: Scope, incoming: Incoming) -> Planned:
     """Plan one chunk."""
     ready, side = scope.ready, incoming.side

@@ -26,6 +26,7 @@ from koppel.sync.request import Request, Result
 from koppel.sync.run import synchronise
 from koppel.sync.session import Session, ready_mapping
 from koppel.systems.tally import tallied
+from koppel.tracing import span
 
 CHUNK = 5000
 Initial = Side | Literal[""]
@@ -266,7 +267,8 @@ async def coupling_job(session: Session, mapping: str, type: jobs.Type) -> Async
         direction = session.mappings[mapping].direction
         job = session.job = await jobs.start(session.connection, type, [mapping], direction=direction)
         try:
-            with tallied() as tally:
+            traced = span("job", job=job, mapping=mapping, type=type, direction=direction, queue=session.queue)
+            with tallied() as tally, traced:
                 yield job
             await jobs.count(session.connection, job, {}, tally.untold())
             await session.connection.commit()

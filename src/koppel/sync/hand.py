@@ -22,6 +22,7 @@ from koppel.sync.scope import Scope, open_scope
 from koppel.sync.session import Session, ready_mapping
 from koppel.sync.spread import Outcome, Run, Work, as_lists, incoming_of
 from koppel.systems.tally import tallied
+from koppel.tracing import span
 
 log = logging.getLogger("koppel.sync")
 
@@ -51,7 +52,8 @@ async def _portions(session: Session, offer: Offer) -> int:
     while session.may_go_on() and (portion := await portions.take(session.connection, offer.job)):
         session.portion = portion.id
         try:
-            with tallied() as session.tally:
+            traced = span("portion", job=offer.job, mapping=offer.mapping, portion=portion.id)
+            with tallied() as session.tally, traced:
                 outcome = await _do(session, scope, msgspec.msgpack.decode(portion.work, type=Work))
                 await jobs.count(session.connection, offer.job, {}, session.tally.untold())
         except (LockedError, StoreError, psycopg.Error):

@@ -14,6 +14,7 @@ from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.request import Result
 from koppel.sync.session import Session, ready_mapping
 from koppel.systems.tally import tallied
+from koppel.tracing import span
 
 
 async def as_job(
@@ -39,9 +40,11 @@ async def as_job(
         result = Result(mapping=name, job=session.job)
         for warning in session.warnings.get(name, ()):
             result.notice(warning)
+        traced = span("job", job=session.job, mapping=name, type=type, direction=towards, queue=session.queue)
         try:
-            with tallied() as session.tally:
+            with tallied() as session.tally, traced as tell:
                 await work(await ready_mapping(session, name), result)
+                tell(**{name: number for name, number in result.counts.items() if number})
         except BaseException as error:
             await _end(session, result, began, error)
             raise

@@ -27,6 +27,7 @@ from koppel.sync.scope import Incoming, Scope, read_side
 from koppel.sync.session import Session
 from koppel.sync.succession import as_before
 from koppel.systems.system import Create, Update, Written
+from koppel.tracing import traced
 
 ROUNDS = 5
 
@@ -103,6 +104,7 @@ def _is_worth_it(scope: Scope, one: Done) -> bool:
     return isinstance(one.error, VersionError | ExistsError) and not opened
 
 
+@traced("send")
 async def send(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Done]:
     """Do what actions say and tell what came of each at the first try; the database is left alone meanwhile.
 

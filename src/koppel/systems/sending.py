@@ -19,6 +19,7 @@ from koppel.systems.governor import Governor, Spent
 from koppel.systems.rows import Envelope
 from koppel.systems.system import Counters, Written
 from koppel.systems.transport import Request, Response, Transport
+from koppel.tracing import request_span
 
 _T = TypeVar("_T")
 _Row = TypeVar("_Row")
@@ -194,7 +195,9 @@ class Sender:
         async with user.governor.slot(kind):
             self.counters.requests += 1
             tally.sent(self._name)
-            answer = await self._transport.send(Request(request.method, request.url, headers, request.body))
+            with request_span(request.method, request.url) as tell:
+                answer = await self._transport.send(Request(request.method, request.url, headers, request.body))
+                tell(status_code=answer.status)
             self._answered = True
             user.governor.heard(answer.headers)
             self._compare_clocks(answer.headers.get("date", ""))
