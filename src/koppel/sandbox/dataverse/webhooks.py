@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Set
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -232,6 +233,7 @@ def load_messages(dataverse: Dataverse, tables: Iterable[str], bulk: Callable[[s
     )
 
 
+@cache
 def message_id(name: str) -> str:
     """The id of a message, or of one of a table (``account/Create``): the same in every sandbox."""
     return str(uuid5(NAMESPACE_URL, name))
