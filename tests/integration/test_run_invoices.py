@@ -112,19 +112,6 @@ async def test_an_invoice_arrives_with_its_lines(world: World, customer: Row) ->
 
 
 @pytest.mark.rule("INV-16")
-@pytest.mark.rule("INV-12")
-async def test_lines_are_in_the_order_of_the_invoice_however_they_arrive(world: World, customer: Row) -> None:
-    id = post(world, "PS-1", customer, line("Third", 30, sequence=30000), line("First", 10, sequence=10000))
-    more = {"documentId": id, "documentNumber": "PS-1", "sequence": 20000, **line("Second", 20)}
-    world.sandbox.business_central.load(COMPANY, "postedSalesInvoiceLines", [more])
-    await world.sync(INVOICE, full=True)
-    rows = await world.alice.rows("invoicedetails")
-    for column in ("lineitemnumber", "sequencenumber"):
-        placed = sorted(rows, key=lambda row: row[column])
-        assert [row["productdescription"] for row in placed] == ["6410 First.", "6410 Second.", "6410 Third."]
-    await world.quiet(INVOICE)
-
-
 @pytest.mark.rule("INV-20")
 async def test_prices_with_vat_leave_a_line_of_rounding(world: World, customer: Row) -> None:
     """Three at 10.00 including 21 %: 8.26 each and 5.21 VAT make 29.99."""

@@ -101,19 +101,20 @@ async def test_lines_of_invoices_are_in_their_units(world: World) -> None:
     await world.quiet(INVOICE)
 
 
+@pytest.mark.rule("INV-12")
 @pytest.mark.rule("UOM-14")
-async def test_a_line_in_a_unit_that_is_not_coupled_waits_for_it(world: World) -> None:
+async def test_a_line_in_a_unit_that_is_not_coupled_waits_for_it_and_takes_its_place(world: World) -> None:
     customer = await world.bob.create("customers", displayName="Adatum")
     await world.sync(full=True)
     await new_unit(world)
-    post(world, "PS-1", customer, sold("SET", 2500, 1))
+    post(world, "PS-1", customer, sold("SET", 2500, 1), sold("PCS", 950, 1))
     await world.sync(INVOICE, full=True)
     assert await failure(world, LINES) == "unit SET of item BK-1 is not coupled in ITEM UOM"
     await world.sync(UNITS)
     await world.sync(INVOICE)
     assert await world.failures(LINES) == []
-    [row] = await lines(world, await invoice(world, "PS-1"))
-    assert (await unit(world, row), row["priceperunit"]) == ("SET", 2500)
+    found = sorted(await lines(world, await invoice(world, "PS-1")), key=lambda row: row["sequencenumber"])
+    assert [(await unit(world, row), row["priceperunit"]) for row in found] == [("SET", 2500), ("PCS", 950)]
 
 
 async def in_unit(world: World, name: str, quantity: float = 1, **values: object) -> Row:
