@@ -17,7 +17,7 @@ from koppel.engine.brakes import check_brakes
 from koppel.engine.plan import towards
 from koppel.errors import UsageError
 from koppel.odata.records import Record, Side
-from koppel.store import couplings, failures, parts
+from koppel.store import couplings, parts
 from koppel.store.parts import Whole
 from koppel.sync.carry import apply, stream
 from koppel.sync.chunk import plan_chunk
@@ -214,9 +214,6 @@ async def _missing(session: Session, scope: Scope, side: Side, found: Sequence[R
     column, passes = end.places[getattr(scope.ready.mapping.whole, side)], end.passes
     inside = [record for record in found if passes is None or passes(record)]
     ids = [record.id for record in inside]
-    mapping = scope.ready.mapping
-    there = set(await couplings.by_ids(session.connection, mapping.name, side, ids))
-    if mapping.direction != "both":  # one that is to be made anew is coupled still
-        there -= (await failures.by_ids(session.connection, mapping.name, side, ids)).keys()
-    lacking = {str(record.values[column]) for record in inside if record.id not in there}
+    coupled = await couplings.by_ids(session.connection, scope.ready.mapping.name, side, ids)
+    lacking = {str(record.values[column]) for record in inside if record.id not in coupled}
     return {names[name].business_central_id for name in lacking}
