@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from order_scenes import open_shop, stock, submitted
@@ -12,21 +12,16 @@ from world import World, new_world
 from world_data import Row
 
 from koppel.store.database import Database
-from switches import switch
+from switches import ORDERS_BOTH_WAYS
 
 BOTH, LINES = "SALESORDER-ORDER-TWO-WAY", "SOLINE-ORDERDETAIL"
 NOTES = "SALES ORDER NOTES-TWO-WAY"
-ON = ("sales-order-two-way", "sales-order-line-two-way", "sales-order-notes-two-way")
-OFF = ("sales-order", "sales-order-notes")
 
 
 @asynccontextmanager
-async def new_shop(
-    database: Database, folder: Path, on: tuple[str, ...] = (), off: tuple[str, ...] = ()
-) -> AsyncIterator[World]:
-    """A shop with a customer and products, in which orders go both ways; what else is on, and off."""
-    folder = switch(folder, on=(*ON, *on), off=(*OFF, *off))
-    async with new_world(database, folders=(folder,)) as world:
+async def new_shop(database: Database, enabled: Mapping[str, bool] = MappingProxyType({})) -> AsyncIterator[World]:
+    """A shop with a customer and products, in which orders go both ways; what else is on."""
+    async with new_world(database, enabled={**ORDERS_BOTH_WAYS, **enabled}) as world:
         (organization,) = await world.alice.rows("organizations")
         await world.alice.update("organizations", organization["organizationid"], issopintegrationenabled=False)
         await open_shop(world)

@@ -24,8 +24,8 @@ Told = tuple[str, str, str]
 
 
 @pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with new_shop(database, tmp_path) as world:
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_shop(database) as world:
         yield world
 
 

@@ -7,7 +7,6 @@ One shop serves for many deaths, each of orders of their own; every ninth point 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from both_ways_scenes import BOTH, LINES, details, entered, lines, new_shop, of_item
@@ -23,8 +22,8 @@ SOME = slice(2, None, 9)
 
 
 @pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with new_shop(database, tmp_path) as world:
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_shop(database) as world:
         yield world
 
 

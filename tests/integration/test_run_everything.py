@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from both_ways_scenes import details, edited, lines, new_shop, reopened
@@ -24,8 +23,8 @@ STAMP = "_bcbi_companyid_value"
 
 
 @pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with new_shop(database, tmp_path, **UNIT_GROUPS) as world:
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_shop(database, UNIT_GROUPS) as world:
         for name in (QUOTE, NOTES, STATISTICS):
             world.change(name, enabled=True)
         await world.set_up(stamping="all")

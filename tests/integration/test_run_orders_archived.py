@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from both_ways_scenes import BOTH, details, entered, lines, new_shop, of_item, only_there, reopened
@@ -17,8 +16,8 @@ from koppel.systems.transport import Request
 
 
 @pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with new_shop(database, tmp_path) as world:
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_shop(database) as world:
         yield world
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
-from both_ways_scenes import BOTH, LINES, OFF, ON, details, entered, lines, new_shop, of_item, only_there, reopened
+from both_ways_scenes import BOTH, LINES, details, entered, lines, new_shop, of_item, only_there, reopened
 from order_scenes import act_on, here, in_currency, order, there, written_in
 from world import World
 from world_data import Row
@@ -14,12 +15,12 @@ from world_data import Row
 from koppel.errors import MappingError, UsageError
 from koppel.mapping.load import load_mappings
 from koppel.store.database import Database
-from switches import switch
+from switches import ORDERS_BOTH_WAYS
 
 
 @pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with new_shop(database, tmp_path) as world:
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_shop(database) as world:
         yield world
 
 
@@ -206,9 +207,11 @@ async def test_orders_are_archived_whatever_the_setup_says(world: World, custome
 
 
 @pytest.mark.rule("SO-40")
-def test_one_of_the_two_setups_is_on(tmp_path: Path) -> None:
+def test_one_of_the_two_setups_is_on() -> None:
+    mappings = load_mappings(enabled=ORDERS_BOTH_WAYS)
+    assert [mappings[name].enabled for name in ("SALESORDER-ORDER", "SALES ORDER NOTES")] == [False, False]
     with pytest.raises(MappingError, match="`SALESORDER-ORDER` is on, too, and only one of the two can be"):
-        load_mappings((switch(tmp_path, on=ON),))
+        load_mappings(enabled={**ORDERS_BOTH_WAYS, "SALESORDER-ORDER": True})
 
 
 @pytest.mark.rule("SO-40")
@@ -216,10 +219,10 @@ def test_one_of_the_two_setups_is_on(tmp_path: Path) -> None:
     ("side", "kept"), [("business_central", "status eq 'Released'"), ("dataverse", "statecode eq 1 or statecode eq 3")]
 )
 def test_the_filters_are_fixed(tmp_path: Path, side: str, kept: str) -> None:
-    folder = switch(tmp_path, on=ON, off=OFF)
-    file = folder / "sales-order-two-way.yaml"
-    file.write_text(file.read_text("utf-8").replace(f"  filter: {kept}\n", ""), "utf-8")
+    standard = resources.files("koppel.mapping") / "standard" / "sales-order-two-way.yaml"
+    text = standard.read_text("utf-8").replace(f"  filter: {kept}\n", "") + "overrides: standard\n"
+    (tmp_path / "orders.yaml").write_text(text, "utf-8")
     with pytest.raises(MappingError) as caught:
-        load_mappings((folder,))
+        load_mappings([tmp_path], enabled=ORDERS_BOTH_WAYS)
     assert f"the `filter` of {BOTH} is fixed" in str(caught.value)
     assert f"Write `filter: {kept}`." in str(caught.value)

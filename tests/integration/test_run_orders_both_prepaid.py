@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from both_ways_scenes import BOTH, LINES, details, edited, new_shop
@@ -16,8 +15,8 @@ from koppel.store.database import Database
 
 
 @pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with new_shop(database, tmp_path) as world:
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_shop(database) as world:
         yield world
 
 

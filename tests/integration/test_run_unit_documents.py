@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from both_ways_scenes import BOTH, details, entered, new_shop, of_item, only_there, reopened
@@ -20,13 +19,13 @@ from world import World, new_world
 from world_data import Row
 
 from koppel.store.database import Database
-from switches import UNIT_GROUPS, switch
+from switches import UNIT_GROUPS
 
 
 @pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
+async def world(database: Database) -> AsyncIterator[World]:
     """A bike by the piece and by the box, and its product."""
-    async with new_world(database, folders=[switch(tmp_path, **UNIT_GROUPS)]) as world:
+    async with new_world(database, enabled=UNIT_GROUPS) as world:
         await bike(world)
         await box(world)
         await catalogue(world)
@@ -181,8 +180,8 @@ async def test_lines_of_quotes_arrive_in_their_units(world: World) -> None:
 
 
 @pytest.mark.rule("UOM-14")
-async def test_lines_of_orders_that_go_both_ways_keep_their_units(database: Database, tmp_path: Path) -> None:
-    async with new_shop(database, tmp_path, **UNIT_GROUPS) as world:
+async def test_lines_of_orders_that_go_both_ways_keep_their_units(database: Database) -> None:
+    async with new_shop(database, UNIT_GROUPS) as world:
         await box(world, 10, "BIKE")
         await world.sync(UNITS)
         customer = await world.bob.one("customers", "displayName eq 'Adatum'")
@@ -212,8 +211,8 @@ async def test_lines_of_orders_that_go_both_ways_keep_their_units(database: Data
 
 @pytest.mark.rule("SO-43")
 @pytest.mark.rule("UOM-14")
-async def test_a_line_in_a_unit_that_is_not_coupled_keeps_its_order_open(database: Database, tmp_path: Path) -> None:
-    async with new_shop(database, tmp_path, **UNIT_GROUPS) as world:
+async def test_a_line_in_a_unit_that_is_not_coupled_keeps_its_order_open(database: Database) -> None:
+    async with new_shop(database, UNIT_GROUPS) as world:
         await box(world, 10, "BIKE")
         await world.sync(UNITS)
         customer = await world.bob.one("customers", "displayName eq 'Adatum'")
@@ -230,10 +229,8 @@ async def test_a_line_in_a_unit_that_is_not_coupled_keeps_its_order_open(databas
 
 
 @pytest.mark.rule("UOM-14")
-async def test_lines_of_dataverse_arrive_in_their_units_where_orders_go_both_ways(
-    database: Database, tmp_path: Path
-) -> None:
-    async with new_shop(database, tmp_path, **UNIT_GROUPS) as world:
+async def test_lines_of_dataverse_arrive_in_their_units_where_orders_go_both_ways(database: Database) -> None:
+    async with new_shop(database, UNIT_GROUPS) as world:
         await box(world, 10, "BIKE")
         await world.sync(UNITS)
         customer = await world.bob.one("customers", "displayName eq 'Adatum'")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from catalogue import ACTIVE, ITEMS, bike, failure, product_of
@@ -15,15 +14,15 @@ from koppel.sandbox.seed_business_central import COMPANY
 from koppel.store.database import Database
 from koppel.sync.run import plan
 from koppel.sync.verify import verify
-from switches import UNIT_GROUPS, switch
+from switches import UNIT_GROUPS
 
 GROUPS, UNITS = "UNIT GROUP", "ITEM UOM"
 INACTIVE = {"statecode": 1, "statuscode": 2}
 
 
 @pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with new_world(database, folders=[switch(tmp_path, **UNIT_GROUPS)]) as world:
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_world(database, enabled=UNIT_GROUPS) as world:
         yield world
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from catalogue import ACTIVE, ITEMS, RETIRED, bike, failure, product_of, set_up_catalogue
@@ -18,7 +17,7 @@ from world_data import Row
 from koppel.mapping.load import load_mappings
 from koppel.store.database import Database
 from koppel.sync.uncouple import uncouple
-from switches import UNIT_GROUPS, switch
+from switches import UNIT_GROUPS
 
 REMEDY = (
     "koppel uncouple ITEM-PRODUCT {0}, give the product another number in Dataverse and retire it, then koppel sync "
@@ -33,9 +32,9 @@ async def world(database: Database) -> AsyncIterator[World]:
         yield world
 
 
-async def switch_over(world: World, folder: Path) -> None:
+async def switch_over(world: World) -> None:
     """The administrator switches unit groups on, and synchronises them."""
-    for name, mapping in load_mappings([switch(folder, **UNIT_GROUPS)]).items():
+    for name, mapping in load_mappings(enabled=UNIT_GROUPS).items():
         world.mappings[name] = mapping
     world.session.mappings = world.mappings
     world.session.ready.clear()
@@ -43,11 +42,11 @@ async def switch_over(world: World, folder: Path) -> None:
 
 
 @pytest.mark.rule("UOM-13")
-async def test_a_product_that_nothing_refers_to_may_be_deleted_and_is_made_anew(world: World, tmp_path: Path) -> None:
+async def test_a_product_that_nothing_refers_to_may_be_deleted_and_is_made_anew(world: World) -> None:
     await set_up_catalogue(world)
     await bike(world)
     await world.sync(ITEMS, full=True)
-    await switch_over(world, tmp_path)
+    await switch_over(world)
     await world.sync(ITEMS, full=True)
     assert await failure(world) == HELD.format("BK-1")
     [pair] = await world.couplings(ITEMS)
@@ -65,11 +64,11 @@ async def test_a_product_that_nothing_refers_to_may_be_deleted_and_is_made_anew(
 
 
 @pytest.mark.rule("UOM-13")
-async def test_an_edit_on_either_side_of_a_product_of_the_other_setup_is_held(world: World, tmp_path: Path) -> None:
+async def test_an_edit_on_either_side_of_a_product_of_the_other_setup_is_held(world: World) -> None:
     await set_up_catalogue(world)
     item = await bike(world)
     await world.sync(ITEMS, full=True)
-    await switch_over(world, tmp_path)
+    await switch_over(world)
     product = await product_of(world)
     await world.alice.update("products", product["productid"], name="Racer")
     await world.sync(ITEMS)
@@ -92,9 +91,7 @@ async def retire(world: World, number: str) -> Row:
 
 
 @pytest.mark.rule("UOM-13")
-async def test_products_that_were_sold_are_made_anew_and_documents_keep_the_old_ones(
-    world: World, tmp_path: Path
-) -> None:
+async def test_products_that_were_sold_are_made_anew_and_documents_keep_the_old_ones(world: World) -> None:
     customer = await open_shop(world)
     await stock(world)
     await world.bob.create("customerPriceGroups", code="GOLD", description="Gold customers")
@@ -105,7 +102,7 @@ async def test_products_that_were_sold_are_made_anew_and_documents_keep_the_old_
         await world.sync(name, full=True)
     old = await product_of(world, "BIKE")
 
-    await switch_over(world, tmp_path)
+    await switch_over(world)
     await world.sync(ITEMS, full=True)
     assert {one.message for one in await world.failures(ITEMS)} == {HELD.format("BIKE"), HELD.format("BELL")}
     post(world, "PS-2", customer, sold, line("Freight", 10))
@@ -136,8 +133,8 @@ async def test_products_that_were_sold_are_made_anew_and_documents_keep_the_old_
 
 
 @pytest.mark.rule("UOM-13")
-async def test_who_switches_back_makes_products_anew_as_well(database: Database, tmp_path: Path) -> None:
-    async with new_world(database, folders=[switch(tmp_path, **UNIT_GROUPS)]) as world:
+async def test_who_switches_back_makes_products_anew_as_well(database: Database) -> None:
+    async with new_world(database, enabled=UNIT_GROUPS) as world:
         await bike(world)
         await catalogue(world)
         await world.sync(ITEMS, full=True)
@@ -161,11 +158,11 @@ async def test_who_switches_back_makes_products_anew_as_well(database: Database,
 
 
 @pytest.mark.rule("UOM-13")
-async def test_who_switches_back_and_forth_gets_a_new_product_each_time(world: World, tmp_path: Path) -> None:
+async def test_who_switches_back_and_forth_gets_a_new_product_each_time(world: World) -> None:
     await set_up_catalogue(world)
     await bike(world)
     await world.sync(ITEMS, full=True)
-    await switch_over(world, tmp_path)
+    await switch_over(world)
     seen = [(await retire(world, "BK-1"))["productid"]]
     await world.sync(ITEMS, full=True)
     again = await product_of(world)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from both_ways_scenes import BOTH, LINES, details, entered, lines, new_shop, of_item
@@ -18,8 +17,8 @@ from koppel.sync.uncouple import orphans, remove_orphans, uncouple
 
 
 @pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    async with new_shop(database, tmp_path) as world:
+async def world(database: Database) -> AsyncIterator[World]:
+    async with new_shop(database) as world:
         customer = await world.bob.one("customers", "displayName eq 'Adatum'")
         await entered(world, customer, of_item("BIKE", 2), of_item("LIFT", 1))
         await world.sync(BOTH)

@@ -23,7 +23,7 @@ from world_data import Row, fill, set_up
 import koppel.rules  # noqa: F401 (registers the rules that mappings name)
 from koppel.engine.rule import RULES
 from koppel.errors import NotFoundError
-from koppel.mapping.load import digest, load_mappings
+from koppel.mapping.load import ALL_AS_THEY_ARE, digest, load_mappings
 from koppel.mapping.model import FieldMapping, TableMapping
 from koppel.mapping.ownership import without_owners
 from koppel.odata.records import Side
@@ -389,6 +389,7 @@ async def new_world(
     customers: int | None = None,
     route: str = COMPANION,
     folders: Sequence[Path] = (),
+    enabled: Mapping[str, bool] = ALL_AS_THEY_ARE,
     clock: Clock | None = None,
     tables: CustomTables = CustomTables(),
 ) -> AsyncIterator[World]:
@@ -399,7 +400,13 @@ async def new_world(
     else:
         sandbox = build_sandbox(data="adventureworks", customers=customers)
     known = _SCHEMAS.setdefault((route, repr(tables)), {side: {} for side in SIDES})
-    world = World(sandbox, database, route, load_mappings(folders) if folders else _standard_mappings(), known)
+    world = World(
+        sandbox,
+        database,
+        route,
+        load_mappings(folders, enabled=enabled) if folders or enabled else _standard_mappings(),
+        known,
+    )
     await world.open()
     if not known["dataverse"]:
         await _read_schemas(world)
