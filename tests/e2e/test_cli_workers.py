@@ -188,6 +188,22 @@ def test_what_is_served(shell: Shell) -> None:
         assert f"serving on http://127.0.0.1:{port}" in stopped(working)
 
 
+def test_serve_may_leave_the_work_to_others(shell: Shell) -> None:
+    port = free_port()
+    with (
+        at_work(shell, "serve", "--port", str(port), "--concurrency", "0") as serving,
+        at_work(shell, "worker") as other,
+    ):
+        until(lambda: _answers(f"http://127.0.0.1:{port}/ready"))
+        shell.run("schedule", "resume", "currency")
+        until(lambda: _answers(f"http://127.0.0.1:{port}/working"))
+        workers = shell.json("schedule", "workers")["workers"]
+        assert [one["number"] for one in workers] == [other.pid]
+        shell.run("schedule", "hold", "currency")
+        stopped(other)
+        assert "other workers run what is due" in stopped(serving)
+
+
 def _phone(shell: Shell) -> object:
     return shell.get("business_central", "customers", "displayName", "Told by a webhook", "phoneNumber").values[0]
 

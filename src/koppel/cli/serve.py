@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import typer
@@ -24,6 +24,7 @@ from koppel.sync.open import Opened, brakes_of, known_mappings, open_connections
 
 log = logging.getLogger("koppel.jobs")
 
+STOPPED = "stopped; what is due is for the next worker"
 Concurrency = Annotated[int, typer.Option(help="How many mappings run at once.", min=1)]
 Queues = Annotated[
     str | None, typer.Option(metavar="NAME,...", help="Run only mappings that wait in these queues; all when left out.")
@@ -35,6 +36,7 @@ def worker(queues: Queues = None, concurrency: Concurrency = 4, config: ConfigPa
     log_to_terminal()
     with guarded(as_json=False):
         run_to_end(_work(load_config(config or find_config()), _named(queues), concurrency))
+    log.info(STOPPED)
     raise SystemExit(DONE)
 
 
@@ -49,6 +51,7 @@ def serve(
     log_to_terminal()
     with guarded(as_json=False):
         run_to_end(_serve(load_config(config or find_config()), host, port, _named(queues), concurrency))
+    log.info(STOPPED)
     raise SystemExit(DONE)
 
 
@@ -64,10 +67,10 @@ def _named(queues: str | None) -> list[str] | None:
 
 async def _work(config: Config, queues: Sequence[str] | None, concurrency: int) -> None:
     mappings = known_mappings(config)
-    async with open_connections(config) as opened, AsyncExitStack() as stack:
-        if config.alerts:
-            telling = alerts.keep_telling(opened.database.connect, config.alerts, mappings)
-            await stack.enter_async_context(beside(telling))
+    async with (
+        open_connections(config) as opened,
+        _beside(alerts.keep_telling(opened.database.connect, config.alerts, mappings)),
+    ):
         await _at_work(config, mappings, opened, queues, concurrency)
 
 
@@ -78,30 +81,30 @@ async def _at_work(
     queues: Sequence[str] | None,
     concurrency: int,
 ) -> None:
-    """Until a signal says to stop. ``concurrency`` 0: others work."""
+    """Until a signal says to stop."""
+    brakes, days = brakes_of(config), config.keep_jobs
+    working = Worker(opened, mappings, brakes=brakes, keep_jobs=days, queues=queues, concurrency=concurrency)
+    _on_signal(working.stop)
+    taken = f", from {', '.join(queues)}" if queues else ""
+    log.info("working, %d mappings at once%s; Ctrl-C stops it", concurrency, taken)
+    await working.work()
+
+
+async def _idle() -> None:
+    """Until a signal says to stop: others work."""
     stopping = asyncio.Event()
-    working = Worker(
-        opened,
-        mappings,
-        brakes=brakes_of(config),
-        keep_jobs=config.keep_jobs,
-        queues=queues,
-        concurrency=concurrency,
-    )
+    _on_signal(stopping.set)
+    log.info("other workers run what is due; Ctrl-C stops it")
+    await stopping.wait()
+
+
+def _on_signal(stop: Callable[[], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set if not concurrency else working.stop)
-    if concurrency:
-        taken = f", from {', '.join(queues)}" if queues else ""
-        log.info("working, %d mappings at once%s; Ctrl-C stops it", concurrency, taken)
-        await working.work()
-    else:
-        log.info("other workers run what is due; Ctrl-C stops it")
-        await stopping.wait()
-    log.info("stopped; what is due is for the next worker")
+        asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
 @asynccontextmanager
-async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+async def _beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
     """This work goes on as long as the context lasts."""
     task = asyncio.create_task(work)
     try:
@@ -127,8 +130,8 @@ async def _serve(config: Config, host: str, port: int, queues: Sequence[str] | N
         )
         async with serving(served, opened.systems, host, port) as address:
             log.info("serving on %s", address)
-            async with beside(_subscribe(config, mappings, opened)):
-                await _at_work(config, mappings, opened, queues, concurrency)
+            async with _beside(_subscribe(config, mappings, opened)):
+                await (_at_work(config, mappings, opened, queues, concurrency) if concurrency else _idle())
 
 
 async def _subscribe(config: Config, mappings: Mapping[str, TableMapping], opened: Opened) -> None:

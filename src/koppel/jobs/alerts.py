@@ -64,13 +64,16 @@ def _lonely(queue: Queue) -> Alert:
 
 
 async def keep_telling(
-    connect: Callable[[], AbstractAsyncContextManager[Connection]], target: Alerts, mappings: Mapping[str, TableMapping]
+    connect: Callable[[], AbstractAsyncContextManager[Connection]],
+    target: Alerts | None,
+    mappings: Mapping[str, TableMapping],
 ) -> None:
-    """Look for what is wrong again and again, on connections of its own; a database that is lost is waited for.
+    """Tell what is wrong again and again, by connections of its own; a database that is lost is waited for. Without a
+    ``target`` nobody is told.
 
     Not at once: of several processes that are started together, some come later.
     """
-    while True:
+    while target is not None:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             async with connect() as connection:

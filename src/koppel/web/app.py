@@ -56,12 +56,9 @@ def build_app(served: Served, said: Said) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        telling = served.alerts and asyncio.create_task(
-            keep_telling(served.database.connect, served.alerts, served.mappings)
-        )
+        telling = asyncio.create_task(keep_telling(served.database.connect, served.alerts, served.mappings))
         yield
-        if telling:
-            telling.cancel()
+        telling.cancel()
         await inbox.close()
 
     async def health(request: Request) -> Response:
