@@ -71,8 +71,8 @@ async def edit_there(world: World, order: Row, line: Row, **values: Any) -> None
 async def written(world: World, job: int) -> list[Told]:
     """What history tells of lines that a job wrote, beside new ones the quantity only."""
     rows = await world.session.connection.execute(
-        "SELECT action, side, new FROM history WHERE job = %s AND mapping = %s AND (field = 'quantity' OR field = '')"
-        " AND action IN ('create', 'update', 'delete')",
+        "SELECT action, side, new FROM history WHERE job = %s AND mapping = %s AND table_name = ''"
+        " AND field IN ('quantity', '') AND action IN ('create', 'update', 'delete')",
         [job, LINES],
     )
     told = await rows.fetchall()
@@ -136,9 +136,11 @@ async def test_lines_that_come_and_go_are_planned(world: World, customer: Row) -
 
 
 async def test_a_new_order_is_planned_with_its_lines_on_either_side(world: World, customer: Row) -> None:
-    await entered(world, customer, of_item("BIKE", 2))
+    await entered(world, customer, of_item("BIKE", 2), currencyCode="EUR")
     await order(world, customer, await of_product(world, "BELL", 3), written_in("Painting"))
     told = await planned(world)
+    (first,) = [write.table for action in told if action.mapping == LINES for write in action.before]
+    assert first == "productpricelevel", "the price list of euros has no bikes yet"
     assert of_lines(told) == [
         ("create", "business_central", "1"),
         ("create", "business_central", "3"),

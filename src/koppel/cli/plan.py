@@ -78,6 +78,7 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
     held: list[Trouble] = []
     counts: dict[str, Counter[str]] = {}
     first: set[tuple[str, str]] = set()
+    under = ""
     async for name, planned in plans(session, names, request):
         found = counts[name] = Counter()
         async for action in planned:
@@ -92,7 +93,7 @@ async def _plan(session: Session, output: Output, names: list[str], request: Req
             elif action.refusal:
                 held.append(Trouble(name, action.name, action.refusal.message, action.refusal.remedy))
             else:
-                _say(output, action, found.total() - found["hold"])
+                under = _say(output, action, found.total() - found["hold"], under)
         _sum_up(output, name, found.total() - found["hold"])
     if out:
         save_plan(out, session, names, request, kept)
@@ -116,11 +117,14 @@ def _off(session: Session, names: Sequence[str]) -> list[Text]:
     return [Text(f"{name} is off", "yellow") for name in names if not session.mappings[name].enabled]
 
 
-def _say(output: Output, action: Action, number: int) -> None:
-    if number == 1:
+def _say(output: Output, action: Action, number: int, under: str) -> str:
+    """Tell of an action below the name of its mapping, and return that; ``under``: the one that was told last."""
+    if number > SHOWN:
+        return under
+    if action.mapping != under:
         output.say(Text(action.mapping, "bold"))
-    if number <= SHOWN:
-        output.say(*action_lines(action))
+    output.say(*action_lines(action))
+    return action.mapping
 
 
 def _sum_up(output: Output, name: str, number: int) -> None:

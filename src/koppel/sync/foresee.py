@@ -11,10 +11,10 @@ from koppel.engine.action import Action, FollowUp
 from koppel.engine.plan import other
 from koppel.odata.records import Scalar, Side
 from koppel.sync.follow import is_in_step
-from koppel.sync.needs import Rows, run_rule
+from koppel.sync.needs import run_rule
 from koppel.sync.prepare import SIDES, Ready
 from koppel.sync.scope import Scope
-from koppel.sync.session import Session
+from koppel.sync.session import Rows, Session
 
 
 async def with_following(session: Session, scope: Scope, actions: Sequence[Action]) -> list[Action]:

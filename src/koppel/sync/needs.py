@@ -13,13 +13,11 @@ from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings, options
 from koppel.sync.elsewhere import not_coupled
 from koppel.sync.prepare import Ready, has_table
-from koppel.sync.session import Session, ready_mapping
+from koppel.sync.session import Rows, Session, ready_mapping
 
 Asked = tuple[str, str, str, tuple[str, ...], str, tuple[Scalar, ...] | None]
 Fetched = dict[Asked, Sequence[Found]]
 """What the rules of one chunk have asked for so far: several look at the same rows."""
-Rows = Mapping[tuple[Side, str], Mapping[Scalar, Mapping[str, Scalar]]]
-"""Columns of rows by side, table and id."""
 NONE: Rows = {}
 
 
@@ -43,7 +41,7 @@ async def run_rule(
         today=session.today(),
         parameters=ready.mapping.parameters,
     )
-    found = rule.function(await with_needs(session, rule.needs, batch, fetched, planned))
+    found = rule.function(await with_needs(session, rule.needs, batch, fetched, planned or session.foreseen_rows))
     places = undeclared(rule, found)
     assert not places, f"rule {rule.name} has to declare in `writes`: {', '.join(sorted(map('.'.join, places)))}"
     return found
@@ -129,7 +127,11 @@ async def _couplings(session: Session, need: Need, wanted: Sequence[str]) -> lis
     side: Side = "dataverse" if need.key == "dataverse_id" else "business_central"
     partner = "business_central_id" if side == "dataverse" else "dataverse_id"
     references = await couplings.resolve_ids(session.connection, need.couplings, side, wanted)
-    return [
+    foreseen = session.foreseen.get(need.couplings, {}) if side == "business_central" else {}
+    new: list[dict[str, Scalar]] = [
+        {need.key: id, partner: foreseen[id], "key": ""} for id in wanted if id in foreseen and id not in references
+    ]
+    return new + [
         {need.key: id, partner: reference.id, "key": reference.business_central_key}
         for id, reference in references.items()
     ]

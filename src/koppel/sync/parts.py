@@ -16,7 +16,7 @@ from koppel.engine.action import Action
 from koppel.engine.brakes import check_brakes
 from koppel.engine.plan import towards
 from koppel.errors import UsageError
-from koppel.odata.records import Record, Side
+from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings, parts
 from koppel.store.parts import Whole
 from koppel.sync.carry import apply, stream
@@ -90,6 +90,8 @@ async def _second_tries(session: Session, scope: Scope) -> AsyncIterator[Step]:
 async def preview_parts(session: Session, ready: Ready, found: Foreseen, request: Request) -> AsyncIterator[Action]:
     """What sending parts would do, for those that are due and those of wholes that a run will look at."""
     session.foreseen = {ready.mapping.name: {whole.business_central_id: whole.dataverse_id for whole in found}}
+    new: dict[Scalar, Mapping[str, Scalar]] = {w.dataverse_id: columns for w, columns in found.items() if columns}
+    session.foreseen_rows = {("dataverse", ready.dataverse.schema.name): new}
     try:
         for name in ready.parts:
             wholes = {whole.business_central_id: whole for whole in foreseen_of(session, ready, name, found)}
@@ -104,7 +106,7 @@ async def preview_parts(session: Session, ready: Ready, found: Foreseen, request
                 for action in planned.actions:
                     yield action
     finally:
-        session.foreseen = {}
+        session.foreseen, session.foreseen_rows = {}, {}
 
 
 async def _steps_of(session: Session, scope: Scope, wholes: Sequence[Whole], request: Request) -> AsyncIterator[Step]:

@@ -24,6 +24,10 @@ Progress = Callable[[str, str, int, int | None], None]
 """Called as (mapping, phase, done, total) while long work goes on; ``total`` is ``None`` when unknown."""
 
 
+Rows = Mapping[tuple[Side, str], Mapping[Scalar, Mapping[str, Scalar]]]
+"""Columns of rows by side, table and id."""
+
+
 class Synchronise(Protocol):
     """Running one mapping (``run.synchronise``)."""
 
@@ -45,7 +49,8 @@ class Session(msgspec.Struct, kw_only=True):
     ``warnings``: what each job of a mapping tells besides.
     ``portion``: of a run that another process leads, which this session is at.
     ``foreseen``: in a preview, the partners that would have been created by now, by mapping: Dataverse id by Business
-    Central id. ``bringing``: mappings that bring along what they wait for, and those that are brought along.
+    Central id; ``foreseen_rows``: what they would hold, by side, table and id. ``bringing``: mappings that bring along
+    what they wait for, and those that are brought along.
     """
 
     systems: Mapping[Side, System]
@@ -61,6 +66,7 @@ class Session(msgspec.Struct, kw_only=True):
     ready: dict[str, Ready] = {}
     setup_tables: dict[str, list[dict[str, object]]] = {}
     foreseen: dict[str, dict[Scalar, Scalar]] = {}
+    foreseen_rows: Rows = {}
     bringing: frozenset[str] = frozenset()
     progress: Progress = lambda mapping, phase, done, total: None
     may_go_on: Callable[[], bool] = lambda: True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from koppel.engine.action import Action
-from koppel.odata.records import Record, Side
+from koppel.odata.records import Record, Scalar, Side
 from koppel.store import couplings, parts
 from koppel.store.couplings import Coupling
 from koppel.store.parts import Whole
@@ -14,8 +14,8 @@ from koppel.sync.read import again
 from koppel.sync.scope import is_noted_outside, is_pair, open_scope
 from koppel.sync.session import Session, exchanged_parts, ready_mapping
 
-Foreseen = dict[Whole, bool]
-"""Wholes of which a preview tells what becomes of their parts, and whether they are new in Dataverse."""
+Foreseen = dict[Whole, Mapping[str, Scalar] | None]
+"""Wholes of which a preview tells what becomes of their parts; with their columns, if they are new in Dataverse."""
 
 
 def foresee_whole(found: Foreseen, ready: Ready, action: Action) -> None:
@@ -25,13 +25,13 @@ def foresee_whole(found: Foreseen, ready: Ready, action: Action) -> None:
         ours, record = action.business_central_id or action.dataverse_id, action.record("business_central")
         key = str(record.values[ready.business_central.key] or "") if record else ""
         new = action.kind == "create" and action.side == "dataverse"
-        found[Whole(ours, action.dataverse_id, key)] = new
+        found[Whole(ours, action.dataverse_id, key)] = action.to_dataverse if new else None
 
 
 def foreseen_of(session: Session, ready: Ready, name: str, found: Foreseen) -> list[Whole]:
     """Those of the wholes that have parts of this mapping sent: where they go one way, the new ones only."""
     exchanged = name in exchanged_parts(session, ready)
-    return [whole for whole, new in found.items() if exchanged or new]
+    return [whole for whole, new in found.items() if exchanged or new is not None]
 
 
 async def remember_wholes(session: Session, ready: Ready) -> None:
