@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
@@ -33,7 +34,7 @@ class OptionSet:
         self.table = table
         self.column = column
         self.is_global = not table
-        self.metadata_id = str(uuid5(NAMESPACE_URL, f"koppel:optionset:{name}"))
+        self.metadata_id = _metadata_id(name)
         self.current: dict[int, Choice] = {choice.value: choice for choice in options}
         self.published: Mapping[int, Choice] = dict(self.current)
 
@@ -49,6 +50,11 @@ class OptionSet:
     def default_status(self, state: int) -> int | None:
         """The first status of a state."""
         return next((choice.value for choice in self.current.values() if choice.state == state), None)
+
+
+@cache
+def _metadata_id(name: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"koppel:optionset:{name}"))
 
 
 def option_sets(schema: Schema) -> dict[str, OptionSet]:
