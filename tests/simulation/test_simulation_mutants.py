@@ -52,7 +52,7 @@ def test_a_merge_that_asks_nobody(simulated: Database, monkeypatch: pytest.Monke
         return Verdict.TO_BUSINESS_CENTRAL if found is Verdict.CONFLICT else found
 
     monkeypatch.setattr(pair, "verdict", wrong)
-    assert is_caught(simulated, 62)
+    assert is_caught(simulated, 1)
 
 
 def test_updates_whatever_the_version(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_updates_whatever_the_version(simulated: Database, monkeypatch: pytest.M
         return "*"
 
     monkeypatch.setattr(write, "_version", any_version)
-    assert is_caught(simulated, 26)
+    assert is_caught(simulated, 23)
 
 
 def test_couplings_that_are_not_recorded(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_couplings_that_are_not_recorded(simulated: Database, monkeypatch: pytes
         await right(connection, mapping, found[1:], new=new)
 
     monkeypatch.setattr(couplings, "save", forgetful)
-    assert is_caught(simulated, 2)
+    assert is_caught(simulated, 1)
 
 
 def test_cursors_that_move_before_the_work_is_done(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_cursors_that_move_before_the_work_is_done(simulated: Database, monkeypa
 
     monkeypatch.setattr(passes, "read_changes", hasty)
     monkeypatch.setattr(trouble, "TROUBLES", (trouble._death,))
-    assert is_caught(simulated, 12)
+    assert is_caught(simulated, 58)
 
 
 def test_creations_that_are_not_written_down(simulated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,4 +92,4 @@ def test_creations_that_are_not_written_down(simulated: Database, monkeypatch: p
     for module in (run, passes):
         monkeypatch.setattr(module, "recover", nothing)
     monkeypatch.setattr(carry, "intend", nothing)
-    assert is_caught(simulated, 20)
+    assert is_caught(simulated, 3)

@@ -73,25 +73,37 @@ async def _run(world: World, name: str, full: bool, other: str) -> None:
 
 
 async def _death(world: World, people: People, dice: Random) -> None:
-    """The process dies before or after a request, or before a commit."""
-    kind, number = dice.choice(("before", "after", "commit")), dice.randint(1, 10)
+    """The process dies early in a run: before or after a request, maybe its first write, or before a commit."""
+    _die(world, dice, dice.randint(1, 10), 1)
+
+
+async def _late_death(world: World, people: People, dice: Random) -> None:
+    """The process dies late in a run, before or after a later write, too."""
+    _die(world, dice, dice.randint(11, 30), dice.randint(2, 4))
+
+
+def _die(world: World, dice: Random, number: int, write: int) -> None:
+    """Let the process die at this request, at this write, or before this commit."""
+    kind = dice.choice(("before", "after", "commit"))
     if kind == "commit":
         connection, commits, commit = world.session.connection, 0, world.session.connection.commit
-        deadly = dice.randint(1, 10)
 
         async def committing() -> None:
             nonlocal commits
             commits += 1
-            if commits == deadly:
+            if commits == number:
                 world.crash()
             await commit()
 
         connection.commit = committing  # type: ignore[method-assign]
         return
-    writes_only, first = dice.random() < 0.5, len(world.line.requests)
+    writes_only = dice.random() < 0.5
+    left = write if writes_only else number
 
     async def die(at: int, request: HttpRequest) -> None:
-        if writes(request) if writes_only else at >= first + number:
+        nonlocal left
+        left -= not writes_only or writes(request)
+        if left <= 0:
             world.crash()
 
     _add(world, kind, die)
@@ -152,4 +164,4 @@ def _add(world: World, when: str, what: Callable[[int, HttpRequest], Awaitable[N
     setattr(world.line, when, both)
 
 
-TROUBLES: tuple[Trouble, ...] = (_death, _death, _faults, _throttling, _faster_people, _rivals)
+TROUBLES: tuple[Trouble, ...] = (_death, _death, _late_death, _faults, _throttling, _faster_people, _rivals)
