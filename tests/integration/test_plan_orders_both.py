@@ -191,6 +191,12 @@ async def test_a_decision_about_a_line_is_planned_and_carried_out_with_its_order
     assert conflict.id is not None
     await conflicts.decide(world.session.connection, "dataverse", ids=[conflict.id])
     assert of_lines(await planned(world)) == [("update", "business_central", "4")]
+    await world.bob.update("salesOrders", made["id"], status="Open")
+    assert await planned(world) == []
+    await world.sync(BOTH)
+    assert [row["quantity"] for row in await lines(world, made)] == [5], "he is at work on it"
+    await world.bob.update("salesOrders", made["id"], status="Released")
+    assert of_lines(await planned(world)) == [("update", "business_central", "4")]
     await world.sync(BOTH)
     assert [row["quantity"] for row in await lines(world, made)] == [4]
     assert (await world.bob.row("salesOrders", made["id"]))["status"] == "Released"

@@ -43,13 +43,24 @@ async def remember_wholes(session: Session, ready: Ready) -> None:
 
 
 async def wholes_of_tries(session: Session, ready: Ready, name: str) -> list[Whole]:
-    """The wholes of parts of this mapping that deserve another try."""
+    """The wholes of parts of this mapping that deserve another try, unless somebody is at work on them."""
     scope = await open_scope(session, await ready_mapping(session, name), create=True)
     found: dict[str, Whole] = {}
     async for incoming in again(session, scope):
         records = [(incoming.side, record) for record in incoming.records]
         found |= {w.business_central_id: w for w in await _wholes_of(session, ready, scope.ready, records)}
-    return list(found.values())
+    return await _inside(session, ready, list(found.values()))
+
+
+async def _inside(session: Session, ready: Ready, wholes: Sequence[Whole]) -> list[Whole]:
+    """Those that are inside the filters of both sides now."""
+    left = list(wholes)
+    for side in SIDES if wholes else ():
+        end, ids = ready.end(side), {whole: getattr(whole, f"{side}_id") for whole in left}
+        there = await session.systems[side].by_ids(end.schema.name, end.columns, list(ids.values()))
+        read = [(whole, there[id]) for whole, id in ids.items() if id in there]
+        left = [whole for whole, record in read if end.passes is None or end.passes(record)]
+    return left
 
 
 async def remember_wholes_of(session: Session, ready: Ready, name: str, actions: Iterable[Action]) -> None:
