@@ -191,6 +191,17 @@ async def test_without_a_secret_there_are_no_webhooks(site: Site) -> None:
     assert (await Site(site.world, secret="").post(DATAVERSE, context("account", str(uuid4())))).status == 404
 
 
+async def test_a_post_is_answered_though_the_database_is_not_done(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("koppel.jobs.webhooks.ANSWER_SECONDS", 0.5)
+    body = {"value": [notification(f"customers({uuid4()})")]}
+    async with site.world.database.connect() as somebody:
+        await somebody.execute("LOCK TABLE notice")
+        answer = await site.post(BUSINESS_CENTRAL, body)
+        assert (answer.status, "did not answer" in answer.body.decode()) == (503, True)
+    assert (await site.post(BUSINESS_CENTRAL, body)).status == 204
+    assert len(await site.waiting()) == 1
+
+
 async def test_a_thousand_posts_at_once_are_there_when_they_are_answered(site: Site) -> None:
     ids = [str(uuid4()) for _ in range(1_000)]
     posts = [site.post(BUSINESS_CENTRAL, {"value": [notification(f"customers({id})")]}) for id in ids]

@@ -25,6 +25,8 @@ _T = TypeVar("_T")
 
 SECRET_HEADER = "x-koppel-secret"
 """The header in which Dataverse sends the secret; Business Central sends it as ``clientState``."""
+ANSWER_SECONDS = 15
+"""How long a post waits for the database. Who is told to try again does so; who hears nothing may not."""
 
 Tables = Mapping[tuple[Side, str], Sequence[tuple[str, bool]]]
 """By side and table, the mappings that a change concerns, and whether the changed row is a record of theirs."""
@@ -142,9 +144,17 @@ class Inbox:
         async with self._turn:
             together, self._waiting, self._next = self._waiting, set(), None
             try:
-                await self._note(together)
-            except StoreError:  # of a connection that was kept, and turns out to be lost
-                await self._note(together)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._note_again(together)
+            except TimeoutError:
+                remedy = "The systems tell it again."
+                raise StoreError(f"the database did not answer in {ANSWER_SECONDS} s", remedy=remedy) from None
+
+    async def _note_again(self, together: Collection[Notice]) -> None:
+        try:
+            await self._note(together)
+        except StoreError:  # of a connection that was kept, and turns out to be lost
+            await self._note(together)
 
     async def _note(self, together: Iterable[Notice]) -> None:
         async with self._database.use() as connection:

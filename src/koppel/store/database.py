@@ -39,7 +39,15 @@ _T = TypeVar("_T")
 TEXTS = "(ARRAY (SELECT json_array_elements_text(%s)))"
 """An array of texts whose parameter is ``as_json`` of them: much faster than a list of parameters."""
 
-CONNECT_SECONDS = 10
+PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""What a connection has that the address says nothing else of: within half a minute it notices that nobody is there any
+more, also where nobody says so. Without them that takes hours."""
 IDLE_SECONDS = 60.0
 """What lies between may forget a connection that is silent for longer, and tells nobody."""
 # The escape of a NUL in JSON; after an odd number of backslashes it is but text that looks like one.
@@ -143,7 +151,7 @@ def _parameters(url: str) -> str:
     given = conninfo_to_dict(url)
     return make_conninfo(
         url,
-        connect_timeout=given.get("connect_timeout", CONNECT_SECONDS),
+        **{name: given.get(name, value) for name, value in PATIENCE.items()},
         options=f"{SESSION} {given.get('options') or ''}",
         application_name=f"koppel on {platform.node()[:30]}, process {os.getpid()}",
     )
