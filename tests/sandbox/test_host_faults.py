@@ -102,7 +102,7 @@ async def test_latency_comes_before_the_request_is_carried_out() -> None:
     await asyncio.sleep(0.01)
     assert world.carried_out == []
     assert await asking == 200
-    assert time.monotonic() - began >= 0.05
+    assert time.monotonic() - began >= 0.045  # the loop counts whole milliseconds
 
 
 async def test_faults_of_one_system_leave_the_other_alone() -> None:
