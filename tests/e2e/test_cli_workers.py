@@ -197,8 +197,9 @@ def test_serve_may_leave_the_work_to_others(shell: Shell) -> None:
         until(lambda: _answers(f"http://127.0.0.1:{port}/ready"))
         shell.run("schedule", "resume", "currency")
         until(lambda: _answers(f"http://127.0.0.1:{port}/working"))
-        workers = shell.json("schedule", "workers")["workers"]
-        assert [one["number"] for one in workers] == [other.pid]
+        # One that an earlier test killed counts for half a minute still.
+        workers = {one["number"] for one in shell.json("schedule", "workers")["workers"]}
+        assert (other.pid in workers, serving.pid in workers) == (True, False)
         shell.run("schedule", "hold", "currency")
         stopped(other)
         assert "other workers run what is due" in stopped(serving)
