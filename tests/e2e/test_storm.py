@@ -15,7 +15,7 @@ MOST_RUNS = 8
 def test_many_notifications_lead_to_few_runs_and_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (SECRET, WEBHOOK_SECRET):
         monkeypatch.setenv(name, "for the storm to set")
-    with serving(customers=100) as soak:
+    with serving(customers=200) as soak:
         told = storm(soak, SECONDS, RATE)
     assert told.wrong == []
     assert told.refused == 0

@@ -15,7 +15,7 @@ MOST_ATTEMPTS = 10
 SOON = timedelta(seconds=10)
 """When a mapping that somebody else was at is tried again."""
 LONG = timedelta(hours=6)
-MANY = 20
+MANY = 100
 GATHER = timedelta(seconds=5)
 """From the end of a run to the next one when a system tells of many records: those are looked at together."""
 ACTIVITY = ("created", "updated", "deleted", "failed")
