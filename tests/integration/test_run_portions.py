@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import psycopg
 import pytest
@@ -138,22 +138,27 @@ async def test_a_helper_dies(database: Database, deadly: int, after: bool) -> No
     expected, alone = await undisturbed(database)
     async with two_workers(database) as (leader, helper):
         Death(helper, deadly, after=after)
-        died = False
+        died = asyncio.Event()
 
         async def live() -> None:
-            nonlocal died
             try:
                 await lend_a_hand(helper.session, identities(helper.session.mappings))
             except CrashError:
-                died = True
+                died.set()
 
+        async def wait(number: int, request: HttpRequest) -> None:
+            if request.method == "POST":  # else the leader, which is quick, might leave nothing to die at
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(died.wait(), 0.3)
+
+        leader.line.before = wait
         running = asyncio.ensure_future(leader.sync(full=True))
         while not running.done():
-            if not died:
+            if not died.is_set():
                 await live()
             await asyncio.sleep(0.01)
         result = await running
-        assert died
+        assert died.is_set()
         assert result.counts["created"] + result.counts["coupled"] <= alone.counts["created"] + alone.counts["coupled"]
         await as_if_nothing_had_happened(leader, expected)
         await helper.revive()
