@@ -25,6 +25,11 @@ OF_WHOLES = f"{SELECT} WHERE mapping = %s AND whole = ANY (%s::uuid[]) ORDER BY 
 AFTER = f"{SELECT} WHERE mapping = %s AND business_central_id > %s ORDER BY business_central_id LIMIT %s"
 REMEMBER = """ON CONFLICT (mapping, side, record_id, partner_id)
     DO UPDATE SET business_central_key = EXCLUDED.business_central_key"""
+REMEMBER_BOTH = f"""INSERT INTO former (mapping, side, record_id, partner_id, business_central_key)
+    SELECT mapping, 'business_central', business_central_id, dataverse_id, business_central_key FROM gone
+    UNION ALL
+    SELECT mapping, 'dataverse', dataverse_id, business_central_id, business_central_key FROM gone
+    {REMEMBER}"""
 SEEN = "CREATE TEMP TABLE IF NOT EXISTS seen_version (id uuid, version text, base bytea) ON COMMIT DELETE ROWS"
 COPY_SEEN = "COPY seen_version (id, version, base) FROM STDIN"
 TOUCH = {
@@ -47,11 +52,7 @@ WITH gone AS (
     DELETE FROM coupling WHERE mapping = %s AND {ID[side]} = ANY (%s::uuid[])
     RETURNING mapping, business_central_id, dataverse_id, business_central_key
 ), noted AS (
-    INSERT INTO former (mapping, side, record_id, partner_id, business_central_key)
-    SELECT mapping, 'business_central', business_central_id, dataverse_id, business_central_key FROM gone
-    UNION ALL
-    SELECT mapping, 'dataverse', dataverse_id, business_central_id, business_central_key FROM gone
-    {REMEMBER}
+    {REMEMBER_BOTH}
 )
 SELECT count(*) FROM gone"""
     for side in ID

@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 
 from koppel.errors import StoreError
-from koppel.store.couplings import REMEMBER, Coupling
+from koppel.store.couplings import REMEMBER_BOTH, Coupling
 from koppel.store.database import Connection, as_json
 
 ALL = "SELECT business_central_id, code, value, label FROM option_coupling WHERE mapping = %s ORDER BY code, value"
@@ -31,13 +31,9 @@ OPTION_ID = "lpad(to_hex(value), 32, '0')::uuid"
 REMOVE = f"""
 WITH gone AS (
     DELETE FROM option_coupling WHERE mapping = %s AND value = ANY (%s)
-    RETURNING mapping, business_central_id, {OPTION_ID} AS option_id, code
+    RETURNING mapping, business_central_id, {OPTION_ID} AS dataverse_id, code AS business_central_key
 ), noted AS (
-    INSERT INTO former (mapping, side, record_id, partner_id, business_central_key)
-    SELECT mapping, 'business_central', business_central_id, option_id, code FROM gone
-    UNION ALL
-    SELECT mapping, 'dataverse', option_id, business_central_id, code FROM gone
-    {REMEMBER}
+    {REMEMBER_BOTH}
 )
 SELECT count(*) FROM gone"""
 

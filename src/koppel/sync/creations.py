@@ -41,7 +41,7 @@ async def new_records(
     inside = [record for record in inside if end.is_new(record)]
     ignored = 0 if incoming.asked else len(news) - len(inside) - len(barred)
     out = {id: refusal for id, refusal in failed.items() if refusal.outside}
-    left_out = [hold(mapping, side, r, out[r.id], name=end.name_of(r)) for r in inside if r.id in out]
+    left_out = [_left_out(scope, side, record, out[record.id]) for record in inside if record.id in out]
     left_out += [_barred(scope, side, record) for record in barred]
     left_out += [_away(scope, side, record) for record in away if incoming.asked]
     inside = [record for record in inside if record.id not in out]
@@ -108,28 +108,24 @@ async def _matched(
 
 def _barred(scope: Scope, side: Side, record: Record) -> Action:
     """A record that a person asks for, and that the mapping leaves alone as long as nobody couples it."""
-    mapping, end = scope.ready.mapping, scope.ready.end(side)
+    mapping = scope.ready.mapping
     new = mapping.endpoint(side).new
     which = "none of" if new == NONE else f"those with {new} of"
-    refusal = Refusal(
-        code="not-new",
-        message=f"it is not coupled, and gets no partner: {which} {SPOKEN[side]} do",
-        remedy=f"bring it inside, or couple it by hand (koppel couple {mapping.name!r})",
-        skip=True,
-    )
-    return hold(mapping, side, record, refusal, name=end.name_of(record))
+    message = f"it is not coupled, and gets no partner: {which} {SPOKEN[side]} do"
+    remedy = f"bring it inside, or couple it by hand (koppel couple {mapping.name!r})"
+    return _left_out(scope, side, record, Refusal(code="not-new", message=message, remedy=remedy, skip=True))
 
 
 def _away(scope: Scope, side: Side, record: Record) -> Action:
     """A record that a person asks for and that the filter leaves out, as a product of another type (PROD-16)."""
-    mapping, end = scope.ready.mapping, scope.ready.end(side)
-    refusal = Refusal(
-        code="outside-filter",
-        message=f"it is outside the filter of {SPOKEN[side]}: {', '.join(unmet(end, record))}",
-        remedy=f"{mapping.name} takes {end.filter}",
-        skip=True,
-    )
-    return hold(mapping, side, record, refusal, name=end.name_of(record))
+    end = scope.ready.end(side)
+    message = f"it is outside the filter of {SPOKEN[side]}: {', '.join(unmet(end, record))}"
+    remedy = f"{scope.ready.mapping.name} takes {end.filter}"
+    return _left_out(scope, side, record, Refusal(code="outside-filter", message=message, remedy=remedy, skip=True))
+
+
+def _left_out(scope: Scope, side: Side, record: Record, refusal: Refusal) -> Action:
+    return hold(scope.ready.mapping, side, record, refusal, name=scope.ready.end(side).name_of(record))
 
 
 def _of_matches(matches: Matches | None, side: Side) -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:

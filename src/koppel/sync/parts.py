@@ -97,9 +97,8 @@ async def preview_parts(session: Session, ready: Ready, found: Foreseen, request
             wholes = {whole.business_central_id: whole for whole in foreseen_of(session, ready, name, found)}
             if request.records is None:
                 waiting = await parts.due(session.connection, name, ready.mapping.name)
-                waiting += (
-                    await wholes_of_tries(session, ready, name) if name in exchanged_parts(session, ready) else []
-                )
+                if name in exchanged_parts(session, ready):
+                    waiting += await wholes_of_tries(session, ready, name)
                 wholes = {whole.business_central_id: whole for whole in waiting} | wholes
             scope = await open_scope(session, await ready_mapping(session, name), create=True)
             async for planned, _ in _steps_of(session, scope, list(wholes.values()), request):

@@ -78,8 +78,8 @@ async def _wholes_of(
     found: dict[str, Coupling] = {}
     for side in SIDES:
         column = part.end(side).places[getattr(part.mapping.whole, side)]
-        names = list(dict.fromkeys(str(record.values[column]) for where, record in records if where == side))
-        found |= await _coupled(session, ready, part, side, [name for name in names if name != "None"])
+        values = dict.fromkeys(record.values[column] for where, record in records if where == side)
+        found |= await _coupled(session, ready, part, side, [str(value) for value in values if value is not None])
     return [Whole(id, pair.dataverse_id, pair.business_central_key) for id, pair in found.items()]
 
 
