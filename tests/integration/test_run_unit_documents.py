@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from both_ways_scenes import BOTH, details, entered, new_shop, of_item, only_there, reopened
@@ -179,12 +180,18 @@ async def test_lines_of_quotes_arrive_in_their_units(world: World) -> None:
     assert [(row["unitOfMeasureCode"], row["quantity"], row["unitPrice"]) for row in found] == [("BOX", 2, 5000)]
 
 
-@pytest.mark.rule("UOM-14")
-async def test_lines_of_orders_that_go_both_ways_keep_their_units(database: Database) -> None:
+@asynccontextmanager
+async def boxes_sold(database: Database) -> AsyncIterator[tuple[World, Row]]:
+    """A shop in which orders go both ways and bikes are sold by the box of ten, too; a customer."""
     async with new_shop(database, UNIT_GROUPS) as world:
         await box(world, 10, "BIKE")
         await world.sync(UNITS)
-        customer = await world.bob.one("customers", "displayName eq 'Adatum'")
+        yield world, await world.bob.one("customers", "displayName eq 'Adatum'")
+
+
+@pytest.mark.rule("UOM-14")
+async def test_lines_of_orders_that_go_both_ways_keep_their_units(database: Database) -> None:
+    async with boxes_sold(database) as (world, customer):
         boxes = of_item("BIKE", unitOfMeasureCode="BOX")
         made = await entered(world, customer, {**boxes, "quantity": 2, "unitPrice": 4800}, of_item("BIKE", 3))
         await world.sync(BOTH)
@@ -212,10 +219,7 @@ async def test_lines_of_orders_that_go_both_ways_keep_their_units(database: Data
 @pytest.mark.rule("SO-43")
 @pytest.mark.rule("UOM-14")
 async def test_a_line_in_a_unit_that_is_not_coupled_keeps_its_order_open(database: Database) -> None:
-    async with new_shop(database, UNIT_GROUPS) as world:
-        await box(world, 10, "BIKE")
-        await world.sync(UNITS)
-        customer = await world.bob.one("customers", "displayName eq 'Adatum'")
+    async with boxes_sold(database) as (world, customer):
         await world.session.connection.execute("DELETE FROM coupling WHERE mapping = %s", [UNITS])
         await entered(world, customer, of_item("BIKE", 2, unitOfMeasureCode="BOX"))
         await world.sync(BOTH)
@@ -230,10 +234,7 @@ async def test_a_line_in_a_unit_that_is_not_coupled_keeps_its_order_open(databas
 
 @pytest.mark.rule("UOM-14")
 async def test_lines_of_dataverse_arrive_in_their_units_where_orders_go_both_ways(database: Database) -> None:
-    async with new_shop(database, UNIT_GROUPS) as world:
-        await box(world, 10, "BIKE")
-        await world.sync(UNITS)
-        customer = await world.bob.one("customers", "displayName eq 'Adatum'")
+    async with boxes_sold(database) as (world, customer):
         await order(world, customer, await in_unit(world, "BOX", 2), await in_unit(world, "PCS", 3))
         await world.sync(BOTH)
         assert [await world.failures(name) for name in (BOTH, LINES_BOTH)] == [[], []]

@@ -32,6 +32,14 @@ async def world(database: Database) -> AsyncIterator[World]:
         yield world
 
 
+async def with_bike(world: World) -> Row:
+    """An item and its product, where products share units of measure."""
+    await set_up_catalogue(world)
+    item = await bike(world)
+    await world.sync(ITEMS, full=True)
+    return item
+
+
 async def switch_over(world: World) -> None:
     """The administrator switches unit groups on, and synchronises them."""
     for name, mapping in load_mappings(enabled=UNIT_GROUPS).items():
@@ -43,9 +51,7 @@ async def switch_over(world: World) -> None:
 
 @pytest.mark.rule("UOM-13")
 async def test_a_product_that_nothing_refers_to_may_be_deleted_and_is_made_anew(world: World) -> None:
-    await set_up_catalogue(world)
-    await bike(world)
-    await world.sync(ITEMS, full=True)
+    await with_bike(world)
     await switch_over(world)
     await world.sync(ITEMS, full=True)
     assert await failure(world) == HELD.format("BK-1")
@@ -65,9 +71,7 @@ async def test_a_product_that_nothing_refers_to_may_be_deleted_and_is_made_anew(
 
 @pytest.mark.rule("UOM-13")
 async def test_an_edit_on_either_side_of_a_product_of_the_other_setup_is_held(world: World) -> None:
-    await set_up_catalogue(world)
-    item = await bike(world)
-    await world.sync(ITEMS, full=True)
+    item = await with_bike(world)
     await switch_over(world)
     product = await product_of(world)
     await world.alice.update("products", product["productid"], name="Racer")
@@ -159,9 +163,7 @@ async def test_who_switches_back_makes_products_anew_as_well(database: Database)
 
 @pytest.mark.rule("UOM-13")
 async def test_who_switches_back_and_forth_gets_a_new_product_each_time(world: World) -> None:
-    await set_up_catalogue(world)
-    await bike(world)
-    await world.sync(ITEMS, full=True)
+    await with_bike(world)
     await switch_over(world)
     seen = [(await retire(world, "BK-1"))["productid"]]
     await world.sync(ITEMS, full=True)
@@ -175,9 +177,7 @@ async def test_who_switches_back_and_forth_gets_a_new_product_each_time(world: W
 
 @pytest.mark.rule("PROD-12")
 async def test_a_product_that_was_only_uncoupled_and_retired_is_no_reason_for_a_second_one(world: World) -> None:
-    await set_up_catalogue(world)
-    await bike(world)
-    await world.sync(ITEMS, full=True)
+    await with_bike(world)
     product = await product_of(world)
     await uncouple(world.session, ITEMS, ["BK-1"])
     await world.alice.update("products", product["productid"], statecode=RETIRED, statuscode=2)

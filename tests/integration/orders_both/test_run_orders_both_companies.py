@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from both_ways_scenes import BOTH, details, edited, entered, lines, new_shop, of_item, only_there, reopened
+from both_ways_scenes import BOTH, details, edited, entered, lines, of_item, only_there, reopened
 from order_scenes import act_on, here, order, there, written_in
 from world import World
 from world_data import JO, Row
 
 from koppel.config import Ownership
 from koppel.sandbox.seed_dataverse import BUSINESS_UNIT_ID
-from koppel.store.database import Database
 from koppel.sync.uncouple import uncouple
 
 STAMP, OWNER = "_bcbi_companyid_value", "_ownerid_value"
 TEAM = "30000000-0000-4000-8000-000000000001"
-
-
-@pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
-    async with new_shop(database) as world:
-        yield world
-
-
-@pytest.fixture
-async def customer(world: World) -> Row:
-    return await world.bob.one("customers", "displayName eq 'Adatum'")
 
 
 def id_of(world: World) -> str:

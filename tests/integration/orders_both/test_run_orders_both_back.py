@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from both_ways_scenes import (
     BOTH,
@@ -13,7 +11,6 @@ from both_ways_scenes import (
     edited,
     entered,
     lines,
-    new_shop,
     of_item,
     only_there,
     reopened,
@@ -23,19 +20,7 @@ from quote_scenes import QUOTE, ordered, quote, switch_on, won
 from world import World
 from world_data import Row
 
-from koppel.store.database import Database
 from koppel.sync.uncouple import uncouple
-
-
-@pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
-    async with new_shop(database) as world:
-        yield world
-
-
-@pytest.fixture
-async def customer(world: World) -> Row:
-    return await world.bob.one("customers", "displayName eq 'Adatum'")
 
 
 async def activated(world: World, made: Row) -> None:

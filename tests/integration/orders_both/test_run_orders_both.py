@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from importlib import resources
 from pathlib import Path
 
 import pytest
-from both_ways_scenes import BOTH, LINES, details, entered, lines, new_shop, of_item, only_there, reopened
+from both_ways_scenes import BOTH, LINES, details, entered, lines, of_item, only_there, reopened
 from order_scenes import act_on, here, in_currency, order, there, written_in
 from world import World
 from world_data import Row
 
 from koppel.errors import MappingError, UsageError
 from koppel.mapping.load import load_mappings
-from koppel.store.database import Database
 from switches import ORDERS_BOTH_WAYS
-
-
-@pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
-    async with new_shop(database) as world:
-        yield world
-
-
-@pytest.fixture
-async def customer(world: World) -> Row:
-    return await world.bob.one("customers", "displayName eq 'Adatum'")
 
 
 @pytest.mark.rule("SO-41")

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from both_ways_scenes import BOTH, LINES, details, entered, lines, new_shop, of_item, only_there
+from both_ways_scenes import BOTH, LINES, details, entered, lines, of_item, only_there
 from order_scenes import of_product, order, submitted, written_in
 from world import World
 from world_data import Row
 
 from koppel.engine.action import Action
 from koppel.store import conflicts
-from koppel.store.database import Database
 from koppel.sync.full import Finished
 from koppel.sync.request import Request
 from koppel.sync.run import plan
 from koppel.sync.saved import SavedPlan, apply_plan, is_written, read_plan, save_plan, saved_action
 
 Told = tuple[str, str, str]
-
-
-@pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
-    async with new_shop(database) as world:
-        yield world
-
-
-@pytest.fixture
-async def customer(world: World) -> Row:
-    return await world.bob.one("customers", "displayName eq 'Adatum'")
 
 
 async def planned(world: World, **request: Any) -> list[Action]:

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-from both_ways_scenes import BOTH, LINES, details, edited, entered, lines, new_shop, of_item, only_there
+from both_ways_scenes import BOTH, LINES, details, edited, entered, lines, of_item, only_there
 from order_scenes import here, lines_here, of_product, order, there
 from world import World
 from world_data import Row
-
-from koppel.store.database import Database
-
-
-@pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
-    async with new_shop(database) as world:
-        yield world
-
-
-@pytest.fixture
-async def customer(world: World) -> Row:
-    return await world.bob.one("customers", "displayName eq 'Adatum'")
 
 
 @pytest.mark.rule("SO-43")

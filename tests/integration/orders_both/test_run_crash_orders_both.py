@@ -6,25 +6,16 @@ One shop serves for many deaths, each of orders of their own; every ninth point 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-from both_ways_scenes import BOTH, LINES, details, entered, lines, new_shop, of_item
+from both_ways_scenes import BOTH, LINES, details, entered, lines, of_item
 from order_scenes import of_product, order, submitted
 from test_run_crash import Fate
 from world import CrashError, World
 from world_data import Row
 
-from koppel.store.database import Database
 from koppel.systems.transport import Request
 
 SOME = slice(2, None, 9)
-
-
-@pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
-    async with new_shop(database) as world:
-        yield world
 
 
 async def points_of_a_run(world: World) -> list[int]:

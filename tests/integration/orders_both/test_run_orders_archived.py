@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-from both_ways_scenes import BOTH, details, entered, lines, new_shop, of_item, only_there, reopened
+from both_ways_scenes import BOTH, details, entered, lines, of_item, only_there, reopened
 from order_scenes import act_on, order, there, written_in
 from world import World
 from world_data import Row
 
 from koppel.errors import TransientError
-from koppel.store.database import Database
 from koppel.systems.transport import Request
-
-
-@pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
-    async with new_shop(database) as world:
-        yield world
-
-
-@pytest.fixture
-async def customer(world: World) -> Row:
-    return await world.bob.one("customers", "displayName eq 'Adatum'")
 
 
 @pytest.mark.rule("SO-48")

@@ -1,0 +1,1 @@
+"""Sales orders that go both ways: whole runs."""
