@@ -28,6 +28,19 @@ LATENCY = 0.05
 LOOK_SECONDS = 0.5
 
 
+class Busy(msgspec.Struct, frozen=True):
+    """Seconds of processor time: of everything on this machine, and of the sandbox, which real systems have not."""
+
+    everything: float
+    sandbox: float
+
+    def __sub__(self, before: Busy) -> Busy:
+        return Busy(self.everything - before.everything, self.sandbox - before.sandbox)
+
+    def __str__(self) -> str:
+        return f"{self.everything:.1f} s, {self.sandbox:.1f} s of it the sandbox's"
+
+
 class Helper(msgspec.Struct, frozen=True):
     """Where to help."""
 
@@ -46,19 +59,19 @@ def measure(customers: int, folder: Path) -> list[Row]:
         f"{ratio:.2f} ({alone.seconds:.1f} s, {together.seconds:.1f} s)",
         least=1.6,
     )
-    how = f"answers {LATENCY * 1000:.0f} ms later; processor time of everything: {busy:.1f} s, {all_busy:.1f} s"
+    how = f"answers {LATENCY * 1000:.0f} ms later; processor time by one: {busy}; by {WORKERS}: {all_busy}"
     return [msgspec.structs.replace(row, how=how)]
 
 
-def _full(customers: int, folder: Path, workers: int) -> tuple[Finished, float]:
+def _full(customers: int, folder: Path, workers: int) -> tuple[Finished, Busy]:
     folder.mkdir()
     with sandbox(customers) as place:
         run_koppel(place, folder, ["setup"])
         place.tell("faults", "PUT", {side: {"latency": LATENCY} for side in ("dataverse", "business_central")})
-        before = _busy()
+        before = _busy(place)
         with _helpers(place, folder, workers - 1):
             [full] = run_koppel(place, folder, ["help", "full"] if workers > 1 else ["full"])
-        return full, _busy() - before
+        return full, _busy(place) - before
 
 
 @contextmanager
@@ -80,10 +93,10 @@ def _helpers(place: Place, folder: Path, number: int) -> Iterator[None]:
             helper.wait(30)
 
 
-def _busy() -> float:
-    """Seconds of processor time that this machine has worked so far."""
+def _busy(place: Place) -> Busy:
+    """So far."""
     user, nice, system, *_ = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
-    return (int(user) + int(nice) + int(system)) / 100
+    return Busy((int(user) + int(nice) + int(system)) / 100, place.cpu_seconds())
 
 
 async def _help(order: Helper) -> None:
